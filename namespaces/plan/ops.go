@@ -1,0 +1,198 @@
+package plan
+
+// Op is one step of a plan. The steps are executed in order by package
+// namespaces; each prints as one line of a namespace file and is read back
+// from it unchanged.
+//
+// Paths called Target, and those of Mkdir, Link, File and Unmount, are absolute names inside
+// the session's root. Paths called Source are names on the host, opened before
+// the session's root exists.
+type Op interface{ op() }
+
+// Flags restrict a mount.
+type Flags struct {
+	ReadOnly, NoSuid, NoDev, NoExec bool
+}
+
+// LayerKind says how a Layer is mounted.
+type LayerKind string
+
+// The kinds of layer.
+const (
+	// LayerDir is a directory tree: the host's "/", a hard-link farm, a kept upper.
+	LayerDir LayerKind = "dir"
+	// LayerComposefs is a metadata-only erofs file, mounted without a loop
+	// device, whose content lies in Data as a data-only lower.
+	LayerComposefs LayerKind = "composefs"
+	// LayerLoop is the same erofs on a loop device, with Data as an ordinary
+	// lower that a whiteout layer hides (kernels before 6.5).
+	LayerLoop LayerKind = "loop"
+)
+
+// Layer is one lower of an overlay.
+type Layer struct {
+	Kind LayerKind
+	// Source is the directory or the erofs file.
+	Source string
+	// Data is the object directory; empty for LayerDir.
+	Data string
+	// Sub is a directory inside the layer that serves as its root: "" or "usr".
+	Sub string
+	// Origin says who had a hand in the layer.
+	Origin Origin
+}
+
+// Origin is the uid whose configuration or key brought a thing in. Zero is
+// root: configuration that root alone can write, or a key that root trusts.
+type Origin uint32
+
+// Upper is the writable layer of an overlay.
+type Upper struct {
+	// Dir holds "upper" and "work" when the layer is kept; empty means a tmpfs
+	// that is gone with the session.
+	Dir string
+	// Size bounds a tmpfs in bytes; 0 is the kernel's default (half the memory).
+	Size   int64
+	Origin Origin
+}
+
+// NetMode is what a session's network is.
+type NetMode string
+
+// The network modes.
+const (
+	NetHost NetMode = "host" // the host's own network namespace
+	NetNone NetMode = "none" // a namespace with lo alone
+)
+
+// UserMode says whether the session has a user namespace.
+type UserMode string
+
+// The user namespace modes.
+const (
+	UserHost   UserMode = "host"   // none
+	UserMapped UserMode = "mapped" // its own, ids as on the host
+)
+
+type (
+	// Namespaces is always the first step: what is unshared. The mount
+	// namespace always is.
+	Namespaces struct {
+		PID, IPC, UTS, Cgroup bool
+		Net                   NetMode
+		User                  UserMode
+		Hostname              string // with UTS; empty keeps the host's
+	}
+
+	// Overlay mounts the union of Lowers (topmost first) with Upper on Target.
+	// A nil Upper makes it read-only.
+	Overlay struct {
+		Target string
+		Lowers []Layer
+		Upper  *Upper
+		Flags  Flags
+	}
+
+	// Mount mounts a kernel file system: tmpfs, proc, sysfs, devpts, mqueue,
+	// or dev (Ninefold's minimal /dev with Options naming extra host devices,
+	// e.g. "dri/renderD128").
+	Mount struct {
+		Type    string
+		Target  string
+		Flags   Flags
+		Options []string // "size=64m", "mode=1777"
+	}
+
+	// Bind makes the host's Source visible at Target. Source is opened with
+	// the credentials of Origin.
+	Bind struct {
+		Source, Target string
+		// Recursive takes the mounts below Source too.
+		Recursive bool
+		// Optional skips a Source that does not exist.
+		Optional bool
+		// Where says how Target's own content and Source's are joined.
+		Where  Where
+		Flags  Flags
+		Origin Origin
+	}
+
+	// Unmount takes the topmost mount off Target.
+	Unmount struct{ Target string }
+
+	// Chdir names the working directory for the first command.
+	Chdir struct{ Dir string }
+
+	// Mkdir makes a directory that is not there yet, with its parents (0755 root).
+	Mkdir struct {
+		Path     string
+		Mode     uint32
+		UID, GID uint32
+	}
+
+	// Link makes a symbolic link at Path, in place of what is there unless
+	// that is a non-empty directory.
+	Link struct{ Text, Path string }
+
+	// File writes a small file at Path, in place of what is there.
+	File struct {
+		Path     string
+		Mode     uint32
+		UID, GID uint32
+		Content  string
+	}
+
+	// ReadOnly makes the mount at Target read-only, after everything inside has been made.
+	ReadOnly struct{ Target string }
+
+	// Identity is who the first command runs as.
+	Identity struct {
+		UID, GID uint32
+		Groups   []uint32
+	}
+
+	// Privileges is what the first command may keep. Capabilities are names
+	// as in capabilities(7), lower case; empty drops all.
+	Privileges struct {
+		Capabilities []string
+		NoNewPrivs   bool
+		// Seccomp names a filter: "" none, "default".
+		Seccomp string
+	}
+
+	// Limit is an rlimit by its name in prlimit(1) ("nofile"), or a cgroup
+	// limit ("memory", "tasks"), in the unit of its interface.
+	Limit struct {
+		Name  string
+		Value uint64
+	}
+
+	// Environment sets one variable of the first command's environment,
+	// which is built from nothing.
+	Environment struct{ Name, Value string }
+)
+
+// Where is the place of a bound tree in a union with what is there.
+type Where string
+
+// The places.
+const (
+	Replace Where = ""       // hides what is there
+	After   Where = "after"  // bind -a: what is there wins
+	Before  Where = "before" // bind -b: the new tree wins
+)
+
+func (Namespaces) op()  {}
+func (Overlay) op()     {}
+func (Mount) op()       {}
+func (Bind) op()        {}
+func (Unmount) op()     {}
+func (Chdir) op()       {}
+func (Mkdir) op()       {}
+func (Link) op()        {}
+func (File) op()        {}
+func (ReadOnly) op()    {}
+func (Identity) op()    {}
+func (Privileges) op()  {}
+func (Limit) op()       {}
+func (Environment) op() {}

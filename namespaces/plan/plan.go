@@ -1,0 +1,89 @@
+// Package plan turns what a session should be (a Spec) into the ordered list
+// of steps that makes it (a Plan). It is pure: no syscall, no clock, no disk.
+// A Plan prints as a namespace file and reads back to the same Plan.
+package plan
+
+// Class says whether root's configuration alone made a composition.
+type Class string
+
+// The trust classes.
+const (
+	// Trusted: every layer, bind and line comes from root.
+	Trusted Class = "trusted"
+	// Untrusted: somebody else had a hand in it. It gets a user namespace,
+	// nosuid, nodev and no_new_privs, and no flag overrides that.
+	Untrusted Class = "untrusted"
+)
+
+// Plan is what package namespaces executes.
+type Plan struct {
+	Class Class
+	Ops   []Op
+}
+
+// User is who the session is for.
+type User struct {
+	Name     string
+	UID, GID uint32
+	Groups   []uint32
+	// GroupNames names GID and Groups where the host knows a name.
+	GroupNames map[uint32]string
+	Home       string
+	Shell      string
+}
+
+// HostMount is a file system of the host mounted below "/", which an overlay
+// of "/" alone would miss: "/usr", "/var".
+type HostMount struct{ Path string }
+
+// Spec is everything that decides a session's view.
+type Spec struct {
+	Profile string
+	User    User
+	// Layers are topmost first; the last one is the base.
+	Layers []Layer
+	Upper  *Upper
+	// HostBase is set when the last layer is the host's "/"; then HostMounts
+	// are overlaid one by one.
+	HostBase   bool
+	HostMounts []HostMount
+
+	Namespaces Namespaces
+	Privileges Privileges
+	Limits     []Limit
+	// Home: "shared" binds the user's home from the host, "private" is a
+	// tmpfs, "none" leaves an empty directory.
+	Home string
+	// Devices are names below /dev to bind from the host.
+	Devices []string
+	// Project lists what of the machine is projected: see Projection.
+	Projections []Projection
+	// Files are written into the root: passwd, group.
+	Files []File
+	// Links are made in the root.
+	Links []Link
+	// InitDir is the host directory that holds ninefold-init; it is bound
+	// read-only at /run/ninefold/lib.
+	InitDir string
+	// Lines are a profile's own namespace file, applied last, with whose they are.
+	Lines []Line
+	// Environment of the first command.
+	Environment []Environment
+	// ProfileOrigin is whose the profile file is.
+	ProfileOrigin Origin
+}
+
+// Projection makes a piece of the machine visible at the same name through a
+// live directory: Dir is bound below /run/ninefold/machine, and Link (if any)
+// becomes a symbolic link into it, so that a rename on the host is seen.
+type Projection struct {
+	Dir      string // "/etc"
+	Links    []Link // {Text: "/run/ninefold/machine/etc/resolv.conf", Path: "/etc/resolv.conf"}
+	Optional bool
+}
+
+// Line is one parsed line of a namespace file with its origin.
+type Line struct {
+	Op     Op
+	Origin Origin
+}

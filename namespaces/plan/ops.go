@@ -5,8 +5,10 @@ package plan
 // from it unchanged.
 //
 // Paths called Target, and those of Mkdir, Link, File and Unmount, are absolute names inside
-// the session's root. Paths called Source are names on the host, opened before
-// the session's root exists.
+// the session's root, resolved without leaving it (openat2 RESOLVE_IN_ROOT).
+// Paths called Source are names on the host, opened before the session's root
+// exists. A Target of Mount and Bind that does not exist is made: a directory
+// (0755), or an empty file for a Bind whose Source is none.
 type Op interface{ op() }
 
 // Flags restrict a mount.
@@ -37,6 +39,7 @@ type Layer struct {
 	// Data is the object directory; empty for LayerDir.
 	Data string
 	// Sub is a directory inside the layer that serves as its root: "" or "usr".
+	// An overlay leaves out a layer that has no such directory.
 	Sub string
 	// Origin says who had a hand in the layer.
 	Origin Origin
@@ -49,8 +52,13 @@ type Origin uint32
 // Upper is the writable layer of an overlay.
 type Upper struct {
 	// Dir holds "upper" and "work" when the layer is kept; empty means a tmpfs
-	// that is gone with the session.
+	// that is gone with the session. The overlays of one plan may share a
+	// tmpfs.
 	Dir string
+	// Name keeps the uppers of a plan's overlays apart: "upper" and "work" lie
+	// in the directory Name below Dir or the tmpfs, or in that itself when Name
+	// is empty. It is a single path element.
+	Name string
 	// Size bounds a tmpfs in bytes; 0 is the kernel's default (half the memory).
 	Size   int64
 	Origin Origin
@@ -94,7 +102,7 @@ type (
 	}
 
 	// Mount mounts a kernel file system: tmpfs, proc, sysfs, devpts, mqueue,
-	// or dev (Ninefold's minimal /dev with Options naming extra host devices,
+	// cgroup2, or dev (Ninefold's minimal /dev with Options naming extra host devices,
 	// e.g. "dri/renderD128").
 	Mount struct {
 		Type    string
@@ -103,16 +111,25 @@ type (
 		Options []string // "size=64m", "mode=1777"
 	}
 
-	// Bind makes the host's Source visible at Target. Source is opened with
-	// the credentials of Origin.
+	// Bind makes the host's Source visible at Target. Source is opened, and a
+	// missing Target made, with the credentials of Origin. When Origin is not
+	// root, Target may not be reached through a symbolic link, nor Source
+	// through one of /proc's.
 	Bind struct {
 		Source, Target string
-		// Recursive takes the mounts below Source too.
+		// Recursive takes the mounts below Source too, all with Flags.
 		Recursive bool
+		// AsUser opens Source with the credentials of the session's user
+		// (Identity) though Origin is root: a home directory.
+		AsUser bool
 		// Optional skips a Source that does not exist.
 		Optional bool
 		// Where says how Target's own content and Source's are joined.
-		Where  Where
+		Where Where
+		// Create sends what is written in the union to Source; without it a
+		// union is read-only. It needs Where == Before: an overlay writes to
+		// its topmost tree.
+		Create bool
 		Flags  Flags
 		Origin Origin
 	}
@@ -120,7 +137,8 @@ type (
 	// Unmount takes the topmost mount off Target.
 	Unmount struct{ Target string }
 
-	// Chdir names the working directory for the first command.
+	// Chdir names the working directory for the first command; the last one
+	// counts, and "/" takes the place of one that cannot be entered.
 	Chdir struct{ Dir string }
 
 	// Mkdir makes a directory that is not there yet, with its parents (0755 root).
@@ -161,18 +179,24 @@ type (
 	}
 
 	// Limit is an rlimit by its name in prlimit(1) ("nofile"), or a cgroup
-	// limit ("memory", "tasks"), in the unit of its interface.
+	// limit ("memory", "tasks"), in the unit of its interface; Unlimited is no
+	// limit. In an untrusted plan no rlimit is raised above the launcher's own.
 	Limit struct {
 		Name  string
 		Value uint64
 	}
 
 	// Environment sets one variable of the first command's environment,
-	// which is built from nothing.
+	// which is built from nothing; of several with one Name the last counts.
 	Environment struct{ Name, Value string }
 )
 
-// Where is the place of a bound tree in a union with what is there.
+// Unlimited is the Limit.Value that takes a limit away.
+const Unlimited = ^uint64(0)
+
+// Where is the place of a bound tree in a union with what is there. A union
+// is a deep overlay: directories that both trees have are merged at every
+// depth. (Plan 9's union is one level deep.)
 type Where string
 
 // The places.

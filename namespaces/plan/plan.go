@@ -42,18 +42,23 @@ type Spec struct {
 	User    User
 	// Layers are topmost first; the last one is the base.
 	Layers []Layer
-	Upper  *Upper
+	// Upper is the writable layer; nil makes the root read-only once it is
+	// complete.
+	Upper *Upper
 	// HostBase is set when the last layer is the host's "/"; then HostMounts
-	// are overlaid one by one.
+	// are overlaid one by one, but those at or below what Compile mounts
+	// itself (/proc, /sys, /dev, /run, /tmp).
 	HostBase   bool
 	HostMounts []HostMount
 
 	Namespaces Namespaces
 	Privileges Privileges
 	Limits     []Limit
-	// Home: "shared" binds the user's home from the host, "private" is a
-	// tmpfs, "none" leaves an empty directory.
+	// Home: "shared" (or "") binds the user's home from the host, "private" is
+	// a tmpfs, "none" an empty directory that nothing can be written to.
 	Home string
+	// Tmp: "private" (or "") is a tmpfs, "shared" the host's /tmp.
+	Tmp string
 	// Devices are names below /dev to bind from the host.
 	Devices []string
 	// Project lists what of the machine is projected: see Projection.
@@ -65,7 +70,8 @@ type Spec struct {
 	// InitDir is the host directory that holds ninefold-init; it is bound
 	// read-only at /run/ninefold/lib.
 	InitDir string
-	// Lines are a profile's own namespace file, applied last, with whose they are.
+	// Lines are a profile's own namespace file, applied after everything else
+	// is in place, with whose they are.
 	Lines []Line
 	// Environment of the first command.
 	Environment []Environment
@@ -75,7 +81,8 @@ type Spec struct {
 
 // Projection makes a piece of the machine visible at the same name through a
 // live directory: Dir is bound below /run/ninefold/machine, and Link (if any)
-// becomes a symbolic link into it, so that a rename on the host is seen.
+// becomes a symbolic link into it, so that a rename on the host is seen. The
+// links are made even if an Optional Dir does not exist.
 type Projection struct {
 	Dir      string // "/etc"
 	Links    []Link // {Text: "/run/ninefold/machine/etc/resolv.conf", Path: "/etc/resolv.conf"}

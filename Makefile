@@ -1,0 +1,90 @@
+# Everything a person or CI does with this tree. `make` alone lists the targets.
+
+GO       := scripts/go
+PREFIX   ?= /usr/local
+STATE    ?= /var/lib/ninefold
+FUZZTIME ?= 5m
+SOAKTIME ?= 30m
+BENCH    ?=
+
+CC       ?= gcc
+# The first process of a session: static, so that it needs nothing of a
+# session's root, and small, because every session holds one.
+INIT_CFLAGS := -std=gnu11 -O2 -Wall -Wextra -Werror -Wshadow -Wvla -Wformat=2 -Wconversion -Wno-sign-conversion \
+	-D_FORTIFY_SOURCE=2 -fstack-protector-strong -fno-plt -ffunction-sections -fdata-sections
+INIT_LDFLAGS := -static -s -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--gc-sections -Wl,--build-id=none
+
+# Two builds of one commit are byte-identical: no paths, no build id.
+export CGO_ENABLED := 0
+GOBUILD := $(GO) build -trimpath -ldflags "-s -w -buildid="
+
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+.NOTPARALLEL:
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: deps
+deps: ## install what building and testing need (Debian: apt-get; elsewhere it names them)
+	@scripts/deps build run test
+
+.PHONY: build
+build: bin/ninefold-init ## build the programs into bin/
+	@scripts/deps build
+	@mkdir -p bin
+	$(GOBUILD) -o bin/ ./cmd/...
+
+bin/ninefold-init: $(wildcard namespaces/init/*.c namespaces/init/*.h) Makefile
+	@scripts/deps build
+	@mkdir -p bin
+	$(CC) $(INIT_CFLAGS) -o $@.new $(filter %.c,$^) $(INIT_LDFLAGS) && mv $@.new $@
+
+.PHONY: run
+run: ## the demonstration: build, build a desktop from Debian's packages, run it, leave out/desktop.png
+	@STATE='$(STATE)' MAKE='$(MAKE)' scripts/run
+
+.PHONY: test
+test: deps build vet lint ## every check and test; those that need root run as root or through sudo
+	$(GO) test -exec '$(CURDIR)/scripts/as-root' ./...
+
+.PHONY: vet
+vet: ## go vet
+	$(GO) vet ./...
+
+.PHONY: lint
+lint: ## import rules, house style, staticcheck, shellcheck
+	$(GO) test -count=1 ./tests/lint
+	$(GO) tool staticcheck ./...
+	shellcheck scripts/* .ci/run
+
+.PHONY: bench
+bench: build ## the numbers, ours beside others' in one run (BENCH=-long adds image builds over the network)
+	@scripts/deps bench
+	@mkdir -p out
+	$(GO) build -o out/bench ./tests/bench
+	$(SUDO) out/bench $(BENCH)
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME each
+	scripts/fuzz $(FUZZTIME)
+
+.PHONY: soak
+soak: build ## sessions made, killed and undone for SOAKTIME, and nothing left behind
+	@mkdir -p out
+	$(GO) build -o out/soak ./tests/soak
+	$(SUDO) out/soak -for $(SOAKTIME)
+
+.PHONY: install
+install: build ## install below DESTDIR and PREFIX
+	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/lib/ninefold' \
+		'$(DESTDIR)/usr/lib/ninefold/recipes' '$(DESTDIR)/usr/lib/ninefold/profiles'
+	install -m 755 bin/sessionctl '$(DESTDIR)$(PREFIX)/bin/sessionctl'
+	install -m 755 bin/ninefold-init '$(DESTDIR)$(PREFIX)/lib/ninefold/ninefold-init'
+	install -m 644 recipes/*.toml '$(DESTDIR)/usr/lib/ninefold/recipes/'
+	install -m 644 profiles/*.toml '$(DESTDIR)/usr/lib/ninefold/profiles/'
+
+.PHONY: clean
+clean: ## remove what was built; the state directory stays
+	rm -rf bin out

@@ -1,0 +1,185 @@
+package lint
+
+import (
+	"go/ast"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// pure packages decide; they do not act.
+var pure = map[string]string{
+	"namespaces/plan":  "a plan is compiled, printed and tested without root and without this machine",
+	"sessiond/profile": "a profile means the same on every machine",
+	"roots/recipe":     "a recipe means the same on every machine",
+	"roots/lock":       "a lock gives the same image everywhere",
+	"roots/image":      "an image's identity and its conflicts depend on its packages alone",
+	"roots/pkg":        "a package's identity depends on its bytes alone",
+}
+
+func TestPurePackages(t *testing.T) {
+	f := rule(t, "pure packages are what everything else rests on: no processes, no network, no syscalls, no clock, no environment")
+	banned := []string{"os/exec", "net", "net/http", "syscall", "golang.org/x/sys/unix", "unsafe", "os/user", "os/signal", "math/rand", "math/rand/v2"}
+	calls := map[string][]string{
+		"time": {"Now", "Since", "Until", "Sleep", "After", "Tick", "NewTimer", "NewTicker"},
+		"os":   {"Getenv", "LookupEnv", "Environ", "Getuid", "Geteuid", "Getpid", "Hostname", "Getwd"},
+	}
+	for _, s := range goSources(t, false) {
+		why, ok := pure[s.dir]
+		if !ok {
+			continue
+		}
+		for _, imp := range s.ast.Imports {
+			if p := strings.Trim(imp.Path.Value, `"`); slices.Contains(banned, p) {
+				f.at(s, imp, "%s imports %s, but %s", s.dir, p, why)
+			}
+		}
+		selectors(s, func(pkg, name string, n ast.Node) {
+			if slices.Contains(calls[pkg], name) {
+				f.at(s, n, "%s uses %s.%s, but %s", s.dir, pkg, name, why)
+			}
+		})
+	}
+}
+
+func TestPlanUsesTheStandardLibraryAlone(t *testing.T) {
+	f := rule(t, "the plan is data: its reader, printer and compiler need strings, not files")
+	for _, s := range goSources(t, false) {
+		if s.dir != "namespaces/plan" {
+			continue
+		}
+		for _, imp := range s.ast.Imports {
+			p := strings.Trim(imp.Path.Value, `"`)
+			if strings.Contains(strings.Split(p, "/")[0], ".") || below(p, module) || p == "os" || p == "io/ioutil" {
+				f.at(s, imp, "imports %s", p)
+			}
+		}
+	}
+}
+
+// direction lists, for a folder, what its packages may not import.
+var direction = []struct {
+	from, to, why string
+	except        []string // what may be imported all the same
+}{
+	{from: "", to: "cmd", why: "commands are the outermost layer: nothing stands on them"},
+	{from: "", to: "tests", why: "what is installed holds no test code"},
+	{from: "namespaces", to: "roots", why: "namespaces executes plans and knows nothing of images"},
+	{from: "namespaces", to: "sessiond", why: "namespaces executes plans and knows nothing of profiles"},
+	{from: "roots", to: "sessiond", why: "an image is built without sessions or profiles"},
+	{from: "sessiond/profile", to: "sessiond/manager", why: "a profile is read without starting anything"},
+	{from: "sessiond/profile", to: "roots", why: "a profile names images; the manager finds them"},
+	{from: "namespaces/plan", to: "namespaces/kernel", why: "the plan is pure"},
+	{from: "namespaces/kernel", to: "namespaces/plan", why: "the kernel package wraps syscalls and knows no plan"},
+	{from: "internal", to: "roots", why: "internal packages are leaves"},
+	{from: "internal", to: "namespaces", why: "internal packages are leaves"},
+	{from: "internal", to: "sessiond", why: "internal packages are leaves"},
+	{from: "roots/pkg", to: "roots", why: "a package knows nothing of what holds it", except: []string{"roots/pkg"}},
+	{from: "roots/recipe", to: "roots", why: "a recipe is text about packages", except: []string{"roots/recipe", "roots/pkg"}},
+	{from: "roots/image", to: "roots/store", why: "an image is described without a place to keep it"},
+	{from: "roots/store", to: "roots/driver", why: "drivers read the store, not the other way round"},
+	{from: "roots/store", to: "roots/build", why: "the store is filled by the build, and knows nothing of it"},
+	{from: "roots/finish", to: "roots/build", why: "the build calls the finishing steps"},
+}
+
+func TestImportsPointOneWay(t *testing.T) {
+	f := rule(t, "a change in an outer layer must never reach an inner one: cmd -> manager -> leaves")
+	for _, s := range goSources(t, false) {
+		for _, imp := range s.ast.Imports {
+			to, ours := strings.CutPrefix(strings.Trim(imp.Path.Value, `"`), module+"/")
+			if !ours {
+				continue
+			}
+			for _, d := range direction {
+				if d.from == "" && below(s.dir, d.to) {
+					continue
+				}
+				if (d.from == "" || below(s.dir, d.from)) && below(to, d.to) && !slices.Contains(d.except, to) {
+					f.at(s, imp, "%s imports %s, but %s", s.dir, to, d.why)
+				}
+			}
+		}
+	}
+}
+
+func TestDangerousSyscallsLiveInOnePackage(t *testing.T) {
+	f := rule(t, "what changes mounts, roots and namespaces is reviewed in one place, namespaces/kernel, where errors name operation, path and flags")
+	banned := []string{
+		"Mount", "Unmount", "Fsopen", "Fsconfig", "Fsmount", "Fspick", "MoveMount", "OpenTree", "OpenTreeAttr", "MountSetattr",
+		"PivotRoot", "Chroot", "Setns", "Unshare", "Sethostname", "Setdomainname", "Syscall", "Syscall6", "RawSyscall", "RawSyscall6", "SyscallNoError", "RawSyscallNoError",
+		"Prctl", "Capset", "Setuid", "Setgid", "Setgroups", "Setresuid", "Setresgid", "Reboot", "Swapon", "InitModule", "FinitModule",
+	}
+	for _, s := range goSources(t, false) {
+		if s.dir == "namespaces/kernel" {
+			continue
+		}
+		selectors(s, func(pkg, name string, n ast.Node) {
+			if (pkg == "unix" || pkg == "syscall") && (slices.Contains(banned, name) || strings.HasPrefix(name, "Fsconfig")) {
+				f.at(s, n, "%s.%s outside namespaces/kernel", pkg, name)
+			}
+		})
+	}
+}
+
+func TestNoShell(t *testing.T) {
+	f := rule(t, "a command line that is put together is an injection: programs are run by argument list")
+	for _, s := range goSources(t, false) {
+		ast.Inspect(s.ast, func(n ast.Node) bool {
+			call, ok := n.(*ast.CallExpr)
+			if !ok {
+				return true
+			}
+			sel, ok := call.Fun.(*ast.SelectorExpr)
+			if !ok || !(sel.Sel.Name == "Command" || sel.Sel.Name == "CommandContext") {
+				return true
+			}
+			if x, ok := sel.X.(*ast.Ident); !ok || x.Name != "exec" {
+				return true
+			}
+			for _, a := range call.Args {
+				if lit, ok := a.(*ast.BasicLit); ok {
+					switch strings.Trim(lit.Value, "\"`") {
+					case "sh", "bash", "dash", "/bin/sh", "/bin/bash", "/usr/bin/sh", "/usr/bin/bash":
+						f.at(s, call, "runs a shell on the host")
+					}
+				}
+			}
+			return true
+		})
+	}
+}
+
+func TestNoForeignMachinery(t *testing.T) {
+	f := rule(t, "the installed programs build with CGO_ENABLED=0 and load no code at run time")
+	for _, s := range goSources(t, false) {
+		for _, p := range s.imports() {
+			if p == "C" || p == "plugin" {
+				f.add("%s imports %q", s.path, p)
+			}
+		}
+	}
+}
+
+// selectors calls fn for each use of a package-qualified name.
+func selectors(s *source, fn func(pkg, name string, n ast.Node)) {
+	names := map[string]string{}
+	for _, imp := range s.ast.Imports {
+		p := strings.Trim(imp.Path.Value, `"`)
+		base := p[strings.LastIndex(p, "/")+1:]
+		if imp.Name != nil {
+			names[imp.Name.Name] = base
+			continue
+		}
+		names[base] = base
+	}
+	ast.Inspect(s.ast, func(n ast.Node) bool {
+		if sel, ok := n.(*ast.SelectorExpr); ok {
+			if x, ok := sel.X.(*ast.Ident); ok {
+				if pkg, ok := names[x.Name]; ok {
+					fn(pkg, sel.Sel.Name, n)
+				}
+			}
+		}
+		return true
+	})
+}

@@ -1,0 +1,121 @@
+package lint
+
+import (
+	"bytes"
+	"go/ast"
+	"go/format"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const maxLines = 500
+
+func TestFilesAreAboutOneThing(t *testing.T) {
+	f := rule(t, "a file that long holds more than one subject: split it")
+	for _, s := range sources(t) {
+		if ext := path.Ext(s.path); ext == ".md" || ext == ".toml" {
+			continue
+		}
+		if n := strings.Count(s.text, "\n"); n >= maxLines {
+			f.add("%s: %d lines, %d are too many", s.path, n, maxLines)
+		}
+	}
+}
+
+func TestPackageNamesSayWhatTheyHold(t *testing.T) {
+	f := rule(t, "a junk drawer attracts junk: name the package after its one noun")
+	for _, s := range goSources(t, true) {
+		switch strings.TrimSuffix(s.ast.Name.Name, "_test") {
+		case "util", "utils", "common", "helper", "helpers", "misc", "shared", "base", "lib", "tools", "system":
+			f.add("%s: package %s", s.path, s.ast.Name.Name)
+		}
+	}
+}
+
+func TestGofmt(t *testing.T) {
+	f := rule(t, "one form for all: run gofmt -w")
+	for _, s := range goSources(t, true) {
+		out, err := format.Source([]byte(s.text))
+		if err != nil {
+			f.add("%s: %v", s.path, err)
+		} else if !bytes.Equal(out, []byte(s.text)) {
+			f.add("%s: not gofmt-clean", s.path)
+		}
+	}
+}
+
+func TestNothingIsLeftForLater(t *testing.T) {
+	f := rule(t, "what is missing is an issue, not a comment")
+	marks := regexp.MustCompile(`\b(TO` + `DO|FIX` + `ME|XX` + `X|HA` + `CK)\b`)
+	for _, s := range sources(t) {
+		if below(s.path, "tests/lint") {
+			continue
+		}
+		for i, line := range strings.Split(s.text, "\n") {
+			if m := marks.FindString(line); m != "" {
+				f.add("%s:%d: %s", s.path, i+1, m)
+			}
+		}
+	}
+}
+
+func TestNoPanic(t *testing.T) {
+	f := rule(t, "an error is returned to somebody who can say what to do; only tests may stop dead")
+	for _, s := range goSources(t, false) {
+		ast.Inspect(s.ast, func(n ast.Node) bool {
+			if call, ok := n.(*ast.CallExpr); ok {
+				if id, ok := call.Fun.(*ast.Ident); ok && id.Name == "panic" {
+					f.at(s, n, "panic")
+				}
+			}
+			return true
+		})
+	}
+}
+
+func TestOnlyMainExits(t *testing.T) {
+	f := rule(t, "an exit in a library skips every undo")
+	for _, s := range goSources(t, false) {
+		selectors(s, func(pkg, name string, n ast.Node) {
+			exits := pkg == "os" && name == "Exit" || pkg == "log" && strings.HasPrefix(name, "Fatal")
+			if exits && !(s.ast.Name.Name == "main" && path.Base(s.path) == "main.go" && name == "Exit") {
+				f.at(s, n, "%s.%s outside a main.go", pkg, name)
+			}
+		})
+	}
+}
+
+func TestSkipsBecomeFailures(t *testing.T) {
+	f := rule(t, "a test that silently did not run proves nothing: with NINEFOLD_MUST_RUN=1 a skip must fail")
+	must := map[string]bool{}
+	for _, s := range goSources(t, true) {
+		if strings.Contains(s.text, "NINEFOLD_MUST_RUN") {
+			must[s.dir] = true
+		}
+	}
+	for _, s := range goSources(t, true) {
+		if !s.isTest() || must[s.dir] {
+			continue
+		}
+		ast.Inspect(s.ast, func(n ast.Node) bool {
+			if sel, ok := n.(*ast.SelectorExpr); ok && slices.Contains([]string{"Skip", "Skipf", "SkipNow"}, sel.Sel.Name) {
+				if x, ok := sel.X.(*ast.Ident); ok && (x.Name == "t" || x.Name == "tb") {
+					f.at(s, n, "%s in a package that never looks at NINEFOLD_MUST_RUN", sel.Sel.Name)
+				}
+			}
+			return true
+		})
+	}
+}
+
+func TestScriptsStopAtErrors(t *testing.T) {
+	f := rule(t, "a script that goes on after a failure reports success it did not have")
+	for _, s := range sources(t) {
+		if (below(s.path, "scripts") || s.path == ".ci/run") && !regexp.MustCompile(`(?m)^set -eu(o pipefail)?$`).MatchString(s.text) {
+			f.add("%s: no set -eu", s.path)
+		}
+	}
+}

@@ -1,0 +1,188 @@
+package namespaces
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"ninefold/namespaces/kernel"
+	"ninefold/namespaces/plan"
+)
+
+func isMissing(err error) bool {
+	return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR)
+}
+
+// openSource opens the source of a bind as its origin and copies its mount.
+func (b *builder) openSource(i int, bind plan.Bind) error {
+	var source kernel.FD
+	err := b.asOrigin(bind.Origin, func() (err error) {
+		source, err = kernel.OpenHost(bind.Source)
+		return err
+	})
+	if bind.Optional && isMissing(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	b.hold(source)
+	if bind.Where != plan.Replace {
+		b.sources[i] = source
+		return nil
+	}
+	tree, err := kernel.OpenTree(source, bind.Recursive)
+	if err != nil {
+		return err
+	}
+	b.sources[i] = b.hold(tree)
+	return nil
+}
+
+// asOrigin runs f with the file access of a plan's origin. The session's user
+// brings groups; any other uid gets its own uid alone, which can only see less.
+func (b *builder) asOrigin(o plan.Origin, f func() error) error {
+	if o == 0 {
+		return f()
+	}
+	gid, groups := uint32(o), []uint32(nil)
+	if id := b.first.identity; id.UID == uint32(o) {
+		gid, groups = id.GID, id.Groups
+	}
+	return kernel.AsUser(uint32(o), gid, groups, f)
+}
+
+func (b *builder) bind(i int, op plan.Bind) error {
+	if err := b.needRoot(); err != nil {
+		return err
+	}
+	tree, ok := b.sources[i]
+	if !ok {
+		return nil // optional, and not there
+	}
+	if op.Where != plan.Replace {
+		return b.union(tree, op)
+	}
+	if b.plan.Class == plan.Untrusted {
+		// A mount that the host makes later below the source would arrive
+		// without our nosuid and nodev.
+		if err := kernel.Private(tree, op.Recursive); err != nil {
+			return err
+		}
+	}
+	if a := attrs(op.Flags); a != 0 {
+		if err := kernel.SetAttr(tree, a, op.Recursive); err != nil {
+			return err
+		}
+	}
+	if op.Flags.ReadOnly {
+		b.readonly = append(b.readonly, place{op.Target, tree})
+	}
+	dir, err := kernel.IsDir(tree)
+	if err != nil {
+		return err
+	}
+	if dir {
+		return b.attachDir(tree, op.Target)
+	}
+	at, err := kernel.TouchIn(b.root, op.Target)
+	if err != nil {
+		return err
+	}
+	defer at.Close()
+	return kernel.Attach(tree, at, op.Target)
+}
+
+// union joins the bound tree with what is at the target, as a deep overlay,
+// read-only: what is there wins (After) or loses (Before).
+func (b *builder) union(source kernel.FD, op plan.Bind) error {
+	there, err := kernel.MkdirAllIn(b.root, op.Target, 0o755)
+	if err != nil {
+		return err
+	}
+	b.hold(there)
+	m := kernel.OverlayMount{
+		Lowers: []kernel.FD{source, there}, Upper: kernel.None, Work: kernel.None,
+		Attr: attrs(op.Flags), Source: "ninefold",
+	}
+	if op.Where == plan.After {
+		m.Lowers[0], m.Lowers[1] = there, source
+	}
+	mnt, err := kernel.NewOverlay(m, kernel.Overlay())
+	if err != nil {
+		return err
+	}
+	b.hold(mnt)
+	return kernel.Attach(mnt, there, op.Target)
+}
+
+func (b *builder) attachDir(mnt kernel.FD, target string) error {
+	at, err := kernel.MkdirAllIn(b.root, target, 0o755)
+	if err != nil {
+		return err
+	}
+	defer at.Close()
+	return kernel.Attach(mnt, at, target)
+}
+
+// mount mounts a kernel file system.
+func (b *builder) mount(op plan.Mount) error {
+	if err := b.needRoot(); err != nil {
+		return err
+	}
+	switch op.Type {
+	case "dev":
+		return b.mountDev(op)
+	case "proc":
+		return b.mountProc(op)
+	case "tmpfs", "devpts", "mqueue", "sysfs", "cgroup2":
+	default:
+		return fmt.Errorf("%w: file system %q is not one a plan may mount", ErrPlan, op.Type)
+	}
+	mnt, err := kernel.NewMount(op.Type, attrs(op.Flags), options(op.Options)...)
+	if err != nil {
+		return err
+	}
+	b.hold(mnt)
+	if op.Flags.ReadOnly {
+		b.readonly = append(b.readonly, place{op.Target, mnt})
+	}
+	return b.attachDir(mnt, op.Target)
+}
+
+// mountProc: a session with a PID namespace mounts its own from inside
+// (ninefold-init); what is here until then is the host's, which a mapped
+// session needs for its uid_map, and which ends below the session's own.
+// Without a PID namespace the host's is what the session sees.
+func (b *builder) mountProc(op plan.Mount) error {
+	ns := b.first.namespaces
+	if ns.PID && ns.User == plan.UserHost {
+		at, err := kernel.MkdirAllIn(b.root, op.Target, 0o555)
+		at.Close()
+		return err
+	}
+	source, err := kernel.OpenHost("/proc")
+	if err != nil {
+		return err
+	}
+	defer source.Close()
+	tree, err := kernel.OpenTree(source, false)
+	if err != nil {
+		return err
+	}
+	b.hold(tree)
+	if err := kernel.SetAttr(tree, kernel.NoSuid|kernel.NoDev|kernel.NoExec, false); err != nil {
+		return err
+	}
+	return b.attachDir(tree, op.Target)
+}
+
+func options(words []string) []kernel.Option {
+	list := make([]kernel.Option, 0, len(words))
+	for _, w := range words {
+		name, value, _ := cut(w)
+		list = append(list, kernel.Text(name, value))
+	}
+	return list
+}

@@ -1,0 +1,266 @@
+package namespaces
+
+import (
+	"fmt"
+	"path"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"ninefold/namespaces/kernel"
+	"ninefold/namespaces/plan"
+)
+
+// scratchAt is where the throw-away tmpfs is attached in the builder's own
+// mount namespace: a directory that every machine has. Nobody else sees it,
+// and it is dropped with the old root.
+const scratchAt = "/proc/driver"
+
+// builder executes one plan on one thread.
+type builder struct {
+	plan    *plan.Plan
+	command Command
+	first   firstProcess
+
+	sources map[int]kernel.FD // bind sources by step, opened before anything is mounted
+	layers  map[plan.Layer]layer
+	held    []kernel.FD // everything opened, closed at the end whatever happens
+
+	hostRoot uint64    // mount id of the host's root
+	scratch  kernel.FD // tmpfs: uppers, places to attach to
+	uppers   int
+	root     kernel.FD // the session's root
+	readonly []place   // what must refuse writing
+}
+
+type place struct {
+	name string
+	fd   kernel.FD
+}
+
+func newBuilder(p *plan.Plan, c Command) (*builder, error) {
+	if len(p.Ops) == 0 {
+		return nil, fmt.Errorf("%w: it has no steps", ErrPlan)
+	}
+	ns, ok := p.Ops[0].(plan.Namespaces)
+	if !ok {
+		return nil, fmt.Errorf("%w: the first step does not say which namespaces to make", ErrPlan)
+	}
+	b := &builder{
+		plan: p, command: c, root: kernel.None, scratch: kernel.None,
+		sources: map[int]kernel.FD{}, layers: map[plan.Layer]layer{},
+	}
+	b.first.namespaces = ns
+	b.first.class = p.Class
+	return b, b.first.collect(p)
+}
+
+func (b *builder) hold(fd kernel.FD) kernel.FD {
+	b.held = append(b.held, fd)
+	return fd
+}
+
+// run builds and starts. It runs on a thread that is destroyed afterwards.
+func (b *builder) run() (s *Session, err error) {
+	defer func() {
+		for i := len(b.held) - 1; i >= 0; i-- {
+			b.held[i].Close()
+		}
+	}()
+	if err := b.unshare(); err != nil {
+		return nil, err
+	}
+	if err := b.openSources(); err != nil {
+		return nil, err
+	}
+	for i, op := range b.plan.Ops[1:] {
+		if err := b.execute(i+1, op); err != nil {
+			return nil, err
+		}
+	}
+	if b.root == kernel.None {
+		return nil, fmt.Errorf("%w: nothing is mounted on /", ErrPlan)
+	}
+	if err := kernel.PivotRoot(b.root); err != nil {
+		return nil, err
+	}
+	if err := b.verify(); err != nil {
+		return nil, err
+	}
+	return b.start()
+}
+
+func (b *builder) unshare() error {
+	ns := b.first.namespaces
+	flags := unix.CLONE_NEWNS
+	for flag, asked := range map[int]bool{
+		unix.CLONE_NEWIPC: ns.IPC, unix.CLONE_NEWUTS: ns.UTS, unix.CLONE_NEWCGROUP: ns.Cgroup,
+		unix.CLONE_NEWNET: ns.Net == plan.NetNone,
+	} {
+		if asked {
+			flags |= flag
+		}
+	}
+	if err := kernel.Unshare(flags); err != nil {
+		return err
+	}
+	if err := kernel.ReceiveMounts(); err != nil {
+		return err
+	}
+	if ns.UTS && ns.Hostname != "" {
+		if err := kernel.Hostname(ns.Hostname); err != nil {
+			return err
+		}
+	}
+	if ns.Net == plan.NetNone {
+		return kernel.LoopbackUp()
+	}
+	return nil
+}
+
+// openSources opens every bind source while the host's view is still whole,
+// each with the file-access rights of the one who brought it in.
+func (b *builder) openSources() error {
+	root, err := kernel.OpenHost("/")
+	if err != nil {
+		return err
+	}
+	b.hold(root)
+	if b.hostRoot, _, err = kernel.MountID(root); err != nil {
+		return err
+	}
+	for i, op := range b.plan.Ops {
+		bind, ok := op.(plan.Bind)
+		if !ok {
+			continue
+		}
+		if err := b.openSource(i, bind); err != nil {
+			return fmt.Errorf("bind %s %s: %w", bind.Source, bind.Target, err)
+		}
+	}
+	return nil
+}
+
+// execute does one step.
+func (b *builder) execute(i int, op plan.Op) error {
+	var err error
+	switch op := op.(type) {
+	case plan.Overlay:
+		err = wrap(b.overlay(op), "mount the root of the session on %s", op.Target)
+	case plan.Mount:
+		err = wrap(b.mount(op), "mount %s on %s", op.Type, op.Target)
+	case plan.Bind:
+		err = wrap(b.bind(i, op), "bind %s %s", op.Source, op.Target)
+	case plan.Unmount:
+		err = wrap(b.unmount(op), "unmount %s", op.Target)
+	case plan.Mkdir:
+		err = wrap(b.mkdir(op), "make directory %s", op.Path)
+	case plan.Link:
+		err = wrap(b.link(op), "make link %s", op.Path)
+	case plan.File:
+		err = wrap(b.file(op), "write %s", op.Path)
+	case plan.ReadOnly:
+		err = wrap(b.makeReadOnly(op), "make %s read-only", op.Target)
+	case plan.Namespaces:
+		err = fmt.Errorf("%w: step %d says namespaces a second time", ErrPlan, i)
+	case plan.Chdir, plan.Identity, plan.Privileges, plan.Limit, plan.Environment:
+		// The first process does these; see collect.
+	default:
+		err = fmt.Errorf("%w: step %d is of unknown kind %T", ErrPlan, i, op)
+	}
+	return err
+}
+
+func wrap(err error, format string, args ...any) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf(format+": %w", append(args, err)...)
+}
+
+func attrs(f plan.Flags) (a kernel.Attr) {
+	if f.ReadOnly {
+		a |= kernel.ReadOnly
+	}
+	if f.NoSuid {
+		a |= kernel.NoSuid
+	}
+	if f.NoDev {
+		a |= kernel.NoDev
+	}
+	if f.NoExec {
+		a |= kernel.NoExec
+	}
+	return a
+}
+
+func (b *builder) needRoot() error {
+	if b.root == kernel.None {
+		return fmt.Errorf("%w: it comes before the root overlay", ErrPlan)
+	}
+	return nil
+}
+
+func (b *builder) mkdir(op plan.Mkdir) error {
+	if err := b.needRoot(); err != nil {
+		return err
+	}
+	dir, name, err := kernel.ParentIn(b.root, op.Path)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return kernel.Mkdir(dir, name, op.Mode, op.UID, op.GID)
+}
+
+func (b *builder) link(op plan.Link) error {
+	if err := b.needRoot(); err != nil {
+		return err
+	}
+	dir, name, err := kernel.ParentIn(b.root, op.Path)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return kernel.Symlink(op.Text, dir, name)
+}
+
+func (b *builder) file(op plan.File) error {
+	if err := b.needRoot(); err != nil {
+		return err
+	}
+	dir, name, err := kernel.ParentIn(b.root, op.Path)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return kernel.WriteFile(dir, name, []byte(op.Content), op.Mode, op.UID, op.GID)
+}
+
+func (b *builder) unmount(op plan.Unmount) error {
+	if err := b.needRoot(); err != nil {
+		return err
+	}
+	fd, err := kernel.OpenIn(b.root, op.Target, unix.O_PATH)
+	if err != nil {
+		return err
+	}
+	defer fd.Close()
+	return kernel.Detach(fd, op.Target)
+}
+
+func (b *builder) makeReadOnly(op plan.ReadOnly) error {
+	if err := b.needRoot(); err != nil {
+		return err
+	}
+	fd, err := kernel.OpenIn(b.root, op.Target, unix.O_PATH)
+	if err != nil {
+		return err
+	}
+	b.hold(fd)
+	b.readonly = append(b.readonly, place{op.Target, fd})
+	return kernel.SetAttr(fd, kernel.ReadOnly, false)
+}
+
+// below joins a step's target to a name inside it.
+func below(target, name string) string { return path.Join(target, strings.TrimPrefix(name, "/")) }

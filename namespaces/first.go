@@ -1,0 +1,236 @@
+package namespaces
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"ninefold/namespaces/kernel"
+	"ninefold/namespaces/plan"
+)
+
+// InitPath is where a session's first process lies in its root: a plan binds
+// the host's directory that holds it at this place.
+const InitPath = "/run/ninefold/lib/ninefold-init"
+
+// firstProcess is what a plan says about the first process, as opposed to the view.
+type firstProcess struct {
+	namespaces  plan.Namespaces
+	class       plan.Class
+	identity    plan.Identity
+	hasIdentity bool
+	privileges  plan.Privileges
+	capBits     uint64
+	limits      []string
+	environment []string
+	dir         string
+	devpts      string // where devpts is mounted, for a terminal
+	proc        bool
+}
+
+// collect reads the steps that the first process carries out.
+func (f *firstProcess) collect(p *plan.Plan) error {
+	f.dir = "/"
+	for _, op := range p.Ops {
+		switch op := op.(type) {
+		case plan.Identity:
+			f.identity, f.hasIdentity = op, true
+		case plan.Privileges:
+			f.privileges = op
+			bits, err := capabilityBits(op.Capabilities)
+			if err != nil {
+				return err
+			}
+			f.capBits = bits
+		case plan.Limit:
+			n, ok := kernel.RlimitNumber(op.Name)
+			if !ok {
+				return fmt.Errorf("%w: limit %q is not a resource limit of prlimit(1)", ErrUnsupported, op.Name)
+			}
+			f.limits = append(f.limits, strconv.Itoa(n)+"="+strconv.FormatUint(op.Value, 10))
+		case plan.Environment:
+			f.environment = append(f.environment, op.Name+"="+op.Value)
+		case plan.Chdir:
+			f.dir = op.Dir
+		case plan.Mount:
+			switch op.Type {
+			case "devpts":
+				f.devpts = op.Target
+			case "proc":
+				f.proc = op.Target == "/proc"
+			}
+		}
+	}
+	return f.check()
+}
+
+// check enforces the trust class once more, next to the syscalls: a plan that
+// was edited, or a compiler that is wrong, does not weaken it.
+func (f *firstProcess) check() error {
+	if !f.hasIdentity {
+		return fmt.Errorf("%w: it does not say who the session is for", ErrPlan)
+	}
+	if f.class == plan.Trusted {
+		return nil
+	}
+	switch {
+	case f.class != plan.Untrusted:
+		return fmt.Errorf("%w: unknown trust class %q", ErrPlan, f.class)
+	case f.namespaces.User != plan.UserMapped:
+		return fmt.Errorf("%w: an untrusted session needs a user namespace of its own", ErrPlan)
+	case !f.privileges.NoNewPrivs || f.capBits != 0:
+		return fmt.Errorf("%w: an untrusted session must have no_new_privs and no capability", ErrPlan)
+	case f.identity.UID == 0:
+		return fmt.Errorf("%w: root does not enter a view that a user had a hand in", ErrPlan)
+	}
+	return nil
+}
+
+// arguments builds ninefold-init's command line. Descriptors are numbered as
+// they are passed: 3 lifeline, 4 status, 5 seccomp filter.
+func (f *firstProcess) arguments(c Command, filter bool) []string {
+	id := f.identity
+	argv := []string{
+		"ninefold-init", "-l", "3", "-s", "4",
+		"-u", strconv.FormatUint(uint64(id.UID), 10), "-g", strconv.FormatUint(uint64(id.GID), 10),
+		"-d", f.dir,
+	}
+	add := func(yes bool, words ...string) {
+		if yes {
+			argv = append(argv, words...)
+		}
+	}
+	add(filter, "-f", "5")
+	add(f.namespaces.PID && f.proc, "-p")
+	add(!f.namespaces.PID, "-r")
+	add(c.TTY, "-t")
+	add(f.privileges.NoNewPrivs, "-n")
+	add(f.capBits != 0, "-k", strconv.FormatUint(f.capBits, 10))
+	add(len(id.Groups) > 0, "-G", joinGroups(id.Groups))
+	for _, l := range f.limits {
+		argv = append(argv, "-L", l)
+	}
+	for _, e := range f.environment {
+		argv = append(argv, "-e", e)
+	}
+	argv = append(argv, "--")
+	return append(argv, c.Argv...)
+}
+
+func joinGroups(groups []uint32) string {
+	words := make([]string, len(groups))
+	for i, g := range groups {
+		words[i] = strconv.FormatUint(uint64(g), 10)
+	}
+	return strings.Join(words, ",")
+}
+
+// start starts the first process from the builder's thread, whose namespaces
+// and root it inherits.
+func (b *builder) start() (_ *Session, err error) {
+	lifeR, lifeW, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer lifeR.Close()
+	statusR, statusW, err := os.Pipe()
+	if err != nil {
+		lifeW.Close()
+		return nil, err
+	}
+	defer statusW.Close()
+	s := &Session{lifeline: lifeW, status: statusR}
+	defer func() {
+		if err != nil {
+			lifeW.Close()
+			statusR.Close()
+			if s.relay != nil {
+				s.relay.abandon()
+			}
+		}
+	}()
+	null, err := nullFile(b.command)
+	if err != nil {
+		return nil, err
+	}
+	if null != nil {
+		defer null.Close()
+	}
+	files := []*os.File{orNull(b.command.Stdin, null), orNull(b.command.Stdout, null), orNull(b.command.Stderr, null), lifeR, statusW}
+	filter, err := seccompFile(b.first.privileges.Seccomp)
+	if err != nil {
+		return nil, err
+	}
+	if filter != nil {
+		defer filter.Close()
+		files = append(files, filter)
+	}
+	if b.command.TTY {
+		slave, err := b.terminal(s)
+		if err != nil {
+			return nil, err
+		}
+		defer slave.Close()
+		files[0], files[1], files[2] = slave, slave, slave
+	}
+	argv := b.first.arguments(b.command, filter != nil)
+	s.init, err = os.StartProcess(InitPath, argv, &os.ProcAttr{Env: []string{}, Files: files, Sys: b.first.clone()})
+	if err != nil {
+		return nil, fmt.Errorf("start the session's first process %s: %w", InitPath, err)
+	}
+	if s.relay != nil {
+		s.relay.start()
+	}
+	return s, nil
+}
+
+// clone says which namespaces come with the first process: the PID namespace,
+// and the user namespace with a second mount namespace, which locks every
+// mount made so far (mount_namespaces(7)). Ids are mapped to themselves, so
+// that files look as they are; no capability reaches a process of the session
+// that could act on the ids beyond its own.
+func (f *firstProcess) clone() *syscall.SysProcAttr {
+	attr := &syscall.SysProcAttr{}
+	if f.namespaces.PID {
+		attr.Cloneflags |= unix.CLONE_NEWPID
+	}
+	if f.namespaces.User == plan.UserMapped {
+		attr.Cloneflags |= unix.CLONE_NEWUSER | unix.CLONE_NEWNS
+		all := []syscall.SysProcIDMap{{ContainerID: 0, HostID: 0, Size: 1<<32 - 2}}
+		attr.UidMappings, attr.GidMappings = all, all
+		attr.GidMappingsEnableSetgroups = true
+	}
+	return attr
+}
+
+func orNull(f, null *os.File) *os.File {
+	if f != nil {
+		return f
+	}
+	return null
+}
+
+// nullFile opens /dev/null, inside the new root, when the command leaves a stream open.
+func nullFile(c Command) (*os.File, error) {
+	if c.Stdin != nil && c.Stdout != nil && c.Stderr != nil || c.TTY {
+		return nil, nil
+	}
+	return os.OpenFile("/dev/null", os.O_RDWR, 0)
+}
+
+// terminal opens a terminal in the session's devpts and prepares its relay.
+func (b *builder) terminal(s *Session) (*os.File, error) {
+	if b.first.devpts == "" || b.command.Stdin == nil || b.command.Stdout == nil {
+		return nil, fmt.Errorf("%w: a terminal was asked for, but the plan mounts no devpts or there is no terminal to relay to", ErrPlan)
+	}
+	master, slave, err := kernel.OpenPTY(b.root, below(b.first.devpts, "ptmx"), b.first.identity.UID)
+	if err != nil {
+		return nil, err
+	}
+	s.relay = newRelay(master, b.command.Stdin, b.command.Stdout)
+	return slave, nil
+}

@@ -1,0 +1,396 @@
+// ninefold-init is the first process of a session: it finishes what only a
+// process inside the new PID namespace can do, starts the command with the
+// identity and privileges of the plan, reaps, forwards signals and takes the
+// session down when the command ends or its keeper dies.
+//
+// It is started by package namespaces (start.go builds its arguments) with an
+// empty environment, as root of the session's user namespace, inside the
+// finished root. It is static and single-threaded, and loads no code and reads
+// no file from that root: no NSS, no dlopen, no locale. With -j it joins a
+// live session first instead (setns(2) on a pidfd), which a Go program cannot
+// do for user namespaces.
+//
+// Exit status: that of the command, 128+n when signal n ended it, 126 when it
+// could not be executed, 127 when it was not found, 125 for a failure of its
+// own. The wait status also goes to the status pipe (-s), four bytes in native
+// order, so that a signal can be told from an exit code.
+
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/mount.h>
+#include <linux/openat2.h>
+#include <linux/seccomp.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { FAILED = 125, CANNOT_EXECUTE = 126, NOT_FOUND = 127 };
+enum { MAX_LIMITS = 32, MAX_ENV = 1024, MAX_GROUPS = 65536 };
+
+struct config {
+	int lifeline, status, seccomp, join;
+	long join_flags;
+	bool proc, reaper, tty, no_new_privs, ids;
+	uid_t uid;
+	gid_t gid;
+	gid_t *groups;
+	size_t ngroups;
+	uint64_t caps;
+	const char *cwd;
+	struct { int resource; rlim_t value; } limits[MAX_LIMITS];
+	size_t nlimits;
+	char *env[MAX_ENV + 1];
+	size_t nenv;
+	char **argv;
+};
+
+static void say(const char *format, va_list args)
+{
+	char line[1024];
+	int n = vsnprintf(line, sizeof line, format, args);
+	if (n < 0)
+		return;
+	if ((size_t)n >= sizeof line)
+		n = sizeof line - 1;
+	ssize_t ignored = write(2, "ninefold-init: ", 15);
+	ignored = write(2, line, (size_t)n);
+	ignored = write(2, "\n", 1);
+	(void)ignored;
+}
+
+__attribute__((format(printf, 2, 3), noreturn))
+static void die(int status, const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	say(format, args);
+	va_end(args);
+	_exit(status);
+}
+
+static unsigned long long number(const char *text, unsigned long long max)
+{
+	char *end;
+	errno = 0;
+	unsigned long long n = strtoull(text, &end, 0);
+	if (errno || end == text || *end || *text == '-' || n > max)
+		die(FAILED, "bad number in arguments: %s", text);
+	return n;
+}
+
+static void parse_groups(struct config *c, const char *list)
+{
+	size_t n = 1;
+	for (const char *p = list; *p; p++)
+		n += *p == ',';
+	if (n > MAX_GROUPS || !(c->groups = calloc(n, sizeof *c->groups)))
+		die(FAILED, "too many groups");
+	while (*list) {
+		char *end;
+		unsigned long g = strtoul(list, &end, 10);
+		if (end == list || (*end && *end != ','))
+			die(FAILED, "bad group list");
+		c->groups[c->ngroups++] = (gid_t)g;
+		list = *end ? end + 1 : end;
+	}
+}
+
+static void parse_limit(struct config *c, const char *text)
+{
+	char name[8] = "";
+	const char *eq = strchr(text, '=');
+	if (!eq || (size_t)(eq - text) >= sizeof name || c->nlimits == MAX_LIMITS)
+		die(FAILED, "bad limit: %s", text);
+	memcpy(name, text, (size_t)(eq - text));
+	c->limits[c->nlimits].resource = (int)number(name, RLIM_NLIMITS - 1);
+	c->limits[c->nlimits++].value = number(eq + 1, UINT64_MAX);
+}
+
+static void parse(struct config *c, int argc, char **argv)
+{
+	int opt;
+	*c = (struct config){ .lifeline = -1, .status = -1, .seccomp = -1, .join = -1 };
+	while ((opt = getopt(argc, argv, "+l:s:f:j:J:prtnu:g:G:k:d:L:e:")) != -1) {
+		switch (opt) {
+		case 'l': c->lifeline = (int)number(optarg, 65535); break;
+		case 's': c->status = (int)number(optarg, 65535); break;
+		case 'f': c->seccomp = (int)number(optarg, 65535); break;
+		case 'j': c->join = (int)number(optarg, 65535); break;
+		case 'J': c->join_flags = (long)number(optarg, UINT32_MAX); break;
+		case 'p': c->proc = true; break;
+		case 'r': c->reaper = true; break;
+		case 't': c->tty = true; break;
+		case 'n': c->no_new_privs = true; break;
+		case 'u': c->uid = (uid_t)number(optarg, UINT32_MAX - 1); c->ids = true; break;
+		case 'g': c->gid = (gid_t)number(optarg, UINT32_MAX - 1); break;
+		case 'G': parse_groups(c, optarg); break;
+		case 'k': c->caps = number(optarg, UINT64_MAX); break;
+		case 'd': c->cwd = optarg; break;
+		case 'L': parse_limit(c, optarg); break;
+		case 'e':
+			if (c->nenv == MAX_ENV)
+				die(FAILED, "more than %d environment variables", MAX_ENV);
+			c->env[c->nenv++] = optarg;
+			break;
+		default: die(FAILED, "bad arguments");
+		}
+	}
+	c->argv = argv + optind;
+	if (!c->ids)
+		die(FAILED, "no identity given");
+}
+
+static int open_tree_clone(int dir, const char *path)
+{
+	return (int)syscall(SYS_open_tree, dir, path,
+			    OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_NO_AUTOMOUNT | AT_SYMLINK_NOFOLLOW);
+}
+
+// mount_proc mounts the session's own /proc, which has to come from a process
+// inside the PID namespace. /proc is resolved without following links: the
+// root may hold what a user wrote, though nothing of theirs runs yet. For uid 0
+// the knobs that reach the whole machine without a capability become read-only.
+static void mount_proc(bool protect)
+{
+	static const char *const knobs[] = { "sys", "sysrq-trigger", "irq", "bus", "fs" };
+	struct open_how how = { .flags = O_PATH | O_DIRECTORY | O_CLOEXEC, .resolve = RESOLVE_NO_SYMLINKS };
+	int fs = (int)syscall(SYS_fsopen, "proc", FSOPEN_CLOEXEC);
+	if (fs < 0 || syscall(SYS_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0))
+		die(FAILED, "mount proc: %s", strerror(errno));
+	int mount = (int)syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC,
+				 MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+	int target = (int)syscall(SYS_openat2, AT_FDCWD, "/proc", &how, sizeof how);
+	if (mount < 0 || target < 0)
+		die(FAILED, "mount proc on /proc: %s", strerror(errno));
+	if (syscall(SYS_move_mount, mount, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH))
+		die(FAILED, "attach proc on /proc: %s", strerror(errno));
+	for (size_t i = 0; protect && i < sizeof knobs / sizeof *knobs; i++) {
+		struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY };
+		int tree = open_tree_clone(mount, knobs[i]);
+		if (tree < 0 && errno == ENOENT)
+			continue;
+		if (tree < 0 || syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH, &attr, sizeof attr) ||
+		    syscall(SYS_move_mount, tree, "", mount, knobs[i], MOVE_MOUNT_F_EMPTY_PATH))
+			die(FAILED, "make /proc/%s read-only: %s", knobs[i], strerror(errno));
+		close(tree);
+	}
+	char self[16];
+	ssize_t n = readlinkat(mount, "self", self, sizeof self);
+	if (n != 1 || self[0] != '1' || getpid() != 1)
+		die(FAILED, "/proc shows another PID namespace; refusing to go on");
+	close(fs);
+	close(mount);
+	close(target);
+}
+
+static void set_caps(uint64_t caps)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2] = {
+		{ .effective = (uint32_t)caps, .permitted = (uint32_t)caps, .inheritable = (uint32_t)caps },
+		{ .effective = (uint32_t)(caps >> 32), .permitted = (uint32_t)(caps >> 32), .inheritable = (uint32_t)(caps >> 32) },
+	};
+	if (syscall(SYS_capset, &header, data))
+		die(FAILED, "drop capabilities: %s", strerror(errno));
+}
+
+static void drop_bounding_set(uint64_t keep)
+{
+	for (int cap = 0; cap < 64; cap++) {
+		if (keep >> cap & 1)
+			continue;
+		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0)) {
+			if (errno == EINVAL) // past the last capability of this kernel
+				return;
+			die(FAILED, "drop capability %d from the bounding set: %s", cap, strerror(errno));
+		}
+	}
+}
+
+static void load_filter(int fd)
+{
+	static struct sock_filter code[BPF_MAXINSNS];
+	ssize_t n = pread(fd, code, sizeof code, 0);
+	if (n <= 0 || (size_t)n % sizeof *code)
+		die(FAILED, "read the seccomp filter: %s", n < 0 ? strerror(errno) : "bad length");
+	struct sock_fprog program = { .len = (unsigned short)((size_t)n / sizeof *code), .filter = code };
+	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0))
+		die(FAILED, "install the seccomp filter: %s", strerror(errno));
+}
+
+// become takes on the identity and drops what the plan does not grant, then
+// tries to get root back and refuses to go on if that works.
+static void become(const struct config *c)
+{
+	for (size_t i = 0; i < c->nlimits; i++) {
+		struct rlimit limit = { c->limits[i].value, c->limits[i].value };
+		if (setrlimit((__rlimit_resource_t)c->limits[i].resource, &limit))
+			die(FAILED, "set resource limit %d: %s", c->limits[i].resource, strerror(errno));
+	}
+	drop_bounding_set(c->caps);
+	if (c->caps && prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0))
+		die(FAILED, "keep capabilities: %s", strerror(errno));
+	if (setgroups(c->ngroups, c->groups) || setresgid(c->gid, c->gid, c->gid) || setresuid(c->uid, c->uid, c->uid))
+		die(FAILED, "become uid %u gid %u: %s", c->uid, c->gid, strerror(errno));
+	set_caps(c->caps);
+	for (int cap = 0; cap < 64; cap++)
+		if (c->caps >> cap & 1 && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0))
+			die(FAILED, "grant capability %d: %s", cap, strerror(errno));
+	if ((c->no_new_privs || c->seccomp >= 0) && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+		die(FAILED, "set no_new_privs: %s", strerror(errno));
+	if (c->uid != 0 && !(c->caps >> CAP_SETUID & 1) && setresuid(-1, 0, -1) == 0)
+		die(FAILED, "root could be regained after it was given up; refusing to go on");
+	if (!(c->caps >> CAP_SYS_ADMIN & 1) && unshare(CLONE_NEWUTS) == 0)
+		die(FAILED, "a capability survived being dropped; refusing to go on");
+	if (c->seccomp >= 0)
+		load_filter(c->seccomp);
+}
+
+__attribute__((noreturn))
+static void start_command(struct config *c)
+{
+	sigset_t none;
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	if (c->tty && (setsid() < 0 || ioctl(0, TIOCSCTTY, 0)))
+		die(FAILED, "take the terminal: %s", strerror(errno));
+	if (syscall(SYS_close_range, 3, ~0U, 4 /* CLOSE_RANGE_CLOEXEC */))
+		for (int fd = 3; fd < 64; fd++)
+			fcntl(fd, F_SETFD, FD_CLOEXEC);
+	become(c);
+	if (c->cwd && chdir(c->cwd) && chdir("/"))
+		die(FAILED, "change to %s: %s", c->cwd, strerror(errno));
+	environ = c->env;
+	execvp(c->argv[0], c->argv);
+	die(errno == ENOENT ? NOT_FOUND : CANNOT_EXECUTE, "%s: %s", c->argv[0],
+	    errno == ENOENT ? "command not found in the session" : strerror(errno));
+}
+
+// take_down ends every process of a session that has no PID namespace: as a
+// subreaper all of them are, or become, our children. A PID namespace needs
+// none of this: the kernel kills what is in it when its first process ends.
+static void take_down(void)
+{
+	static char list[65536];
+	char path[64];
+	snprintf(path, sizeof path, "/proc/self/task/%ld/children", syscall(SYS_gettid));
+	for (int rounds = 0; rounds < 20000; rounds++) {
+		int status;
+		pid_t pid;
+		while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+			;
+		if (pid < 0 && errno == ECHILD)
+			return;
+		int fd = open(path, O_RDONLY | O_CLOEXEC);
+		ssize_t n = fd < 0 ? -1 : read(fd, list, sizeof list - 1);
+		if (fd >= 0)
+			close(fd);
+		if (n > 0) {
+			list[n] = 0;
+			for (char *p = list, *end; (pid = (pid_t)strtol(p, &end, 10)) > 0 && end != p; p = end)
+				if (*end == ' ')
+					kill(pid, SIGKILL);
+		}
+		poll(NULL, 0, 1);
+	}
+}
+
+static int exit_code(int status)
+{
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static void report(const struct config *c, int status)
+{
+	if (c->status < 0)
+		return;
+	ssize_t ignored = write(c->status, &status, sizeof status);
+	(void)ignored;
+}
+
+// supervise returns the exit status for the session. A negative command means
+// that the session is held open for others to join.
+static int supervise(const struct config *c, pid_t command, int signals)
+{
+	struct pollfd fds[2] = { { .fd = signals, .events = POLLIN }, { .fd = c->lifeline, .events = POLLIN } };
+	for (;;) {
+		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+			return FAILED;
+		if (fds[1].revents)
+			return 128 + SIGKILL;
+		struct signalfd_siginfo info;
+		while (read(signals, &info, sizeof info) == sizeof info) {
+			if (info.ssi_signo != SIGCHLD) {
+				if (command > 0)
+					kill(command, (int)info.ssi_signo);
+				continue;
+			}
+			int status;
+			pid_t pid;
+			while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+				if (pid != command)
+					continue;
+				report(c, status);
+				return exit_code(status);
+			}
+		}
+	}
+}
+
+int main(int argc, char **argv)
+{
+	static struct config c;
+	parse(&c, argc, argv);
+	sigset_t all;
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+	if (c.join >= 0 && syscall(SYS_setns, c.join, (int)c.join_flags))
+		die(FAILED, "join the session: %s", strerror(errno));
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
+		die(FAILED, "hide from ptrace: %s", strerror(errno));
+	if (c.reaper && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
+		die(FAILED, "become the session's reaper: %s", strerror(errno));
+	if (c.proc)
+		mount_proc(c.uid == 0 || c.caps != 0);
+	int signals = signalfd(-1, &all, SFD_NONBLOCK | SFD_CLOEXEC);
+	if (signals < 0)
+		die(FAILED, "watch signals: %s", strerror(errno));
+
+	pid_t command = -1;
+	if (c.argv[0]) {
+		command = fork();
+		if (command == 0)
+			start_command(&c);
+		if (command < 0)
+			die(FAILED, "start %s: %s", c.argv[0], strerror(errno));
+	}
+	// What is left to do needs no privilege but signalling other uids.
+	uint64_t keep = (uint64_t)1 << CAP_KILL;
+	drop_bounding_set(keep);
+	set_caps(keep);
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	for (int fd = 0; command > 0 && fd < 3; fd++)
+		close(fd);
+	int status = supervise(&c, command, signals);
+	if (c.reaper && getpid() != 1)
+		take_down();
+	_exit(status);
+}

@@ -1,0 +1,190 @@
+package kernel
+
+import (
+	"errors"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+const inRoot = unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS
+
+// OpenHost opens a name of the host as O_PATH. Links are followed.
+func OpenHost(path string) (FD, error) {
+	fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return None, fail("open", path, "", err)
+	}
+	return FD(fd), nil
+}
+
+// OpenIn opens path with root as "/": links, "..", and absolute link targets
+// stay inside, whatever the root's owner wrote there (openat2(2)). The result
+// is an O_PATH descriptor unless flags say otherwise.
+func OpenIn(root FD, path string, flags int) (FD, error) {
+	how := unix.OpenHow{Flags: uint64(flags | unix.O_CLOEXEC), Resolve: inRoot}
+	var fd int
+	err := retry(func() (e error) { fd, e = unix.Openat2(int(root), path, &how); return })
+	if err == unix.EAGAIN {
+		// A rename raced with "..": openat2(2) says to try again.
+		err = retry(func() (e error) { fd, e = unix.Openat2(int(root), path, &how); return })
+	}
+	if err != nil {
+		return None, fail("open in the session's root", path, "", err)
+	}
+	return FD(fd), nil
+}
+
+// MkdirAllIn makes path and its missing parents below root with mode and
+// returns it opened. Existing directories are left as they are; links inside
+// root are followed inside root.
+func MkdirAllIn(root FD, path string, mode uint32) (FD, error) {
+	if fd, err := OpenIn(root, path, unix.O_PATH|unix.O_DIRECTORY); err == nil {
+		return fd, nil
+	} else if !errors.Is(err, unix.ENOENT) {
+		return None, err
+	}
+	parent, name := splitLast(path)
+	if name == "" {
+		return None, fail("make directory", path, "", unix.EINVAL)
+	}
+	dir, err := MkdirAllIn(root, parent, 0o755)
+	if err != nil {
+		return None, err
+	}
+	defer dir.Close()
+	if err := unix.Mkdirat(int(dir), name, mode); err != nil && err != unix.EEXIST {
+		return None, fail("make directory", path, "", err)
+	}
+	return OpenIn(root, path, unix.O_PATH|unix.O_DIRECTORY)
+}
+
+// ParentIn opens the parent directory of path below root, made if missing,
+// and returns it with the last component.
+func ParentIn(root FD, path string) (FD, string, error) {
+	parent, name := splitLast(path)
+	if name == "" {
+		return None, "", fail("open the parent of", path, "", unix.EINVAL)
+	}
+	dir, err := MkdirAllIn(root, parent, 0o755)
+	return dir, name, err
+}
+
+func splitLast(path string) (parent, name string) {
+	path = strings.TrimRight(path, "/")
+	i := strings.LastIndexByte(path, '/')
+	if i <= 0 {
+		return "/", path[i+1:]
+	}
+	return path[:i], path[i+1:]
+}
+
+// Mkdir makes name in dir and sets owner and mode exactly (no umask).
+func Mkdir(dir FD, name string, mode, uid, gid uint32) error {
+	err := unix.Mkdirat(int(dir), name, mode&0o777)
+	if err == unix.EEXIST {
+		return nil
+	}
+	if err != nil {
+		return fail("make directory", name, "", err)
+	}
+	if uid != 0 || gid != 0 {
+		if err := unix.Fchownat(int(dir), name, int(uid), int(gid), unix.AT_SYMLINK_NOFOLLOW); err != nil {
+			return fail("set the owner of", name, "", err)
+		}
+	}
+	if mode&^0o755 != 0 {
+		if err := unix.Fchmodat(int(dir), name, mode, 0); err != nil {
+			return fail("set the mode of", name, "", err)
+		}
+	}
+	return nil
+}
+
+// Symlink makes name in dir a link with text, in place of a file, link or
+// empty directory.
+func Symlink(text string, dir FD, name string) error {
+	err := unix.Symlinkat(text, int(dir), name)
+	if err == unix.EEXIST {
+		if err = remove(dir, name); err == nil {
+			err = unix.Symlinkat(text, int(dir), name)
+		}
+	}
+	return fail("make link", name, "", err)
+}
+
+func remove(dir FD, name string) error {
+	err := unix.Unlinkat(int(dir), name, 0)
+	if err == unix.EISDIR {
+		err = unix.Unlinkat(int(dir), name, unix.AT_REMOVEDIR)
+	}
+	return err
+}
+
+// WriteFile makes name in dir a new file with content, in place of what was
+// there, which is never written through: a link is replaced, not followed.
+func WriteFile(dir FD, name string, content []byte, mode, uid, gid uint32) error {
+	if err := remove(dir, name); err != nil && err != unix.ENOENT {
+		return fail("replace", name, "", err)
+	}
+	raw, err := unix.Openat(int(dir), name, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return fail("create", name, "", err)
+	}
+	fd := FD(raw)
+	defer fd.Close()
+	for len(content) > 0 {
+		n, err := unix.Write(raw, content)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return fail("write", name, "", err)
+		}
+		content = content[n:]
+	}
+	if uid != 0 || gid != 0 {
+		if err := unix.Fchown(raw, int(uid), int(gid)); err != nil {
+			return fail("set the owner of", name, "", err)
+		}
+	}
+	return fail("set the mode of", name, "", unix.Fchmod(raw, mode))
+}
+
+// TouchIn makes sure that a file exists at path below root, as a place to
+// attach a mount on.
+func TouchIn(root FD, path string) (FD, error) {
+	if fd, err := OpenIn(root, path, unix.O_PATH); err == nil {
+		return fd, nil
+	} else if !errors.Is(err, unix.ENOENT) {
+		return None, err
+	}
+	dir, name, err := ParentIn(root, path)
+	if err != nil {
+		return None, err
+	}
+	defer dir.Close()
+	if err := WriteFile(dir, name, nil, 0o644, 0, 0); err != nil {
+		return None, err
+	}
+	return OpenIn(root, path, unix.O_PATH)
+}
+
+// IsDir reports whether the open file is a directory.
+func IsDir(fd FD) (bool, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(fd), &st); err != nil {
+		return false, fail("stat", fd.Proc(), "", err)
+	}
+	return st.Mode&unix.S_IFMT == unix.S_IFDIR, nil
+}
+
+// Reopen opens the file of an O_PATH descriptor for reading or writing,
+// without looking its name up again.
+func Reopen(fd FD, flags int) (FD, error) {
+	raw, err := unix.Open(fd.Proc(), flags|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return None, fail("open", fd.Proc(), "", err)
+	}
+	return FD(raw), nil
+}

@@ -1,0 +1,81 @@
+package namespaces
+
+import (
+	"io"
+	"os"
+	"os/signal"
+	"sync"
+
+	"golang.org/x/sys/unix"
+	"golang.org/x/term"
+)
+
+// relay copies between the caller's terminal and the session's, so that the
+// session never holds a descriptor of the caller's terminal: with one it could
+// push characters into the caller's input (TIOCSTI) or outlive the session on it.
+type relay struct {
+	master  *os.File
+	in, out *os.File
+	restore *term.State
+	resize  chan os.Signal
+	output  sync.WaitGroup
+	stop    sync.Once
+}
+
+func newRelay(master, in, out *os.File) *relay {
+	return &relay{master: master, in: in, out: out}
+}
+
+// start puts the caller's terminal into raw mode and begins to copy. Keys such
+// as Ctrl-C and Ctrl-Z thus act in the session's terminal, on its jobs.
+func (r *relay) start() {
+	if state, err := term.MakeRaw(int(r.in.Fd())); err == nil {
+		r.restore = state
+	}
+	r.copySize()
+	r.resize = make(chan os.Signal, 1)
+	signal.Notify(r.resize, unix.SIGWINCH)
+	go func() {
+		for range r.resize {
+			r.copySize()
+		}
+	}()
+	r.output.Add(1)
+	go func() {
+		defer r.output.Done()
+		// EIO is how a terminal says that its last user is gone.
+		_, _ = io.Copy(r.out, r.master)
+	}()
+	// Reading the caller's terminal cannot be interrupted; the goroutine ends
+	// with the process or at the next key, whose write then fails.
+	go func() { _, _ = io.Copy(r.master, r.in) }()
+}
+
+func (r *relay) copySize() {
+	size, err := unix.IoctlGetWinsize(int(r.in.Fd()), unix.TIOCGWINSZ)
+	if err != nil {
+		return
+	}
+	raw, err := r.master.SyscallConn()
+	if err != nil {
+		return
+	}
+	_ = raw.Control(func(fd uintptr) { _ = unix.IoctlSetWinsize(int(fd), unix.TIOCSWINSZ, size) })
+}
+
+// finish waits for the last output and gives the terminal back as it was.
+func (r *relay) finish() {
+	r.stop.Do(func() {
+		r.output.Wait()
+		signal.Stop(r.resize)
+		close(r.resize)
+		r.abandon()
+	})
+}
+
+func (r *relay) abandon() {
+	if r.restore != nil {
+		_ = term.Restore(int(r.in.Fd()), r.restore)
+	}
+	r.master.Close()
+}

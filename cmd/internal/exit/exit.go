@@ -1,0 +1,146 @@
+// Package exit is the one table of exit codes of Ninefold's commands, and how
+// a failure is told: a line that says what failed, and a hint.
+package exit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Code is the exit status of a command.
+type Code int
+
+// The codes. Between them and what a command in a session returns there is no
+// confusion that a shell does not have too: 125, 126, 127 and 128+n mean here
+// what they mean in env(1) and sh(1).
+const (
+	OK            Code = 0
+	Failed        Code = 1
+	Usage         Code = 2
+	NotFound      Code = 3
+	BadInput      Code = 4
+	Integrity     Code = 5
+	Busy          Code = 6
+	NotSupported  Code = 7
+	NotPermitted  Code = 8
+	NoSession     Code = 125
+	NotExecutable Code = 126
+	NoCommand     Code = 127
+	Signal        Code = 128
+)
+
+// Table says what each code means, in the order of the documentation.
+var Table = []struct {
+	Code    Code
+	Meaning string
+}{
+	{OK, "done"},
+	{Failed, "failed in a way that no other code names"},
+	{Usage, "the command line was wrong"},
+	{NotFound, "no such profile, image, package, process or file"},
+	{BadInput, "a file that somebody wrote (recipe, lock, profile, namespace file, configuration) is wrong"},
+	{Integrity, "a signature, a hash or the store's own content does not hold"},
+	{Busy, "another process holds what is needed"},
+	{NotSupported, "this machine's kernel or tools cannot do it"},
+	{NotPermitted, "it needs root, or the permission of another user"},
+	{NoSession, "run: the session could not be made"},
+	{NotExecutable, "run: the command was found and could not be executed"},
+	{NoCommand, "run: the command was not found in the session"},
+	{Signal, "run: 128+N, the command was ended by signal N; 130 (128+2) for any command stopped by Ctrl-C"},
+}
+
+// Rule maps the errors that wrap Is to a code, with a hint for the person who
+// sees it. An empty Hint leaves the hint to the error.
+type Rule struct {
+	Is   error
+	Code Code
+	Hint string
+}
+
+// edge are the rules that hold for every command, after its own.
+var edge = []Rule{
+	{Is: context.Canceled, Code: Signal + 2},
+	{Is: context.DeadlineExceeded, Code: Failed},
+	{Is: unix.ENOSPC, Code: Failed, Hint: "make room on that file system, or choose another directory with --state"},
+	{Is: unix.EROFS, Code: NotPermitted, Hint: "that file system is read-only; choose another directory with --state"},
+	{Is: fs.ErrPermission, Code: NotPermitted, Hint: "run it as root, or through sudo"},
+	{Is: fs.ErrNotExist, Code: NotFound},
+}
+
+// Error carries a code and a hint with an error; it wins over every rule.
+type Error struct {
+	Code Code
+	Hint string
+	Err  error
+}
+
+// Error returns the text of the error it carries, without the hint.
+func (e *Error) Error() string { return e.Err.Error() }
+
+// Unwrap returns the error it carries.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Usagef is an error of the command line.
+func Usagef(hint, format string, args ...any) error {
+	return &Error{Code: Usage, Hint: hint, Err: fmt.Errorf(format, args...)}
+}
+
+// Of returns the code and the hint for err by the first that matches of: an
+// Error in its chain, the rules in order, the rules of every command. An error
+// in the chain with a method Hint() string is asked where no hint was found.
+func Of(err error, rules []Rule) (Code, string) {
+	if err == nil {
+		return OK, ""
+	}
+	var e *Error
+	if errors.As(err, &e) {
+		if e.Hint != "" {
+			return e.Code, e.Hint
+		}
+		return e.Code, ownHint(err)
+	}
+	for _, set := range [][]Rule{rules, edge} {
+		for _, r := range set {
+			if !errors.Is(err, r.Is) {
+				continue
+			}
+			if r.Hint != "" {
+				return r.Code, r.Hint
+			}
+			return r.Code, ownHint(err)
+		}
+	}
+	return Failed, ownHint(err)
+}
+
+func ownHint(err error) string {
+	var h interface{ Hint() string }
+	if errors.As(err, &h) {
+		return h.Hint()
+	}
+	return ""
+}
+
+// Tell writes err for a person: "program: what failed: why", each further line
+// of the error indented, then the hint. A cancelled context is not told: who
+// pressed Ctrl-C knows.
+func Tell(w io.Writer, program string, err error, hint string) {
+	if err == nil {
+		return
+	}
+	if errors.Is(err, context.Canceled) {
+		fmt.Fprintf(w, "%s: stopped\n", program)
+		return
+	}
+	text := strings.ReplaceAll(strings.TrimRight(err.Error(), "\n"), "\n", "\n  ")
+	fmt.Fprintf(w, "%s: %s\n", program, text)
+	if hint != "" {
+		fmt.Fprintf(w, "hint: %s\n", hint)
+	}
+}

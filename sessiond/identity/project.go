@@ -1,0 +1,93 @@
+package identity
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Accounts are the passwd and group files of an image, as text.
+type Accounts struct{ Passwd, Group string }
+
+// For returns the image's files with u in them: the image's own system
+// accounts, which own its files and run its daemons, and the user with each of
+// the user's groups as the host has them. A line of the image with the user's
+// name or uid gives way, and so does one with the name of one of the groups:
+// device nodes and the home come from the host, and its numbers count.
+//
+// Shell is the user's shell as far as the image has it; see Shell.
+func (a Accounts) For(u User, shell string) Accounts {
+	var out Accounts
+	var passwd, groups strings.Builder
+	for line := range strings.Lines(a.Passwd) {
+		have, ok := parsePasswd(strings.TrimSuffix(line, "\n"))
+		if ok && have.Name != u.Name && have.UID != u.UID {
+			passwd.WriteString(terminated(line))
+		}
+	}
+	fmt.Fprintf(&passwd, "%s:x:%d:%d:%s:%s:%s\n", u.Name, u.UID, u.GID, field(u.Comment), field(u.Home), field(shell))
+	out.Passwd = passwd.String()
+
+	done := map[uint32]bool{}
+	for line := range strings.Lines(a.Group) {
+		have, ok := parseGroup(strings.TrimSuffix(line, "\n"))
+		switch {
+		case !ok:
+		case slices.Contains(u.Groups, have.gid) && !done[have.gid]:
+			done[have.gid] = true
+			groups.WriteString(groupLine(groupName(u, have.gid, have.name), have.gid, u))
+		case !u.owns(have.name):
+			groups.WriteString(terminated(line))
+		}
+	}
+	for _, gid := range u.Groups {
+		if !done[gid] {
+			groups.WriteString(groupLine(groupName(u, gid, fmt.Sprintf("group%d", gid)), gid, u))
+		}
+	}
+	out.Group = groups.String()
+	return out
+}
+
+func terminated(line string) string { return strings.TrimSuffix(line, "\n") + "\n" }
+
+// owns reports whether one of the user's groups has this name on the host.
+func (u User) owns(name string) bool {
+	for _, n := range u.GroupNames {
+		if n == name {
+			return true
+		}
+	}
+	return false
+}
+
+func groupName(u User, gid uint32, otherwise string) string {
+	if n := u.GroupNames[gid]; n != "" {
+		return n
+	}
+	return otherwise
+}
+
+func groupLine(name string, gid uint32, u User) string {
+	member := u.Name
+	if gid == u.GID {
+		member = "" // passwd says it
+	}
+	return fmt.Sprintf("%s:x:%d:%s\n", name, gid, member)
+}
+
+// field keeps a value from a directory from adding fields or lines.
+func field(s string) string {
+	return strings.NewReplacer(":", " ", "\n", " ", "\x00", " ").Replace(s)
+}
+
+// Shell returns the first of the user's shell, bash and sh that has says is
+// there, and the user's own when none is.
+func Shell(u User, has func(path string) bool) string {
+	for _, s := range []string{u.Shell, "/bin/bash", "/usr/bin/bash", "/bin/sh", "/usr/bin/sh"} {
+		if s != "" && has(s) {
+			return s
+		}
+	}
+	return u.Shell
+}

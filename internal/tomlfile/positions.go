@@ -34,3 +34,9 @@ func (p Positions) At(path ...string) Position {
 func (p Positions) Error(err error, msg string, path ...string) *Error {
 	return &Error{File: p.file, Position: p.At(path...), Msg: msg, Err: err}
 }
+
+// Has reports whether the file says something at path.
+func (p Positions) Has(path ...string) bool {
+	_, ok := p.places[strings.Join(path, "\x00")]
+	return ok
+}

@@ -2,18 +2,24 @@
 // recipe is data, and reading one touches neither network nor disk.
 package recipe
 
-import "ninefold/roots/pkg"
+import (
+	"errors"
+
+	"ninefold/internal/tomlfile"
+	"ninefold/roots/pkg"
+)
 
 // Recipe is one image's source.
 type Recipe struct {
 	Version int    `toml:"version"` // 1
 	Name    string `toml:"name"`    // [a-z0-9][a-z0-9._-]*
 	Summary string `toml:"summary"`
-	// From names the parent: another recipe or image, "host" for the running
-	// machine, "" for none.
-	From     string   `toml:"from"`
+	// From names the parent: another recipe, "host" for the running machine,
+	// "" for none.
+	From string `toml:"from"`
+	// Packages are Debian package names, or name=version.
 	Packages []string `toml:"packages"`
-	// Source of the packages; inherited from the parent when absent.
+	// Source of the packages; what it leaves open is inherited (Chain.Source).
 	Source Source `toml:"source"`
 	Finish Finish `toml:"finish"`
 	// Declare adds state that files do not show.
@@ -24,20 +30,33 @@ type Recipe struct {
 	Environment map[string]string `toml:"environment"`
 	// Requires is what the image needs of a host to be merged on it.
 	Requires []string `toml:"requires"`
+
+	// File is where the recipe was read from, for errors.
+	File string `toml:"-"`
+
+	places tomlfile.Positions
 }
 
-// Source says where packages come from. Exactly one of Suite, Directory and
+// Source says where packages come from. At most one of Suite, Directory and
 // Tarball is set; none at all inherits.
 type Source struct {
 	Suite      string   `toml:"suite"`      // "trixie"
 	Components []string `toml:"components"` // default: main
 	// Mirror and Keyring default to those of the host's own apt configuration.
-	Mirror     string `toml:"mirror"`
-	Keyring    string `toml:"keyring"`
-	Recommends bool   `toml:"recommends"`
-	Directory  string `toml:"directory"`
-	Tarball    string `toml:"tarball"`
-	SHA256     string `toml:"sha256"` // of Tarball
+	Mirror  string `toml:"mirror"`  // http, https or file URL
+	Keyring string `toml:"keyring"` // a file, OpenPGP binary or armored
+	// Recommends installs what packages recommend, too; default false.
+	Recommends *bool `toml:"recommends"`
+	// Updates adds the suite's security and point updates as the host's apt
+	// configuration names them; default true, and without effect beside a
+	// Mirror.
+	Updates *bool `toml:"updates"`
+	// AllowExpired takes an InRelease whose Valid-Until has passed. It is for
+	// archives of the past, such as snapshot.debian.org.
+	AllowExpired bool   `toml:"allow_expired"`
+	Directory    string `toml:"directory"`
+	Tarball      string `toml:"tarball"`
+	SHA256       string `toml:"sha256"` // of Tarball
 }
 
 // Finish lists what runs over the unpacked packages, in this order.
@@ -49,7 +68,8 @@ type Finish struct {
 	Run []string `toml:"run"`
 }
 
-// Declare is the declared metadata a recipe adds.
+// Declare is the declared metadata a recipe adds. A user or group without an
+// id gets -1: the image chooses.
 type Declare struct {
 	Users        []pkg.User        `toml:"users"`
 	Groups       []pkg.Group       `toml:"groups"`
@@ -60,7 +80,30 @@ type Declare struct {
 
 // Exclude names what to leave out.
 type Exclude struct {
-	Docs    bool     `toml:"docs"`    // usr/share/doc (copyright files stay), man, info
-	Locales bool     `toml:"locales"` // usr/share/locale but C and en
-	Paths   []string `toml:"paths"`   // path.Match patterns; a match on a directory takes what is below it
+	Docs    bool `toml:"docs"`    // usr/share/doc (copyright files stay), man, info
+	Locales bool `toml:"locales"` // usr/share/locale but C and en
+	// Paths are path.Match patterns without a leading slash; a match on a
+	// directory takes what is below it.
+	Paths []string `toml:"paths"`
+}
+
+// ErrInvalid is wrapped by every error about what a recipe says, as opposed to
+// how it is written.
+var ErrInvalid = errors.New("invalid recipe")
+
+// Parse reads a recipe. Its error is a tomlfile.Errors: everything wrong with
+// the text, each with file, line and column. A leading slash of an Exclude
+// path is dropped, and ids that are not given become -1.
+func Parse(file string, data []byte) (*Recipe, error) {
+	r := &Recipe{}
+	if err := tomlfile.Decode(file, data, r); err != nil {
+		return nil, err
+	}
+	r.File = file
+	r.places = tomlfile.Index(file, data)
+	r.complete()
+	if err := r.Validate(); err != nil {
+		return nil, err
+	}
+	return r, nil
 }

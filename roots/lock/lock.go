@@ -4,15 +4,20 @@ package lock
 
 import "ninefold/roots/pkg"
 
+// Version is the version of the format that this package writes.
+const Version = 1
+
 // Lock is one image's lock file (JSON on disk, stable order).
 type Lock struct {
 	Version int    `json:"version"`
 	Recipe  string `json:"recipe"`
-	// RecipeHash is the sha256 of what the solver was asked: packages, source
-	// and parent's set. A lock whose hash differs is out of date.
+	// RecipeHash is Question.Hash of what the solver was asked. A lock whose
+	// hash differs is out of date.
 	RecipeHash pkg.Digest `json:"recipe_hash"`
 	Arch       string     `json:"arch"`
 	Source     Source     `json:"source"`
+	// Updates are the further archives that were asked, sorted by suite.
+	Updates []Source `json:"updates,omitempty"`
 	// Packages are sorted by name; the parent's are not repeated.
 	Packages []Package `json:"packages"`
 }
@@ -37,4 +42,22 @@ type Package struct {
 	URL    string     `json:"url"`
 	Size   int64      `json:"size"`
 	SHA256 pkg.Digest `json:"sha256"` // of the .deb file
+	// What a child image's solver has to know of a package that is there
+	// already, as the archive's index says it (Debian policy 7). Depends is
+	// not among it: a lock is complete, and its packages are never removed.
+	Provides  string `json:"provides,omitempty"`
+	Conflicts string `json:"conflicts,omitempty"`
+	Breaks    string `json:"breaks,omitempty"`
+	MultiArch string `json:"multi_arch,omitempty"`
+	Essential bool   `json:"essential,omitempty"`
+}
+
+// Date returns the latest date of the archives that the lock was made from, in
+// seconds since the epoch: the time that files without a time of their own get.
+func (l *Lock) Date() int64 {
+	date := l.Source.Date
+	for _, u := range l.Updates {
+		date = max(date, u.Date)
+	}
+	return date
 }

@@ -109,7 +109,7 @@ func (b *builder) union(source kernel.FD, op plan.Bind) error {
 	if op.Where == plan.After {
 		m.Lowers[0], m.Lowers[1] = there, source
 	}
-	mnt, err := kernel.NewOverlay(m, kernel.Overlay())
+	mnt, err := kernel.NewOverlay(m, b.have)
 	if err != nil {
 		return err
 	}

@@ -21,14 +21,16 @@ type builder struct {
 	plan    *plan.Plan
 	command Command
 	first   firstProcess
+	have    kernel.OverlayFeatures
 
 	sources map[int]kernel.FD // bind sources by step, opened before anything is mounted
-	layers  map[plan.Layer]layer
+	layers  map[layerKey]layer
 	held    []kernel.FD // everything opened, closed at the end whatever happens
 
 	hostRoot uint64    // mount id of the host's root
 	scratch  kernel.FD // tmpfs: uppers, places to attach to
 	uppers   int
+	places   int       // inner overlays
 	root     kernel.FD // the session's root
 	readonly []place   // what must refuse writing
 }
@@ -47,8 +49,8 @@ func newBuilder(p *plan.Plan, c Command) (*builder, error) {
 		return nil, fmt.Errorf("%w: the first step does not say which namespaces to make", ErrPlan)
 	}
 	b := &builder{
-		plan: p, command: c, root: kernel.None, scratch: kernel.None,
-		sources: map[int]kernel.FD{}, layers: map[plan.Layer]layer{},
+		plan: p, command: c, have: kernel.Overlay(), root: kernel.None, scratch: kernel.None,
+		sources: map[int]kernel.FD{}, layers: map[layerKey]layer{},
 	}
 	b.first.namespaces = ns
 	b.first.class = p.Class

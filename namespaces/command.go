@@ -2,6 +2,7 @@ package namespaces
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"syscall"
 )
@@ -37,3 +38,20 @@ var (
 	// ErrPlan: the plan cannot be executed as it is.
 	ErrPlan = errors.New("bad plan")
 )
+
+// fill points nil streams at the host's /dev/null, which the caller closes.
+func (c *Command) fill() (*os.File, error) {
+	if c.TTY && (c.Stdin == nil || c.Stdout == nil) {
+		return nil, fmt.Errorf("%w: there is no terminal to relay to", ErrPlan)
+	}
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range []**os.File{&c.Stdin, &c.Stdout, &c.Stderr} {
+		if *f == nil {
+			*f = null
+		}
+	}
+	return null, nil
+}

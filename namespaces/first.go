@@ -2,7 +2,6 @@ package namespaces
 
 import (
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 	"syscall"
@@ -91,22 +90,21 @@ func (f *firstProcess) check() error {
 }
 
 // arguments builds ninefold-init's command line. Descriptors are numbered as
-// they are passed: 3 lifeline, 4 status, 5 seccomp filter.
-func (f *firstProcess) arguments(c Command, filter bool) []string {
+// they are passed: 3 lifeline, 4 status, 5 seccomp filter, 6 session to join.
+func (f *firstProcess) arguments(c Command, filter bool, extra ...string) []string {
 	id := f.identity
 	argv := []string{
 		"ninefold-init", "-l", "3", "-s", "4",
 		"-u", strconv.FormatUint(uint64(id.UID), 10), "-g", strconv.FormatUint(uint64(id.GID), 10),
 		"-d", f.dir,
 	}
+	argv = append(argv, extra...)
 	add := func(yes bool, words ...string) {
 		if yes {
 			argv = append(argv, words...)
 		}
 	}
 	add(filter, "-f", "5")
-	add(f.namespaces.PID && f.proc, "-p")
-	add(!f.namespaces.PID, "-r")
 	add(c.TTY, "-t")
 	add(f.privileges.NoNewPrivs, "-n")
 	add(f.capBits != 0, "-k", strconv.FormatUint(f.capBits, 10))
@@ -129,65 +127,6 @@ func joinGroups(groups []uint32) string {
 	return strings.Join(words, ",")
 }
 
-// start starts the first process from the builder's thread, whose namespaces
-// and root it inherits.
-func (b *builder) start() (_ *Session, err error) {
-	lifeR, lifeW, err := os.Pipe()
-	if err != nil {
-		return nil, err
-	}
-	defer lifeR.Close()
-	statusR, statusW, err := os.Pipe()
-	if err != nil {
-		lifeW.Close()
-		return nil, err
-	}
-	defer statusW.Close()
-	s := &Session{lifeline: lifeW, status: statusR}
-	defer func() {
-		if err != nil {
-			lifeW.Close()
-			statusR.Close()
-			if s.relay != nil {
-				s.relay.abandon()
-			}
-		}
-	}()
-	null, err := nullFile(b.command)
-	if err != nil {
-		return nil, err
-	}
-	if null != nil {
-		defer null.Close()
-	}
-	files := []*os.File{orNull(b.command.Stdin, null), orNull(b.command.Stdout, null), orNull(b.command.Stderr, null), lifeR, statusW}
-	filter, err := seccompFile(b.first.privileges.Seccomp)
-	if err != nil {
-		return nil, err
-	}
-	if filter != nil {
-		defer filter.Close()
-		files = append(files, filter)
-	}
-	if b.command.TTY {
-		slave, err := b.terminal(s)
-		if err != nil {
-			return nil, err
-		}
-		defer slave.Close()
-		files[0], files[1], files[2] = slave, slave, slave
-	}
-	argv := b.first.arguments(b.command, filter != nil)
-	s.init, err = os.StartProcess(InitPath, argv, &os.ProcAttr{Env: []string{}, Files: files, Sys: b.first.clone()})
-	if err != nil {
-		return nil, fmt.Errorf("start the session's first process %s: %w", InitPath, err)
-	}
-	if s.relay != nil {
-		s.relay.start()
-	}
-	return s, nil
-}
-
 // clone says which namespaces come with the first process: the PID namespace,
 // and the user namespace with a second mount namespace, which locks every
 // mount made so far (mount_namespaces(7)). Ids are mapped to themselves, so
@@ -205,32 +144,4 @@ func (f *firstProcess) clone() *syscall.SysProcAttr {
 		attr.GidMappingsEnableSetgroups = true
 	}
 	return attr
-}
-
-func orNull(f, null *os.File) *os.File {
-	if f != nil {
-		return f
-	}
-	return null
-}
-
-// nullFile opens /dev/null, inside the new root, when the command leaves a stream open.
-func nullFile(c Command) (*os.File, error) {
-	if c.Stdin != nil && c.Stdout != nil && c.Stderr != nil || c.TTY {
-		return nil, nil
-	}
-	return os.OpenFile("/dev/null", os.O_RDWR, 0)
-}
-
-// terminal opens a terminal in the session's devpts and prepares its relay.
-func (b *builder) terminal(s *Session) (*os.File, error) {
-	if b.first.devpts == "" || b.command.Stdin == nil || b.command.Stdout == nil {
-		return nil, fmt.Errorf("%w: a terminal was asked for, but the plan mounts no devpts or there is no terminal to relay to", ErrPlan)
-	}
-	master, slave, err := kernel.OpenPTY(b.root, below(b.first.devpts, "ptmx"), b.first.identity.UID)
-	if err != nil {
-		return nil, err
-	}
-	s.relay = newRelay(master, b.command.Stdin, b.command.Stdout)
-	return slave, nil
 }

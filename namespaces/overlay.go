@@ -3,12 +3,20 @@ package namespaces
 import (
 	"fmt"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"ninefold/namespaces/kernel"
 	"ninefold/namespaces/plan"
 )
+
+// layerKey is what one mount of a layer depends on.
+type layerKey struct {
+	kind         plan.LayerKind
+	source, data string
+	loop         bool
+}
 
 // layer is an opened plan.Layer.
 type layer struct {
@@ -25,10 +33,111 @@ func (b *builder) overlay(op plan.Overlay) error {
 		return err
 	}
 	m := kernel.OverlayMount{Upper: kernel.None, Work: kernel.None, Attr: attrs(op.Flags), Source: "ninefold"}
-	var ordinary []kernel.FD // object directories as ordinary lowers (loop)
+	lowers := op.Lowers
+	if n := nested(lowers); n > 0 {
+		inner, err := b.inner(lowers[:n])
+		if err != nil {
+			return err
+		}
+		m.Lowers, lowers = append(m.Lowers, inner), lowers[n:]
+	}
+	if err := b.addLowers(lowers, false, &m); err != nil {
+		return err
+	}
+	if op.Upper != nil {
+		if err := b.openUpper(*op.Upper, &m); err != nil {
+			return err
+		}
+	} else if err := b.padLowers(&m); err != nil {
+		return err
+	}
+	mnt, err := kernel.NewOverlay(m, b.have)
+	if err != nil {
+		return err
+	}
+	b.hold(mnt)
+	if op.Flags.ReadOnly || op.Upper == nil {
+		b.readonly = append(b.readonly, place{op.Target, mnt})
+	}
+	if op.Target == "/" {
+		if b.root != kernel.None {
+			return fmt.Errorf("%w: a second root overlay", ErrPlan)
+		}
+		at, err := b.scratchDir("root")
+		if err != nil {
+			return err
+		}
+		b.root = mnt
+		return kernel.Attach(mnt, at, "/")
+	}
+	return b.attachDir(mnt, op.Target)
+}
+
+// nested returns how many of the topmost layers lie, with their content,
+// inside the directory of a layer below them, mostly the host's "/". The kernel
+// refuses such layers beside each other (ELOOP), but not stacked.
+func nested(layers []plan.Layer) int {
+	for i := len(layers) - 1; i > 0; i-- {
+		dir := layers[i].Source
+		if layers[i].Kind != plan.LayerDir {
+			continue
+		}
+		for n := i; n > 0; n-- {
+			if within(layers[n-1].Source, dir) || within(layers[n-1].Data, dir) {
+				return n
+			}
+		}
+	}
+	return 0
+}
+
+func within(name, dir string) bool {
+	return name != "" && name != dir && strings.HasPrefix(name, strings.TrimSuffix(dir, "/")+"/")
+}
+
+// inner mounts layers as a read-only overlay of their own, to serve as one
+// lower. Stacking is limited to two levels, which an erofs mounted from a file
+// would use up: it goes on a loop device here.
+func (b *builder) inner(layers []plan.Layer) (kernel.FD, error) {
+	m := kernel.OverlayMount{Upper: kernel.None, Work: kernel.None, Attr: kernel.ReadOnly, Source: "ninefold"}
+	if err := b.addLowers(layers, true, &m); err != nil {
+		return kernel.None, err
+	}
+	if err := b.padLowers(&m); err != nil {
+		return kernel.None, err
+	}
+	mnt, err := kernel.NewOverlay(m, b.have)
+	if err != nil {
+		return kernel.None, err
+	}
+	b.hold(mnt)
+	b.places++
+	at, err := b.scratchDir("inner" + strconv.Itoa(b.places))
+	if err != nil {
+		return kernel.None, err
+	}
+	return mnt, kernel.Attach(mnt, at, "inner overlay")
+}
+
+// padLowers gives a read-only overlay the second layer that the kernel wants.
+func (b *builder) padLowers(m *kernel.OverlayMount) error {
+	if len(m.Lowers)+len(m.Data) > 1 {
+		return nil
+	}
+	empty, err := b.scratchDir("empty")
+	if err != nil {
+		return err
+	}
+	m.Lowers = append([]kernel.FD{empty}, m.Lowers...)
+	return nil
+}
+
+// addLowers opens layers and adds them, and below them their content, to m.
+func (b *builder) addLowers(layers []plan.Layer, loop bool, m *kernel.OverlayMount) error {
+	var ordinary []kernel.FD // object directories as ordinary lowers
 	seen := map[kernel.FD]bool{}
-	for _, l := range op.Lowers {
-		opened, err := b.openLayer(l)
+	for _, l := range layers {
+		opened, err := b.openLayer(l, loop)
 		if err != nil {
 			return fmt.Errorf("layer %s: %w", l.Source, err)
 		}
@@ -59,38 +168,7 @@ func (b *builder) overlay(op plan.Overlay) error {
 		}
 	}
 	m.Lowers = append(m.Lowers, ordinary...)
-	if op.Upper != nil {
-		if err := b.openUpper(*op.Upper, &m); err != nil {
-			return err
-		}
-	} else if len(m.Lowers) == 1 {
-		// The kernel wants two layers of a read-only overlay.
-		empty, err := b.scratchDir("empty")
-		if err != nil {
-			return err
-		}
-		m.Lowers = append([]kernel.FD{empty}, m.Lowers...)
-	}
-	mnt, err := kernel.NewOverlay(m, kernel.Overlay())
-	if err != nil {
-		return err
-	}
-	b.hold(mnt)
-	if op.Flags.ReadOnly || op.Upper == nil {
-		b.readonly = append(b.readonly, place{op.Target, mnt})
-	}
-	if op.Target == "/" {
-		if b.root != kernel.None {
-			return fmt.Errorf("%w: a second root overlay", ErrPlan)
-		}
-		at, err := b.scratchDir("root")
-		if err != nil {
-			return err
-		}
-		b.root = mnt
-		return kernel.Attach(mnt, at, "/")
-	}
-	return b.attachDir(mnt, op.Target)
+	return nil
 }
 
 // openScratch mounts the tmpfs that holds throw-away uppers and places to
@@ -128,9 +206,9 @@ func (b *builder) scratchDir(name string) (kernel.FD, error) {
 }
 
 // openLayer opens a layer once, however many overlays use it.
-func (b *builder) openLayer(l plan.Layer) (layer, error) {
-	l.Sub = ""
-	if have, ok := b.layers[l]; ok {
+func (b *builder) openLayer(l plan.Layer, loop bool) (layer, error) {
+	key := layerKey{l.Kind, l.Source, l.Data, loop}
+	if have, ok := b.layers[key]; ok {
 		return have, nil
 	}
 	opened := layer{data: kernel.None}
@@ -148,10 +226,14 @@ func (b *builder) openLayer(l plan.Layer) (layer, error) {
 	case plan.LayerDir:
 		opened.root = source
 	case plan.LayerComposefs:
-		if !kernel.Overlay().DataOnly {
+		if !b.have.DataOnly {
 			return layer{}, fmt.Errorf("%w: data-only overlay layers need Linux 6.5", ErrUnsupported)
 		}
-		opened.root, err = kernel.NewMount("erofs", kernel.ReadOnly, kernel.Text("source", l.Source))
+		if loop {
+			opened.root, err = mountLoop(source, l.Source)
+		} else {
+			opened.root, err = kernel.NewMount("erofs", kernel.ReadOnly, kernel.Text("source", l.Source))
+		}
 	case plan.LayerLoop:
 		opened.root, err = mountLoop(source, l.Source)
 	default:
@@ -171,13 +253,13 @@ func (b *builder) openLayer(l plan.Layer) (layer, error) {
 			return layer{}, err
 		}
 	}
-	b.layers[l] = opened
+	b.layers[key] = opened
 	return opened, nil
 }
 
 func (b *builder) openData(dir string) (kernel.FD, error) {
-	for l, opened := range b.layers {
-		if l.Data == dir {
+	for key, opened := range b.layers {
+		if key.data == dir {
 			return opened.data, nil
 		}
 	}

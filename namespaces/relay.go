@@ -73,9 +73,11 @@ func (r *relay) finish() {
 	})
 }
 
+// abandon gives the terminal back without waiting; a second call does nothing.
 func (r *relay) abandon() {
 	if r.restore != nil {
 		_ = term.Restore(int(r.in.Fd()), r.restore)
+		r.restore = nil
 	}
 	r.master.Close()
 }

@@ -2,7 +2,6 @@ package namespaces
 
 import (
 	"fmt"
-	"os"
 
 	seccomp "github.com/elastic/go-seccomp-bpf"
 	"golang.org/x/net/bpf"
@@ -23,15 +22,15 @@ var denied = []string{
 	"userfaultfd", "vhangup",
 }
 
-// seccompFile assembles a named filter into a sealed memory file that
-// ninefold-init reads; nil for no filter.
-func seccompFile(name string) (*os.File, error) {
+// seccompFilter assembles a named filter into a sealed memory file that
+// ninefold-init reads; None for no filter.
+func seccompFilter(name string) (kernel.FD, error) {
 	switch name {
 	case "":
-		return nil, nil
+		return kernel.None, nil
 	case "default":
 	default:
-		return nil, fmt.Errorf("%w: no seccomp filter is called %q", ErrPlan, name)
+		return kernel.None, fmt.Errorf("%w: no seccomp filter is called %q", ErrPlan, name)
 	}
 	policy := seccomp.Policy{
 		DefaultAction: seccomp.ActionAllow,
@@ -42,11 +41,11 @@ func seccompFile(name string) (*os.File, error) {
 	}
 	program, err := policy.Assemble()
 	if err != nil {
-		return nil, fmt.Errorf("assemble the seccomp filter: %w", err)
+		return kernel.None, fmt.Errorf("assemble the seccomp filter: %w", err)
 	}
 	raw, err := bpf.Assemble(program)
 	if err != nil {
-		return nil, fmt.Errorf("assemble the seccomp filter: %w", err)
+		return kernel.None, fmt.Errorf("assemble the seccomp filter: %w", err)
 	}
 	return kernel.FilterFile(raw)
 }

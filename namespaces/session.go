@@ -5,25 +5,31 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"sync"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 
 	"ninefold/namespaces/kernel"
 	"ninefold/namespaces/plan"
 )
 
-// Session is a live session. Close must be called; it ends every process in
-// it and waits for them. A Session is safe for use by several goroutines.
+// Session is a live session, or a further command in one. Close must be
+// called; it ends what the Session started and waits for it. A Session is safe
+// for use by several goroutines.
 type Session struct {
-	init     *os.Process
-	lifeline *os.File // write end: closing it ends the session
-	status   *os.File // read end
-	relay    *relay
+	first    firstProcess
+	hostInit string
+
+	pid    int
+	status kernel.FD // read end
+	relay  *relay
+
+	mu       sync.Mutex
+	pidfd    kernel.FD
+	lifeline kernel.FD // write end: closing it ends the session
 
 	wait  sync.Once
-	close sync.Once
 	ended Status
 	err   error
 }
@@ -35,6 +41,11 @@ func Start(ctx context.Context, p *plan.Plan, c Command) (*Session, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	null, err := c.fill()
+	if err != nil {
+		return nil, err
+	}
+	defer null.Close()
 	b, err := newBuilder(p, c)
 	if err != nil {
 		return nil, err
@@ -47,7 +58,7 @@ func Start(ctx context.Context, p *plan.Plan, c Command) (*Session, error) {
 		return nil, err
 	}
 	if ctx.Done() != nil {
-		context.AfterFunc(ctx, func() { s.Close() })
+		context.AfterFunc(ctx, s.hangUp)
 	}
 	return s, nil
 }
@@ -66,35 +77,39 @@ func Run(ctx context.Context, p *plan.Plan, c Command) (Status, error) {
 }
 
 // PID is the session's first process as the host numbers it.
-func (s *Session) PID() int { return s.init.Pid }
+func (s *Session) PID() int { return s.pid }
 
 // Signal sends sig to the session's command. Signals that the first process
 // cannot forward (SIGKILL, SIGSTOP) end or stop the session as a whole.
 func (s *Session) Signal(sig syscall.Signal) error {
-	if err := s.init.Signal(sig); err != nil {
-		return fmt.Errorf("signal session %d: %w", s.PID(), err)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := unix.PidfdSendSignal(s.pidfd.Int(), sig, nil, 0); err != nil {
+		return fmt.Errorf("signal session %d: %w", s.pid, err)
 	}
 	return nil
 }
 
-// Wait returns when the command has ended and every process of the session is gone.
+// Wait returns when the command has ended and every process of the session is
+// gone. It holds one thread while it waits.
 func (s *Session) Wait() (Status, error) {
 	s.wait.Do(func() {
+		state, err := kernel.Reap(s.pid)
+		if err != nil {
+			s.err = fmt.Errorf("wait for session %d: %w", s.pid, err)
+			return
+		}
 		var raw [4]byte
-		_, reported := io.ReadFull(s.status, raw[:])
-		state, err := s.init.Wait()
-		s.status.Close()
+		if n, _ := unix.Read(s.status.Int(), raw[:]); n == len(raw) {
+			// What the command itself did; state says it of the first process,
+			// which cannot end by a signal of its own choice.
+			state = syscall.WaitStatus(binary.NativeEndian.Uint32(raw[:]))
+		}
+		s.ended = statusOf(state)
 		if s.relay != nil {
 			s.relay.finish()
 		}
-		switch {
-		case err != nil:
-			s.err = fmt.Errorf("wait for session %d: %w", s.PID(), err)
-		case reported == nil:
-			s.ended = statusOf(syscall.WaitStatus(binary.NativeEndian.Uint32(raw[:])))
-		default:
-			s.ended = statusOf(state.Sys().(syscall.WaitStatus))
-		}
+		s.release()
 	})
 	return s.ended, s.err
 }
@@ -109,7 +124,25 @@ func statusOf(w syscall.WaitStatus) Status {
 // Close ends the session and waits until its processes are gone; with them go
 // its namespaces and mounts. It returns nil when the session had already ended.
 func (s *Session) Close() error {
-	s.close.Do(func() { s.lifeline.Close() })
+	s.hangUp()
 	_, err := s.Wait()
 	return err
+}
+
+// hangUp tells the first process to take everything down.
+func (s *Session) hangUp() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lifeline.Close()
+}
+
+func (s *Session) release() {
+	s.hangUp()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.status.Close()
+	s.pidfd.Close()
+	if s.relay != nil {
+		s.relay.abandon()
+	}
 }

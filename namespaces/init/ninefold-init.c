@@ -362,10 +362,12 @@ int main(int argc, char **argv)
 	sigset_t all;
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL);
-	if (c.join >= 0 && syscall(SYS_setns, c.join, (int)c.join_flags))
-		die(FAILED, "join the session: %s", strerror(errno));
+	// Before joining: what is in the session must not trace us, nor reach our
+	// descriptors through /proc, at any moment.
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
 		die(FAILED, "hide from ptrace: %s", strerror(errno));
+	if (c.join >= 0 && syscall(SYS_setns, c.join, (int)c.join_flags))
+		die(FAILED, "join the session: %s", strerror(errno));
 	if (c.reaper && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
 		die(FAILED, "become the session's reaper: %s", strerror(errno));
 	if (c.proc)

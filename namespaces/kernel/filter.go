@@ -2,7 +2,6 @@ package kernel
 
 import (
 	"encoding/binary"
-	"os"
 
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
@@ -10,20 +9,27 @@ import (
 
 // FilterFile writes a BPF program, in the kernel's struct sock_filter layout,
 // to a sealed memory file (memfd_create(2)) that nobody can change afterwards.
-func FilterFile(program []bpf.RawInstruction) (*os.File, error) {
-	fd, err := unix.MemfdCreate("seccomp", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+func FilterFile(program []bpf.RawInstruction) (FD, error) {
+	raw, err := unix.MemfdCreate("seccomp", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	if err != nil {
-		return nil, fail("make a memory file", "", "", err)
+		return None, fail("make a memory file", "", "", err)
 	}
-	f := os.NewFile(uintptr(fd), "seccomp")
-	if err := binary.Write(f, binary.NativeEndian, program); err != nil {
-		f.Close()
-		return nil, err
+	fd := FD(raw)
+	code := make([]byte, 0, 8*len(program))
+	for _, i := range program {
+		code = binary.NativeEndian.AppendUint16(code, i.Op)
+		code = append(code, i.Jt, i.Jf)
+		code = binary.NativeEndian.AppendUint32(code, i.K)
+	}
+	n, err := unix.Write(raw, code)
+	if err != nil || n != len(code) {
+		fd.Close()
+		return None, fail("write a memory file", "", "", err)
 	}
 	const seals = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
-	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals); err != nil {
-		f.Close()
-		return nil, fail("seal a memory file", "", "", err)
+	if _, err := unix.FcntlInt(uintptr(raw), unix.F_ADD_SEALS, seals); err != nil {
+		fd.Close()
+		return None, fail("seal a memory file", "", "", err)
 	}
-	return f, nil
+	return fd, nil
 }

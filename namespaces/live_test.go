@@ -1,0 +1,200 @@
+package namespaces_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"ninefold/namespaces"
+	"ninefold/namespaces/kernel"
+	"ninefold/namespaces/plan"
+)
+
+func TestEnterSeesTheSession(t *testing.T) {
+	mapped := all
+	mapped.User = plan.UserMapped
+	for name, c := range map[string]struct {
+		ns    plan.Namespaces
+		class plan.Class
+	}{"trusted": {all, plan.Trusted}, "untrusted": {mapped, plan.Untrusted}, "mount alone": {plan.Namespaces{Net: plan.NetHost, User: plan.UserHost}, plan.Trusted}} {
+		p := hostPlan(t, c.ns, 12345, plan.File{Path: "/etc/only-here", Mode: 0o644, Content: "yes"}, plan.Privileges{NoNewPrivs: true})
+		p.Class = c.class
+		s, err := namespaces.Start(context.Background(), p, namespaces.Command{})
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		in, err := s.Enter(namespaces.Command{Argv: []string{"sh", "-c", "cat /etc/only-here; id -u; grep CapEff /proc/self/status; exit 3"}, Stdout: w, Stderr: w})
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		w.Close()
+		out, _ := io.ReadAll(r)
+		if status, err := in.Wait(); err != nil || status.Code != 3 || string(out) != "yes12345\nCapEff:\t0000000000000000\n" {
+			t.Errorf("%s: %v %v %q", name, status, err, out)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(name, err)
+		}
+		if _, err := s.Enter(namespaces.Command{Argv: []string{"true"}}); err == nil {
+			t.Errorf("%s: entered a session that has ended", name)
+		}
+	}
+}
+
+func TestSignalsReachTheCommand(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := namespaces.Start(context.Background(), hostPlan(t, all, 12345), namespaces.Command{
+		Argv: []string{"sh", "-c", "trap 'exit 9' USR1; echo ready; while :; do sleep 0.01; done"}, Stdout: w})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	if _, err := bufio.NewReader(r).ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Signal(unix.SIGUSR1); err != nil {
+		t.Fatal(err)
+	}
+	if status, err := s.Wait(); err != nil || status.Code != 9 {
+		t.Errorf("%v %v", status, err)
+	}
+}
+
+func TestContextEndsTheSession(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	s, err := namespaces.Start(ctx, hostPlan(t, all, 0), namespaces.Command{Argv: []string{"sleep", "1000"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	if status, err := s.Wait(); err != nil || status.Code != 128+9 {
+		t.Errorf("%v %v", status, err)
+	}
+}
+
+// TestTerminal drives a shell through a terminal of the session's own.
+func TestTerminal(t *testing.T) {
+	master, slave := hostTerminal(t)
+	s, err := namespaces.Start(context.Background(), hostPlan(t, all, 12345), namespaces.Command{
+		Argv: []string{"sh", "-c", "tty; stty size; read line; echo got-$line"}, Stdin: slave, Stdout: slave, TTY: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var seen bytes.Buffer
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		buf := make([]byte, 1024)
+		for !strings.Contains(seen.String(), "got-") {
+			n, err := master.Read(buf)
+			if err != nil {
+				return
+			}
+			seen.Write(buf[:n])
+		}
+	}()
+	if _, err := master.WriteString("hello\r"); err != nil {
+		t.Fatal(err)
+	}
+	if status, err := s.Wait(); err != nil || status.Code != 0 {
+		t.Errorf("%v %v", status, err)
+	}
+	select {
+	case <-done:
+	case <-time.After(10 * time.Second):
+	}
+	if out := seen.String(); !strings.Contains(out, "/dev/pts/0") || !strings.Contains(out, "24 80") || !strings.Contains(out, "got-hello") {
+		t.Errorf("terminal said %q", out)
+	}
+}
+
+func hostTerminal(t *testing.T) (master, slave *os.File) {
+	root, err := kernel.OpenHost("/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	master, slave, err = kernel.OpenPTY(root, "/dev/ptmx", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { master.Close(); slave.Close() })
+	raw, err := slave.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = raw.Control(func(fd uintptr) {
+		_ = unix.IoctlSetWinsize(int(fd), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: 80})
+	})
+	return master, slave
+}
+
+// TestKilledKeeperLeavesNothing kills, without a chance to clean up, the
+// process that keeps a session, with and without a PID namespace.
+func TestKilledKeeperLeavesNothing(t *testing.T) {
+	if mode := os.Getenv("NINEFOLD_TEST_KEEPER"); mode != "" {
+		ns := plan.Namespaces{Net: plan.NetHost, User: plan.UserHost}
+		if mode == "pid" {
+			ns = all
+		}
+		_, _ = namespaces.Run(context.Background(), hostPlan(t, ns, 0), namespaces.Command{
+			Argv: []string{"sh", "-c", "setsid sleep 1000 & readlink /proc/self/ns/mnt; sleep 1000"}, Stdout: os.Stdout})
+		return
+	}
+	needRoot(t)
+	for _, mode := range []string{"pid", "none"} {
+		keeper := exec.Command("/proc/self/exe", "-test.run=TestKilledKeeperLeavesNothing$")
+		keeper.Env = append(os.Environ(), "NINEFOLD_TEST_KEEPER="+mode)
+		r, err := keeper.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := keeper.Start(); err != nil {
+			t.Fatal(err)
+		}
+		line, err := bufio.NewReader(r).ReadString('\n')
+		if err != nil {
+			t.Fatal(err)
+		}
+		mnt := strings.TrimSpace(line)
+		if len(processesIn(mnt)) < 3 {
+			t.Fatalf("%s: the session is not there: %s", mode, mnt)
+		}
+		_ = keeper.Process.Kill()
+		_ = keeper.Wait()
+		deadline := time.Now().Add(10 * time.Second)
+		for len(processesIn(mnt)) > 0 && time.Now().Before(deadline) {
+			time.Sleep(5 * time.Millisecond)
+		}
+		if left := processesIn(mnt); len(left) > 0 {
+			t.Errorf("%s: left behind: %v", mode, left)
+		}
+	}
+}
+
+// processesIn lists the processes whose mount namespace is mnt.
+func processesIn(mnt string) (pids []string) {
+	entries, _ := filepath.Glob("/proc/[0-9]*")
+	for _, e := range entries {
+		if link, err := os.Readlink(e + "/ns/mnt"); err == nil && link == mnt {
+			pids = append(pids, filepath.Base(e))
+		}
+	}
+	return pids
+}

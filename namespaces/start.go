@@ -1,0 +1,143 @@
+package namespaces
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"ninefold/namespaces/kernel"
+	"ninefold/namespaces/plan"
+)
+
+// start starts the first process from the builder's thread, whose namespaces
+// and root it inherits.
+func (b *builder) start() (*Session, error) {
+	s := &Session{first: b.first, hostInit: b.hostInit()}
+	var extra []string
+	switch {
+	case !b.first.namespaces.PID:
+		extra = []string{"-r"}
+	case b.first.proc:
+		extra = []string{"-p"}
+	}
+	return s, s.launch(b.command, InitPath, b.first.clone(), b.root, kernel.None, extra)
+}
+
+// Enter runs a further command in the live session, with the same identity,
+// privileges and filter as the first one. The result ends with its command, or
+// with Close, and does not end s; when s ends, it ends too if the session has
+// a PID namespace.
+func (s *Session) Enter(c Command) (*Session, error) {
+	pidfd, err := unix.PidfdOpen(s.PID(), 0)
+	if err != nil {
+		return nil, fmt.Errorf("enter session %d: it has ended: %w", s.PID(), err)
+	}
+	session := kernel.FD(pidfd)
+	defer session.Close()
+	root := kernel.None
+	if c.TTY {
+		if root, err = kernel.OpenHost("/proc/" + strconv.Itoa(s.PID()) + "/root"); err != nil {
+			return nil, err
+		}
+		defer root.Close()
+	}
+	null, err := c.fill()
+	if err != nil {
+		return nil, err
+	}
+	defer null.Close()
+	joined := &Session{first: s.first, hostInit: s.hostInit}
+	extra := []string{"-j", "6", "-J", strconv.Itoa(s.first.joinFlags()), "-r"}
+	return joined, joined.launch(c, s.hostInit, nil, root, session, extra)
+}
+
+func (f *firstProcess) joinFlags() int {
+	ns := f.namespaces
+	flags := unix.CLONE_NEWNS
+	for flag, made := range map[int]bool{
+		unix.CLONE_NEWPID: ns.PID, unix.CLONE_NEWIPC: ns.IPC, unix.CLONE_NEWUTS: ns.UTS,
+		unix.CLONE_NEWCGROUP: ns.Cgroup, unix.CLONE_NEWNET: ns.Net == plan.NetNone,
+		unix.CLONE_NEWUSER: ns.User == plan.UserMapped,
+	} {
+		if made {
+			flags |= flag
+		}
+	}
+	return flags
+}
+
+// hostInit is the host's name of the program at InitPath.
+func (b *builder) hostInit() string {
+	for _, op := range b.plan.Ops {
+		if bind, ok := op.(plan.Bind); ok && bind.Target == filepath.Dir(InitPath) {
+			return filepath.Join(bind.Source, filepath.Base(InitPath))
+		}
+	}
+	return ""
+}
+
+// launch starts ninefold-init for c, whose streams are all set. root is where the session's devpts is found;
+// session is the pidfd to join, or None. On an error everything is closed.
+func (s *Session) launch(c Command, program string, attr *syscall.SysProcAttr, root, session kernel.FD, extra []string) (err error) {
+	var own []kernel.FD // descriptors that only the new process needs
+	defer func() {
+		for i := range own {
+			own[i].Close()
+		}
+		if err != nil {
+			s.release()
+		}
+	}()
+	s.lifeline, s.status, s.pidfd = kernel.None, kernel.None, kernel.None
+	lifeR, lifeW, err := kernel.Pipe()
+	if err != nil {
+		return err
+	}
+	own, s.lifeline = append(own, lifeR), lifeW
+	statusR, statusW, err := kernel.Pipe()
+	if err != nil {
+		return err
+	}
+	own, s.status = append(own, statusW), statusR
+	files := []uintptr{c.Stdin.Fd(), c.Stdout.Fd(), c.Stderr.Fd(), uintptr(lifeR), uintptr(statusW), ^uintptr(0), uintptr(session)}
+	filter, err := seccompFilter(s.first.privileges.Seccomp)
+	if err != nil {
+		return err
+	}
+	own = append(own, filter)
+	files[5] = uintptr(filter)
+	if c.TTY {
+		slave, err := s.openTerminal(c, root)
+		if err != nil {
+			return err
+		}
+		defer slave.Close()
+		files[0], files[1], files[2] = slave.Fd(), slave.Fd(), slave.Fd()
+	}
+	argv := s.first.arguments(c, filter != kernel.None, extra...)
+	s.pid, s.pidfd, err = kernel.Spawn(program, argv, files, attr)
+	if err != nil {
+		return fmt.Errorf("start the session's first process %s: %w", program, err)
+	}
+	if s.relay != nil {
+		s.relay.start()
+	}
+	return nil
+}
+
+// openTerminal opens a terminal in the session's devpts and prepares its relay.
+func (s *Session) openTerminal(c Command, root kernel.FD) (*os.File, error) {
+	if s.first.devpts == "" {
+		return nil, fmt.Errorf("%w: a terminal was asked for, but the plan mounts no devpts", ErrPlan)
+	}
+	master, slave, err := kernel.OpenPTY(root, below(s.first.devpts, "ptmx"), s.first.identity.UID)
+	if err != nil {
+		return nil, err
+	}
+	s.relay = newRelay(master, c.Stdin, c.Stdout)
+	return slave, nil
+}

@@ -7,16 +7,18 @@ FUZZTIME ?= 5m
 SOAKTIME ?= 30m
 BENCH    ?=
 
-CC       ?= gcc
+ifeq ($(origin CC),default)
+CC := gcc
+endif
 # The first process of a session: static, so that it needs nothing of a
 # session's root, and small, because every session holds one.
 INIT_CFLAGS := -std=gnu11 -O2 -Wall -Wextra -Werror -Wshadow -Wvla -Wformat=2 -Wconversion -Wno-sign-conversion \
 	-D_FORTIFY_SOURCE=2 -fstack-protector-strong -fno-plt -ffunction-sections -fdata-sections
 INIT_LDFLAGS := -static -s -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--gc-sections -Wl,--build-id=none
 
-# Two builds of one commit are byte-identical: no paths, no build id.
+# Two builds of one commit are byte-identical: no paths, no build id, no state of the checkout.
 export CGO_ENABLED := 0
-GOBUILD := $(GO) build -trimpath -ldflags "-s -w -buildid="
+GOBUILD := $(GO) build -trimpath -buildvcs=false -ldflags "-s -w -buildid="
 
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 

@@ -296,6 +296,7 @@ func (b *builder) openUpper(u plan.Upper, m *kernel.OverlayMount) error {
 		}
 		base, prefix = b.hold(fd), ""
 	}
+	m.Volatile = u.Dir == ""
 	b.uppers++
 	for _, d := range []struct {
 		name string

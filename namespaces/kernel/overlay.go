@@ -74,6 +74,9 @@ type OverlayMount struct {
 	Upper  FD   // None for a read-only overlay
 	Work   FD
 	Attr   Attr
+	// Volatile leaves out syncing: for an upper that is thrown away anyway. A
+	// kept upper must not be volatile: after a crash it could not be mounted again.
+	Volatile bool
 	// Metacopy lets lowers refer to content in Data (or in a lower).
 	Metacopy bool
 	// Source is what mountinfo shows as the source.
@@ -103,7 +106,7 @@ func NewOverlay(o OverlayMount, have OverlayFeatures) (FD, error) {
 	if o.Upper != None {
 		layer("upperdir", o.Upper)
 		layer("workdir", o.Work)
-		if have.LayerList {
+		if o.Volatile {
 			options = append(options, Flag("volatile"))
 		}
 	}

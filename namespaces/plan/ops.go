@@ -6,6 +6,9 @@ package plan
 //
 // Paths called Target, and those of Mkdir, Link, File and Unmount, are absolute names inside
 // the session's root, resolved without leaving it (openat2 RESOLVE_IN_ROOT).
+// A symbolic link on the way to one is followed only if root owns it: the
+// session's user may own directories on that way, and could otherwise choose
+// what a step hides (/etc, say, behind a line that names $home/x).
 // Paths called Source are names on the host, opened before the session's root
 // exists. A Target of Mount and Bind that does not exist is made: a directory
 // (0755), or an empty file for a Bind whose Source is none.
@@ -112,9 +115,8 @@ type (
 	}
 
 	// Bind makes the host's Source visible at Target. Source is opened, and a
-	// missing Target made, with the credentials of Origin. When Origin is not
-	// root, Target may not be reached through a symbolic link, nor Source
-	// through one of /proc's.
+	// missing Target made, with the credentials of Origin; Source is not
+	// reached through one of /proc's links (RESOLVE_NO_MAGICLINKS).
 	Bind struct {
 		Source, Target string
 		// Recursive takes the mounts below Source too, all with Flags.

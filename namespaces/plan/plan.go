@@ -47,7 +47,7 @@ type Spec struct {
 	Upper *Upper
 	// HostBase is set when the last layer is the host's "/"; then HostMounts
 	// are overlaid one by one, but those at or below what Compile mounts
-	// itself (/proc, /sys, /dev, /run, /tmp).
+	// itself (/proc, /sys, /dev, /run, /tmp, the home).
 	HostBase   bool
 	HostMounts []HostMount
 

@@ -1,0 +1,209 @@
+package plan
+
+import (
+	"path"
+	"slices"
+	"strings"
+)
+
+func checkNamespaces(n Namespaces) error {
+	switch n.Net {
+	case "", NetHost, NetNone:
+	default:
+		return invalid("unknown network %s%s", quote(string(n.Net)), hint(string(n.Net), []string{"host", "none"}))
+	}
+	switch n.User {
+	case "", UserHost, UserMapped:
+	default:
+		return invalid("unknown user namespace %s%s", quote(string(n.User)), hint(string(n.User), []string{"host", "mapped"}))
+	}
+	if n.Hostname == "" {
+		return nil
+	}
+	if !n.UTS {
+		return invalid("the hostname %s needs a uts namespace", short(n.Hostname))
+	}
+	if !IsHostname(n.Hostname) {
+		return invalid("the hostname %s is not made of letters, digits, - and . (at most 64)", short(n.Hostname))
+	}
+	return nil
+}
+
+// IsHostname reports whether s can be a host's name: letters, digits, - and .
+// with neither of the latter two at an end, at most 64 bytes (sethostname(2)).
+func IsHostname(s string) bool {
+	if s == "" || len(s) > 64 || strings.Trim(s, "-.") != s || strings.Contains(s, "..") {
+		return false
+	}
+	for i := range len(s) {
+		if c := s[i]; c == '_' || c != '-' && c != '.' && !nameByte(c, false) {
+			return false
+		}
+	}
+	return true
+}
+
+// maxLayers is the kernel's limit on lowers of one overlay (OVL_MAX_STACK).
+const maxLayers = 500
+
+func checkOverlay(o Overlay) error {
+	if err := checkPath("target", o.Target); err != nil {
+		return err
+	}
+	if below(o.Target, "/proc") {
+		return invalid("the target %s is in /proc", short(o.Target))
+	}
+	if len(o.Lowers) == 0 || len(o.Lowers) > maxLayers {
+		return invalid("the overlay on %s has %d layers; 1 to %d are possible", short(o.Target), len(o.Lowers), maxLayers)
+	}
+	for _, l := range o.Lowers {
+		if err := checkLayer(l); err != nil {
+			return err
+		}
+	}
+	if o.Upper == nil {
+		return nil
+	}
+	return checkUpper(*o.Upper)
+}
+
+func checkLayer(l Layer) error {
+	switch l.Kind {
+	case LayerDir:
+		if l.Data != "" {
+			return invalid("the layer %s is a directory and has no data", short(l.Source))
+		}
+	case LayerComposefs, LayerLoop:
+		if err := checkPath("data directory", l.Data); err != nil {
+			return err
+		}
+	default:
+		return invalid("unknown kind of layer %s%s", quote(string(l.Kind)), hint(string(l.Kind), []string{"dir", "composefs", "loop"}))
+	}
+	if err := checkPath("layer", l.Source); err != nil {
+		return err
+	}
+	if l.Sub != "" {
+		if err := checkPath("directory in the layer", "/"+l.Sub); err != nil {
+			return err
+		}
+	}
+	return checkIDs(uint32(l.Origin))
+}
+
+func checkUpper(u Upper) error {
+	if u.Dir != "" {
+		if err := checkPath("writable layer", u.Dir); err != nil {
+			return err
+		}
+		if u.Size != 0 {
+			return invalid("the writable layer %s is kept and cannot be given a size", short(u.Dir))
+		}
+	}
+	if u.Size < 0 || u.Size > 0 && u.Size < 64<<10 {
+		return invalid("a writable layer of %d bytes is too small; at least 64k", u.Size)
+	}
+	switch {
+	case u.Name == "":
+	case len(u.Name) > maxName, strings.ContainsAny(u.Name, "/\x00"),
+		slices.Contains([]string{".", "..", "upper", "work"}, u.Name):
+		return invalid("the name %s of a writable layer is not a usable file name", short(u.Name))
+	}
+	return checkIDs(uint32(u.Origin))
+}
+
+func checkBind(b Bind) error {
+	if err := checkPath("source", b.Source); err != nil {
+		return err
+	}
+	if err := checkTarget(b.Target); err != nil {
+		return err
+	}
+	if err := checkIDs(uint32(b.Origin)); err != nil {
+		return err
+	}
+	switch b.Where {
+	case Replace, After, Before:
+	default:
+		return invalid("unknown place in a union %s", quote(string(b.Where)))
+	}
+	if b.Create && b.Where != Before {
+		return invalid("-c needs -b: a union can only be written to through its topmost tree")
+	}
+	if b.Where != Replace && b.Recursive {
+		return invalid("-R does not go with -a or -b: a union holds no mounts below its trees")
+	}
+	return nil
+}
+
+func checkMount(m Mount) error {
+	if err := checkTarget(m.Target); err != nil {
+		return err
+	}
+	if !slices.Contains(mountTypes[:], m.Type) {
+		return invalid("unknown type of mount %s%s", quote(m.Type), hint(m.Type, mountTypes[:]))
+	}
+	for _, o := range m.Options {
+		if err := checkMountOption(m.Type, o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkMountOption(typ, o string) error {
+	if typ == "dev" {
+		if !IsDevice(o) {
+			return invalid("the device %s is not a clean name below /dev", short(o))
+		}
+		return nil
+	}
+	key, value, given := strings.Cut(o, "=")
+	if given {
+		key += "="
+	}
+	if known := mountOptions(typ); !slices.Contains(known, key) {
+		return invalid("unknown option %s of %s%s", short(o), typ, hint(strings.TrimSuffix(key, "="), known))
+	}
+	ok := true
+	switch key {
+	case "size=", "nr_inodes=":
+		ok = isSize(value)
+	case "mode=", "ptmxmode=":
+		ok = isDigits(value, 4, '7')
+	case "uid=", "gid=", "max=":
+		ok = isDigits(value, 10, '9')
+	case "hidepid=":
+		ok = slices.Contains([]string{"0", "1", "2", "4", "off", "noaccess", "invisible", "ptraceable"}, value)
+	case "subset=":
+		ok = value == "pid"
+	}
+	if !ok {
+		return invalid("the option %s of %s has a bad value", short(o), typ)
+	}
+	return nil
+}
+
+// IsDevice reports whether s is a clean, relative name that can be looked up
+// below /dev: "dri", "snd/seq".
+func IsDevice(s string) bool {
+	return s != "" && len(s) <= maxName && s[0] != '/' && s != "." && path.Clean("/"+s) == "/"+s &&
+		strings.IndexByte(s, 0) < 0 && s != ".." && !strings.HasPrefix(s, "../")
+}
+
+// isSize accepts a number with k, m, g or % after it, as tmpfs(5) does.
+func isSize(s string) bool {
+	if n := len(s); n > 1 && strings.IndexByte("kmgKMG%", s[n-1]) >= 0 {
+		s = s[:n-1]
+	}
+	return isDigits(s, 18, '9')
+}
+
+func isDigits(s string, most int, highest byte) bool {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > highest {
+			return false
+		}
+	}
+	return s != "" && len(s) <= most
+}

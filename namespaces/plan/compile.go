@@ -1,0 +1,215 @@
+package plan
+
+import (
+	"cmp"
+	"path"
+	"slices"
+	"strings"
+)
+
+// Where a session finds its own things.
+const (
+	MachineDir  = "/run/ninefold/machine" // Projection.Dir is bound below it
+	LibDir      = "/run/ninefold/lib"     // Spec.InitDir
+	SessionFile = "/run/ninefold/session" // name=value lines: profile, class, user
+)
+
+// Compile turns a spec into a plan that Validate accepts. The steps are, in
+// this order: namespaces; the root, and the host's other file systems when the
+// host is the base; /proc, /sys, /dev, /run, /tmp, the home; what is projected
+// from the machine; files and links; Ninefold's own; the profile's lines; and
+// what describes the first command.
+//
+// Its class is trusted if Influences(s) is empty. Otherwise it is untrusted:
+// with a user namespace, no_new_privs and no capabilities, nosuid and nodev on
+// every overlay and bind, whatever s says; and refused to root
+// (ErrRootUntrusted).
+func Compile(s Spec) (*Plan, error) {
+	c := &compiler{spec: s, plan: &Plan{Class: Trusted}}
+	if err := checkSpec(&c.spec); err != nil {
+		return nil, err
+	}
+	if len(Influences(s)) > 0 {
+		c.plan.Class = Untrusted
+		if err := confine(&c.spec); err != nil {
+			return nil, err
+		}
+	}
+	c.namespaces()
+	c.root()
+	c.kernel()
+	c.volatile()
+	c.home()
+	c.machine()
+	c.own()
+	if err := c.lines(); err != nil {
+		return nil, err
+	}
+	c.command()
+	if err := Validate(c.plan); err != nil {
+		return nil, err
+	}
+	return c.plan, nil
+}
+
+type compiler struct {
+	spec Spec
+	plan *Plan
+	// readOnly are the mounts that lose write access when all is in place.
+	readOnly []string
+	// environment is what the profile's lines set, over the spec's.
+	environment []Op
+}
+
+func (c *compiler) add(ops ...Op) {
+	for _, op := range ops {
+		if b, ok := op.(Bind); ok && c.plan.Class == Untrusted {
+			b.Flags.NoSuid, b.Flags.NoDev = true, true
+			op = b
+		}
+		c.plan.Ops = append(c.plan.Ops, op)
+	}
+}
+
+func checkSpec(s *Spec) error {
+	if s.User.Home != "" && checkPath("home", s.User.Home) != nil {
+		return invalid("user %s: the home %s is not an absolute, clean path", s.User.Name, short(s.User.Home))
+	}
+	if len(s.Layers) == 0 {
+		return invalid("profile %s: there is no layer to make a root of", s.Profile)
+	}
+	if base := s.Layers[len(s.Layers)-1]; s.HostBase && (base.Kind != LayerDir || base.Source != "/" || base.Sub != "") {
+		return invalid("profile %s: the base is the host, and the last layer is not the directory /", s.Profile)
+	}
+	if strings.ContainsAny(s.Profile+s.User.Name, "\n\x00") {
+		return invalid("the profile's or user's name holds a newline")
+	}
+	for _, f := range []struct {
+		what, value string
+		known       []string
+	}{
+		{"home", s.Home, []string{"", "shared", "private", "none"}},
+		{"tmp", s.Tmp, []string{"", "private", "shared"}},
+	} {
+		if !slices.Contains(f.known, f.value) {
+			return invalid("unknown kind of %s %s%s", f.what, quote(f.value), hint(f.value, f.known[1:]))
+		}
+	}
+	for _, m := range s.HostMounts {
+		if err := checkPath("mount of the host", m.Path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *compiler) namespaces() {
+	n := c.spec.Namespaces
+	n.Net = cmp.Or(n.Net, NetHost)
+	n.User = cmp.Or(n.User, UserHost)
+	c.spec.Namespaces = n
+	c.add(n)
+}
+
+// root makes the overlay on / and those on the host's other file systems: an
+// overlay does not show what is mounted in its lowers.
+func (c *compiler) root() {
+	c.overlay("/")
+	if !c.spec.HostBase {
+		return
+	}
+	mounts := slices.Clone(c.spec.HostMounts)
+	slices.SortFunc(mounts, func(a, b HostMount) int { return cmp.Compare(a.Path, b.Path) })
+	for _, m := range slices.Compact(mounts) {
+		own := m.Path == "/" || c.inHome(m.Path) ||
+			slices.ContainsFunc(ownMounts[:], func(dir string) bool { return below(m.Path, dir) })
+		if !own {
+			c.overlay(m.Path)
+		}
+	}
+}
+
+// ownMounts are the directories that a session never has from its layers.
+var ownMounts = [...]string{"/proc", "/sys", "/dev", "/run", "/tmp"}
+
+func (c *compiler) overlay(target string) {
+	// No device file outside /dev means anything in a session.
+	o := Overlay{Target: target, Flags: Flags{NoSuid: c.plan.Class == Untrusted, NoDev: true}}
+	sub := strings.TrimPrefix(target, "/")
+	for _, l := range c.spec.Layers {
+		l.Sub = path.Join(l.Sub, sub)
+		o.Lowers = append(o.Lowers, l)
+	}
+	// A read-only root is writable while it is being made.
+	u := Upper{}
+	if c.spec.Upper != nil {
+		u = *c.spec.Upper
+	} else {
+		c.readOnly = append(c.readOnly, target)
+	}
+	if sub != "" {
+		u.Name = upperName(u.Name, target)
+	}
+	o.Upper = &u
+	c.add(o)
+}
+
+// upperName is a single path element for a mount point, different for each.
+func upperName(name, target string) string {
+	return name + "@" + strings.NewReplacer("%", "%25", "/", "%2F").Replace(target[1:])
+}
+
+// lines adds what the profile's own namespace file says.
+func (c *compiler) lines() error {
+	made := false
+	for _, l := range c.spec.Lines {
+		op, err := c.lineOf(l)
+		if err != nil {
+			return err
+		}
+		if err := checkOp(op); err != nil {
+			return err
+		}
+		// /n is Plan 9's place for what comes from elsewhere. It belongs to the
+		// user so that somebody other than root can have a mount point made in it.
+		if b, ok := op.(Bind); ok && b.Origin != 0 && below(b.Target, "/n") && !made {
+			c.add(Mkdir{Path: "/n", Mode: defaultDirMode, UID: c.spec.User.UID, GID: c.spec.User.GID})
+			made = true
+		}
+		switch o := op.(type) {
+		case Mount:
+			o.Flags.NoSuid, o.Flags.NoDev = true, o.Flags.NoDev || o.Type != "dev" && o.Type != "devpts"
+			c.add(o)
+		case Environment:
+			c.environment = append(c.environment, o)
+		default:
+			c.add(op)
+		}
+	}
+	return nil
+}
+
+// command ends the plan with what the first command is like.
+func (c *compiler) command() {
+	s := &c.spec
+	for _, target := range slices.Backward(c.readOnly) {
+		c.add(ReadOnly{target})
+	}
+	for _, l := range s.Limits {
+		c.add(l)
+	}
+	for _, e := range s.Environment {
+		c.add(e)
+	}
+	c.add(c.environment...)
+	c.add(Privileges{Capabilities: someOf(s.Privileges.Capabilities), NoNewPrivs: s.Privileges.NoNewPrivs, Seccomp: s.Privileges.Seccomp})
+	c.add(Identity{UID: s.User.UID, GID: s.User.GID, Groups: someOf(s.User.Groups)})
+}
+
+// someOf makes nothing nil, as Parse does.
+func someOf[T any](s []T) []T {
+	if len(s) == 0 {
+		return nil
+	}
+	return s
+}

@@ -1,0 +1,104 @@
+package finish
+
+import (
+	"bytes"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+)
+
+const (
+	dpkgStatus = "var/lib/dpkg/status"
+	dpkgInfo   = "var/lib/dpkg/info"
+)
+
+// dpkgStep writes dpkg's database, so that `dpkg -l`, `dpkg -S` and scanners
+// know what is in the image.
+var dpkgStep = step{
+	name: "dpkg", summary: "dpkg's database of the image's packages", revision: 1,
+	reads: func(v *View, p *Params) inputs {
+		if len(p.Packages) == 0 || !v.Has("var/lib/dpkg") && !v.Has("usr/bin/dpkg") {
+			return inputs{}
+		}
+		c := collect(v)
+		c.path("var/lib/dpkg")
+		var extra bytes.Buffer
+		for _, i := range p.Packages {
+			fmt.Fprintf(&extra, "%s\x00%s\x00%s\x00%s\x00", i.Name, i.Version, i.Arch, i.Digest)
+		}
+		in := c.inputs()
+		in.extra = extra.Bytes()
+		if len(in.entries) == 0 {
+			// The tool without its directory: any entry marks the step as due.
+			c.path("usr/bin/dpkg")
+			in.entries = c.inputs().entries
+		}
+		return in
+	},
+	do: func(j *job) error {
+		list := slices.Clone(j.params.Packages)
+		slices.SortFunc(list, func(a, b Installed) int { return strings.Compare(a.Name+":"+a.Arch, b.Name+":"+b.Arch) })
+		var status bytes.Buffer
+		for _, p := range list {
+			paragraph := p.paragraph()
+			status.Write(paragraph)
+			status.WriteByte('\n')
+			name := p.Name
+			if bytes.Contains(paragraph, []byte("\nMulti-Arch: same\n")) {
+				name += ":" + p.Arch
+			}
+			if err := j.out.file(path.Join(dpkgInfo, name+".list"), 0o644, p.list()); err != nil {
+				return err
+			}
+		}
+		if err := j.out.file(path.Join(dpkgInfo, "format"), 0o644, []byte("1\n")); err != nil {
+			return err
+		}
+		return j.out.file(dpkgStatus, 0o644, status.Bytes())
+	},
+}
+
+// paragraph is the package's entry in the status file: its control fields with
+// a Status line after the name.
+func (p *Installed) paragraph() []byte {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "Package: %s\nStatus: install ok installed\n", p.Name)
+	control := bytes.TrimSpace(p.Control)
+	if len(control) == 0 {
+		fmt.Fprintf(&b, "Maintainer: unknown\nArchitecture: %s\nVersion: %s\nDescription: %s\n", p.Arch, p.Version, p.Name)
+		return b.Bytes()
+	}
+	skip := false
+	for line := range bytes.Lines(control) {
+		if line[0] != ' ' && line[0] != '\t' {
+			field, _, _ := bytes.Cut(line, []byte(":"))
+			skip = strings.EqualFold(string(field), "Package") || strings.EqualFold(string(field), "Status")
+		}
+		if !skip {
+			b.Write(bytes.TrimRight(line, "\r\n"))
+			b.WriteByte('\n')
+		}
+	}
+	return b.Bytes()
+}
+
+// list is what dpkg -L prints: every path with its parents.
+func (p *Installed) list() []byte {
+	var b bytes.Buffer
+	b.WriteString("/.\n")
+	seen := map[string]bool{}
+	for i := range p.Entries {
+		for k := range p.Entries[i].Path {
+			if up := p.Entries[i].Path[:k]; p.Entries[i].Path[k] == '/' && !seen[up] {
+				seen[up] = true
+				b.WriteString("/" + up + "\n")
+			}
+		}
+		if at := p.Entries[i].Path; !seen[at] {
+			seen[at] = true
+			b.WriteString("/" + at + "\n")
+		}
+	}
+	return b.Bytes()
+}

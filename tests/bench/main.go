@@ -42,7 +42,7 @@ func run(ctx context.Context, args []string) int {
 	flags.IntVar(&b.rounds, "rounds", 60, "interleaved rounds of the session rows")
 	flags.StringVar(&b.cache, "cache", "out/bench-cache", "where fetched and generated things are kept between runs")
 	flags.StringVar(&b.bin, "bin", "bin", "where the built programs are")
-	only := flags.String("only", "", "run only the groups whose name contains this: sessions, held")
+	only := flags.String("only", "", "run only the groups whose name contains this: sessions, held, build")
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}
@@ -85,6 +85,7 @@ func (b *bench) all(ctx context.Context, only string) (err error) {
 	}{
 		{"sessions", b.sessions, false},
 		{"held", b.held, false},
+		{"build", b.build, true},
 	}
 	for _, g := range groups {
 		if !strings.Contains(g.name, only) || g.long && !b.long {

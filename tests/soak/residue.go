@@ -17,7 +17,7 @@ import (
 // sight is what of the machine a session could leave something in.
 type sight struct {
 	mounts     string          // the host's mount table
-	cgroups    int             // directories of the cgroup trees
+	cgroups    int             // of Ninefold's
 	namespaces map[string]bool // mount namespaces of live processes on an overlay
 	slabKiB    int64
 }
@@ -29,7 +29,7 @@ func look() (s sight, err error) {
 	}
 	s.mounts = string(mounts)
 	filepath.WalkDir("/sys/fs/cgroup", func(p string, d fs.DirEntry, err error) error {
-		if err == nil && d.IsDir() {
+		if err == nil && d.IsDir() && strings.Contains(d.Name(), "ninefold") {
 			s.cgroups++
 		}
 		return nil

@@ -7,13 +7,13 @@ FUZZTIME ?= 5m
 SOAKTIME ?= 30m
 BENCH    ?=
 
-ifeq ($(origin CC),default)
-CC := gcc
-endif
 # The first process of a session: static, so that it needs nothing of a
-# session's root, and small, because every session holds one.
+# session's root, and small, because every session holds one. With musl it
+# starts in a quarter of the time that glibc's start-up code takes.
+INIT_CC := musl-gcc
 INIT_CFLAGS := -std=gnu11 -O2 -Wall -Wextra -Werror -Wshadow -Wvla -Wformat=2 -Wconversion -Wno-sign-conversion \
-	-D_FORTIFY_SOURCE=2 -fstack-protector-strong -fno-plt -ffunction-sections -fdata-sections
+	-D_FORTIFY_SOURCE=2 -fstack-protector-strong -fno-plt -ffunction-sections -fdata-sections \
+	-idirafter out/kernel-headers
 INIT_LDFLAGS := -static -s -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--gc-sections -Wl,--build-id=none
 
 # Two builds of one commit are byte-identical: no paths, no build id, no state of the checkout.
@@ -38,10 +38,11 @@ build: bin/ninefold-init ## build the programs into bin/
 	@mkdir -p bin
 	$(GOBUILD) -o bin/ ./cmd/...
 
-bin/ninefold-init: $(wildcard namespaces/init/*.c namespaces/init/*.h) Makefile
+bin/ninefold-init: $(wildcard namespaces/init/*.c namespaces/init/*.h) Makefile scripts/kernel-headers
 	@scripts/deps build
 	@mkdir -p bin
-	$(CC) $(INIT_CFLAGS) -o $@.new $(filter %.c,$^) $(INIT_LDFLAGS) && mv $@.new $@
+	@scripts/kernel-headers out/kernel-headers
+	$(INIT_CC) $(INIT_CFLAGS) -o $@.new $(filter %.c,$^) $(INIT_LDFLAGS) && mv $@.new $@
 
 .PHONY: run
 run: ## the demonstration: build, build a desktop from Debian's packages, run it, leave out/desktop.png
@@ -62,11 +63,16 @@ lint: ## import rules, house style, staticcheck, shellcheck
 	shellcheck scripts/* .ci/run
 
 .PHONY: bench
-bench: build ## the numbers, ours beside others' in one run (BENCH=-long adds image builds over the network)
+bench: build out/floor ## the numbers, ours beside others' in one run (BENCH=-long adds image builds over the network)
 	@scripts/deps bench
 	@mkdir -p out
 	$(GO) build -o out/bench ./tests/bench
 	$(SUDO) out/bench $(BENCH)
+
+out/floor: tests/bench/floor/floor.c Makefile
+	@scripts/deps build
+	@scripts/kernel-headers out/kernel-headers
+	$(INIT_CC) $(INIT_CFLAGS) -o $@ $< $(INIT_LDFLAGS)
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME each

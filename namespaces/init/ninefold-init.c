@@ -47,6 +47,9 @@ enum { MAX_LIMITS = 32, MAX_ENV = 1024, MAX_GROUPS = 65536 };
 
 struct config {
 	int lifeline, status, seccomp, join;
+	int cgroup;         // the session's cgroup directory
+	int cgroup_parent;  // where it is removed from, as cgroup_name
+	const char *cgroup_name;
 	long join_flags;
 	bool proc, reaper, tty, no_new_privs, ids;
 	uid_t uid;
@@ -127,14 +130,18 @@ static void parse_limit(struct config *c, const char *text)
 static void parse(struct config *c, int argc, char **argv)
 {
 	int opt;
-	*c = (struct config){ .lifeline = -1, .status = -1, .seccomp = -1, .join = -1 };
-	while ((opt = getopt(argc, argv, "+l:s:f:j:J:prtnu:g:G:k:d:L:e:")) != -1) {
+	*c = (struct config){ .lifeline = -1, .status = -1, .seccomp = -1, .join = -1,
+			      .cgroup = -1, .cgroup_parent = -1 };
+	while ((opt = getopt(argc, argv, "+l:s:f:j:J:c:C:N:prtnu:g:G:k:d:L:e:")) != -1) {
 		switch (opt) {
 		case 'l': c->lifeline = (int)number(optarg, 65535); break;
 		case 's': c->status = (int)number(optarg, 65535); break;
 		case 'f': c->seccomp = (int)number(optarg, 65535); break;
 		case 'j': c->join = (int)number(optarg, 65535); break;
 		case 'J': c->join_flags = (long)number(optarg, UINT32_MAX); break;
+		case 'c': c->cgroup = (int)number(optarg, 65535); break;
+		case 'C': c->cgroup_parent = (int)number(optarg, 65535); break;
+		case 'N': c->cgroup_name = optarg; break;
 		case 'p': c->proc = true; break;
 		case 'r': c->reaper = true; break;
 		case 't': c->tty = true; break;
@@ -236,13 +243,22 @@ static void load_filter(int fd)
 		die(FAILED, "install the seccomp filter: %s", strerror(errno));
 }
 
+static bool write_at(int dir, const char *name, const char *text)
+{
+	int fd = openat(dir, name, O_WRONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : write(fd, text, strlen(text));
+	if (fd >= 0)
+		close(fd);
+	return n == (ssize_t)strlen(text);
+}
+
 // become takes on the identity and drops what the plan does not grant, then
 // tries to get root back and refuses to go on if that works.
 static void become(const struct config *c)
 {
 	for (size_t i = 0; i < c->nlimits; i++) {
 		struct rlimit limit = { c->limits[i].value, c->limits[i].value };
-		if (setrlimit((__rlimit_resource_t)c->limits[i].resource, &limit))
+		if (setrlimit(c->limits[i].resource, &limit))
 			die(FAILED, "set resource limit %d: %s", c->limits[i].resource, strerror(errno));
 	}
 	drop_bounding_set(c->caps);
@@ -272,6 +288,10 @@ static void start_command(struct config *c)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	if (c->tty && (setsid() < 0 || ioctl(0, TIOCSCTTY, 0)))
 		die(FAILED, "take the terminal: %s", strerror(errno));
+	// The command enters its limits, this program stays outside of them, so
+	// that it can remove the cgroup once it is empty.
+	if (c->cgroup >= 0 && !write_at(c->cgroup, "cgroup.procs", "0"))
+		die(FAILED, "enter the session's cgroup: %s", strerror(errno));
 	if (syscall(SYS_close_range, 3, ~0U, 4 /* CLOSE_RANGE_CLOEXEC */))
 		for (int fd = 3; fd < 64; fd++)
 			fcntl(fd, F_SETFD, FD_CLOEXEC);
@@ -284,11 +304,15 @@ static void start_command(struct config *c)
 	    errno == ENOENT ? "command not found in the session" : strerror(errno));
 }
 
-// take_down ends every process of a session that has no PID namespace: as a
-// subreaper all of them are, or become, our children. A PID namespace needs
-// none of this: the kernel kills what is in it when its first process ends.
-static void take_down(void)
+// take_down ends every process of the session and waits for the last one: as
+// a subreaper, or the first process of a PID namespace, all of them are, or
+// become, our children.
+static void take_down(const struct config *c)
 {
+	if (c->cgroup_name)
+		write_at(c->cgroup, "cgroup.kill", "1");
+	if (getpid() == 1)
+		kill(-1, SIGKILL);
 	static char list[65536];
 	char path[64];
 	snprintf(path, sizeof path, "/proc/self/task/%ld/children", syscall(SYS_gettid));
@@ -392,7 +416,9 @@ int main(int argc, char **argv)
 	for (int fd = 0; command > 0 && fd < 3; fd++)
 		close(fd);
 	int status = supervise(&c, command, signals);
-	if (c.reaper && getpid() != 1)
-		take_down();
+	if (c.reaper || c.cgroup_name)
+		take_down(&c);
+	if (c.cgroup_name && unlinkat(c.cgroup_parent, c.cgroup_name, AT_REMOVEDIR))
+		status = status ? status : FAILED;
 	_exit(status);
 }

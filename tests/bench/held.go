@@ -21,7 +21,7 @@ const heldSessions = 100
 // held measures what sessions cost while they are open: lines in the host's
 // mount table, and memory.
 func (b *bench) held(ctx context.Context) error {
-	j, err := newJob(filepath.Join(b.dir, "held"))
+	j, err := newJob(filepath.Join(b.dir, "held"), b.floor)
 	if err != nil {
 		return err
 	}

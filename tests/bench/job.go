@@ -1,7 +1,6 @@
 package main
 
 import (
-	_ "embed"
 	"errors"
 	"fmt"
 	"io"
@@ -11,15 +10,12 @@ import (
 	"strings"
 )
 
-//go:embed floor/floor.c
-var floorSource []byte
-
 // job is the directory tree that every contender composes its root from:
 //
 //	base, runtime   the lowers; base holds true and its libraries
 //	merged, scratch where tools without overlays of their own find one
 //	binds/…         home, user (writable), machine, tools (read-only)
-//	floor           the compiled floor.c
+//	floor           the compiled floor/floor.c
 type job struct{ dir string }
 
 func (j job) path(elem ...string) string {
@@ -32,8 +28,8 @@ var (
 	readOnly = map[string]string{"machine": "/run/machine", "tools": "/run/tools"}
 )
 
-// newJob lays the job out in dir.
-func newJob(dir string) (job, error) {
+// newJob lays the job out in dir. floor is the compiled floor/floor.c.
+func newJob(dir, floor string) (job, error) {
 	j := job{dir}
 	dirs := []string{
 		"merged", "scratch", "binds/home", "binds/user", "binds/machine", "binds/tools", "runtime/usr/share/runtime",
@@ -53,7 +49,7 @@ func newJob(dir string) (job, error) {
 	}
 	files := map[string]string{
 		"base/etc/os-release": "ID=bench\n", "base/etc/passwd": "root:x:0:0:root:/root:/bin/sh\n", "base/etc/group": "root:x:0:\n",
-		"runtime/usr/share/runtime/marker": "runtime\n", "floor.c": string(floorSource),
+		"runtime/usr/share/runtime/marker": "runtime\n",
 	}
 	for name, text := range files {
 		if err := os.WriteFile(j.path(name), []byte(text), 0o644); err != nil {
@@ -66,11 +62,10 @@ func newJob(dir string) (job, error) {
 	if err := j.program("/bin/true"); err != nil {
 		return j, err
 	}
-	out, err := exec.Command("gcc", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-static", "-o", j.path("floor"), j.path("floor.c")).CombinedOutput()
-	if err != nil {
-		return j, fmt.Errorf("compile floor.c: %w: %s", err, out)
+	if err := copyFile(floor, j.path("floor")); err != nil {
+		return j, fmt.Errorf("%w: make bench compiles it", err)
 	}
-	return j, copyFile(j.path("floor"), j.path("base/usr/bin/pause-floor"))
+	return j, copyFile(floor, j.path("base/usr/bin/pause-floor"))
 }
 
 // program copies a program of the host with its libraries into base. ldd runs

@@ -20,6 +20,7 @@ type bench struct {
 	dir    string // scratch, on a disk; gone at the end
 	cache  string // what is worth keeping between runs
 	bin    string // the programs under test
+	floor  string // the compiled floor/floor.c
 	rounds int
 	long   bool
 	table  table
@@ -42,6 +43,7 @@ func run(ctx context.Context, args []string) int {
 	flags.IntVar(&b.rounds, "rounds", 60, "interleaved rounds of the session rows")
 	flags.StringVar(&b.cache, "cache", "out/bench-cache", "where fetched and generated things are kept between runs")
 	flags.StringVar(&b.bin, "bin", "bin", "where the built programs are")
+	flags.StringVar(&b.floor, "floor", "out/floor", "the compiled floor/floor.c")
 	only := flags.String("only", "", "run only the groups whose name contains this: sessions, held, build")
 	if err := flags.Parse(args); err != nil {
 		return 2
@@ -61,11 +63,10 @@ func run(ctx context.Context, args []string) int {
 }
 
 func (b *bench) all(ctx context.Context, only string) (err error) {
-	if b.bin, err = filepath.Abs(b.bin); err != nil {
-		return err
-	}
-	if b.cache, err = filepath.Abs(b.cache); err != nil {
-		return err
+	for _, p := range []*string{&b.bin, &b.floor, &b.cache} {
+		if *p, err = filepath.Abs(*p); err != nil {
+			return err
+		}
 	}
 	if err := os.MkdirAll(b.cache, 0o755); err != nil {
 		return err

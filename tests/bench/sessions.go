@@ -19,7 +19,7 @@ const (
 
 // sessions measures the start of a session: the job, by everybody.
 func (b *bench) sessions(ctx context.Context) error {
-	j, err := newJob(filepath.Join(b.dir, "job"))
+	j, err := newJob(filepath.Join(b.dir, "job"), b.floor)
 	if err != nil {
 		return err
 	}

@@ -1,5 +1,5 @@
 // floor does the job of the benchmark and nothing else: the least that any
-// program pays for it. The bench compiles it; nothing installs it.
+// program pays for it. Make compiles it; nothing installs it.
 //
 //   floor job JOB CMD         the whole job; exit status is the command's
 //   floor time JOB CMD        the same, and prints its nanoseconds without the
@@ -9,7 +9,7 @@
 //                             no overlay themselves
 //   floor pause               waits for a signal: the lightest process there is
 //
-// JOB is the directory that job.go lays out. Plain mount(2) is used so that it
+// JOB is the directory that ../job.go lays out. Plain mount(2) is used so that it
 // runs on every kernel the bench may meet.
 
 #define _GNU_SOURCE

@@ -27,8 +27,9 @@ type builder struct {
 	layers  map[layerKey]layer
 	held    []kernel.FD // everything opened, closed at the end whatever happens
 
-	hostRoot uint64    // mount id of the host's root
-	scratch  kernel.FD // tmpfs: uppers, places to attach to
+	cgroup   *kernel.Cgroup // nil without cgroup limits
+	hostRoot uint64         // mount id of the host's root
+	scratch  kernel.FD      // tmpfs: uppers, places to attach to
 	uppers   int
 	places   int       // inner overlays
 	root     kernel.FD // the session's root
@@ -69,6 +70,18 @@ func (b *builder) run() (s *Session, err error) {
 			b.held[i].Close()
 		}
 	}()
+	if err := b.makeCgroup(); err != nil {
+		return nil, err
+	}
+	if b.cgroup != nil {
+		defer func() {
+			if err != nil {
+				b.cgroup.Remove()
+			} else {
+				b.cgroup.Close()
+			}
+		}()
+	}
 	if err := b.unshare(); err != nil {
 		return nil, err
 	}

@@ -8,7 +8,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"ninefold/namespaces/kernel"
 	"ninefold/namespaces/plan"
 )
 
@@ -24,7 +23,8 @@ type firstProcess struct {
 	hasIdentity bool
 	privileges  plan.Privileges
 	capBits     uint64
-	limits      []string
+	limits      []string          // resource limits, "number=value"
+	cgroup      map[string]string // cgroup limits by file
 	environment []string
 	dir         string
 	devpts      string // where devpts is mounted, for a terminal
@@ -46,11 +46,9 @@ func (f *firstProcess) collect(p *plan.Plan) error {
 			}
 			f.capBits = bits
 		case plan.Limit:
-			n, ok := kernel.RlimitNumber(op.Name)
-			if !ok {
-				return fmt.Errorf("%w: limit %q is not a resource limit of prlimit(1)", ErrUnsupported, op.Name)
+			if err := f.limit(op); err != nil {
+				return err
 			}
-			f.limits = append(f.limits, strconv.Itoa(n)+"="+strconv.FormatUint(op.Value, 10))
 		case plan.Environment:
 			f.environment = append(f.environment, op.Name+"="+op.Value)
 		case plan.Chdir:
@@ -90,7 +88,8 @@ func (f *firstProcess) check() error {
 }
 
 // arguments builds ninefold-init's command line. Descriptors are numbered as
-// they are passed: 3 lifeline, 4 status, 5 seccomp filter, 6 session to join.
+// they are passed: 3 lifeline, 4 status, 5 seccomp filter, 6 session
+// to join, 7 and 8 the cgroup and its parent.
 func (f *firstProcess) arguments(c Command, filter bool, extra ...string) []string {
 	id := f.identity
 	argv := []string{

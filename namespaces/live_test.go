@@ -4,10 +4,12 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -197,4 +199,31 @@ func processesIn(mnt string) (pids []string) {
 		}
 	}
 	return pids
+}
+
+// TestCgroupLimits needs the pids controller in the unified hierarchy; a
+// machine without it must say so.
+func TestCgroupLimits(t *testing.T) {
+	p := hostPlan(t, all, 12345, plan.Limit{Name: "tasks", Value: 10})
+	s, err := namespaces.Start(context.Background(), p, namespaces.Command{
+		Argv: []string{"sh", "-c", "for i in 1 2 3 4 5 6 7 8 9 10 11 12; do sleep 1000 & done"}})
+	if errors.Is(err, namespaces.ErrUnsupported) {
+		if hint := kernel.Hint(err); !strings.Contains(hint, "pids controller") {
+			t.Errorf("hint: %q", hint)
+		}
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	pattern := "/sys/fs/cgroup/ninefold/" + strconv.Itoa(os.Getpid()) + "-*"
+	if dirs, _ := filepath.Glob(pattern); len(dirs) != 1 {
+		t.Errorf("cgroups while the session lives: %v", dirs)
+	}
+	if status, err := s.Wait(); err != nil || status.Code == 0 {
+		t.Errorf("twelve processes fitted into a limit of ten: %v %v", status, err)
+	}
+	if dirs, _ := filepath.Glob(pattern); len(dirs) != 0 {
+		t.Errorf("left behind: %v", dirs)
+	}
 }

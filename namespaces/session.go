@@ -20,6 +20,7 @@ import (
 type Session struct {
 	first    firstProcess
 	hostInit string
+	cgroup   string // its name, or empty
 
 	pid    int
 	status kernel.FD // read end

@@ -24,7 +24,23 @@ func (b *builder) start() (*Session, error) {
 	case b.first.proc:
 		extra = []string{"-p"}
 	}
-	return s, s.launch(b.command, InitPath, b.first.clone(), b.root, kernel.None, extra)
+	l := launch{program: InitPath, attr: b.first.clone(), root: b.root, session: kernel.None, extra: extra}
+	if b.cgroup != nil {
+		l.cgroup = [2]kernel.FD{b.cgroup.Dir, b.cgroup.Parent}
+		l.extra = append(l.extra, "-c", "7", "-C", "8", "-N", b.cgroup.Name)
+		s.cgroup = b.cgroup.Name
+	}
+	return s, s.launch(b.command, l)
+}
+
+// launch is how ninefold-init is started: as the first process, or to join.
+type launch struct {
+	program string
+	attr    *syscall.SysProcAttr
+	root    kernel.FD    // where the session's devpts is found
+	session kernel.FD    // pidfd to join, or None
+	cgroup  [2]kernel.FD // directory and parent; used with -c and -C in extra
+	extra   []string
 }
 
 // Enter runs a further command in the live session, with the same identity,
@@ -50,9 +66,19 @@ func (s *Session) Enter(c Command) (*Session, error) {
 		return nil, err
 	}
 	defer null.Close()
-	joined := &Session{first: s.first, hostInit: s.hostInit}
 	extra := []string{"-j", "6", "-J", strconv.Itoa(s.first.joinFlags()), "-r"}
-	return joined, joined.launch(c, s.hostInit, nil, root, session, extra)
+	l := launch{program: s.hostInit, root: root, session: session, extra: extra}
+	if s.cgroup != "" {
+		c, err := kernel.OpenCgroup(s.cgroup)
+		if err != nil {
+			return nil, err
+		}
+		defer c.Close()
+		l.cgroup = [2]kernel.FD{c.Dir, kernel.None}
+		l.extra = append(l.extra, "-c", "7")
+	}
+	joined := &Session{first: s.first, hostInit: s.hostInit}
+	return joined, joined.launch(c, l)
 }
 
 func (f *firstProcess) joinFlags() int {
@@ -80,9 +106,9 @@ func (b *builder) hostInit() string {
 	return ""
 }
 
-// launch starts ninefold-init for c, whose streams are all set. root is where the session's devpts is found;
-// session is the pidfd to join, or None. On an error everything is closed.
-func (s *Session) launch(c Command, program string, attr *syscall.SysProcAttr, root, session kernel.FD, extra []string) (err error) {
+// launch starts ninefold-init for c, whose streams are all set. On an error
+// everything is closed.
+func (s *Session) launch(c Command, l launch) (err error) {
 	var own []kernel.FD // descriptors that only the new process needs
 	defer func() {
 		for i := range own {
@@ -103,7 +129,10 @@ func (s *Session) launch(c Command, program string, attr *syscall.SysProcAttr, r
 		return err
 	}
 	own, s.status = append(own, statusW), statusR
-	files := []uintptr{c.Stdin.Fd(), c.Stdout.Fd(), c.Stderr.Fd(), uintptr(lifeR), uintptr(statusW), ^uintptr(0), uintptr(session)}
+	files := []uintptr{c.Stdin.Fd(), c.Stdout.Fd(), c.Stderr.Fd(), uintptr(lifeR), uintptr(statusW), ^uintptr(0), uintptr(l.session)}
+	if l.cgroup != [2]kernel.FD{} {
+		files = append(files, uintptr(l.cgroup[0]), uintptr(l.cgroup[1]))
+	}
 	filter, err := seccompFilter(s.first.privileges.Seccomp)
 	if err != nil {
 		return err
@@ -111,17 +140,17 @@ func (s *Session) launch(c Command, program string, attr *syscall.SysProcAttr, r
 	own = append(own, filter)
 	files[5] = uintptr(filter)
 	if c.TTY {
-		slave, err := s.openTerminal(c, root)
+		slave, err := s.openTerminal(c, l.root)
 		if err != nil {
 			return err
 		}
 		defer slave.Close()
 		files[0], files[1], files[2] = slave.Fd(), slave.Fd(), slave.Fd()
 	}
-	argv := s.first.arguments(c, filter != kernel.None, extra...)
-	s.pid, s.pidfd, err = kernel.Spawn(program, argv, files, attr)
+	argv := s.first.arguments(c, filter != kernel.None, l.extra...)
+	s.pid, s.pidfd, err = kernel.Spawn(l.program, argv, files, l.attr)
 	if err != nil {
-		return fmt.Errorf("start the session's first process %s: %w", program, err)
+		return fmt.Errorf("start the session's first process %s: %w", l.program, err)
 	}
 	if s.relay != nil {
 		s.relay.start()

@@ -28,20 +28,16 @@ func probeOverlay() OverlayFeatures {
 	}
 	fs := FD(raw)
 	defer fs.Close()
-	f.LayerList = unix.FsconfigSetString(raw, "lowerdir+", "/") == nil
+	// Before 6.5 the kernel takes any option and looks at it when mounting.
+	looks := unix.FsconfigSetString(raw, "ninefold", "probe") != nil
+	f.LayerList = looks && unix.FsconfigSetString(raw, "lowerdir+", "/") == nil
 	if root, err := OpenHost("/"); err == nil {
 		f.LayerFD = f.LayerList && unix.FsconfigSetFd(raw, "lowerdir+", int(root)) == nil
 		root.Close()
 	}
-	// "::" separates data-only layers since 6.5; before, it is an empty name.
-	// Only 6.5 and later know lowerdir through a parser that takes it.
-	f.DataOnly = f.LayerList || kernelAtLeast(6, 5)
+	// Data-only layers ("::") came with the same release as the option parser.
+	f.DataOnly = looks
 	return f
-}
-
-func kernelAtLeast(major, minor int) bool {
-	a, b := Release()
-	return a > major || a == major && b >= minor
 }
 
 // Release returns the running kernel's version numbers (uname(2)).

@@ -1,0 +1,51 @@
+package namespaces
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"sync/atomic"
+
+	"ninefold/namespaces/kernel"
+	"ninefold/namespaces/plan"
+)
+
+// cgroupFiles are the limits that a cgroup enforces, and the file of each.
+var cgroupFiles = map[string]string{"memory": "memory.max", "tasks": "pids.max"}
+
+var cgroupNumber atomic.Uint64
+
+// limit notes one limit step.
+func (f *firstProcess) limit(op plan.Limit) error {
+	value := strconv.FormatUint(op.Value, 10)
+	if file, ok := cgroupFiles[op.Name]; ok {
+		if f.cgroup == nil {
+			f.cgroup = map[string]string{}
+		}
+		f.cgroup[file] = value
+		return nil
+	}
+	n, ok := kernel.RlimitNumber(op.Name)
+	if !ok {
+		return fmt.Errorf("%w: %q is not a limit of prlimit(1), nor memory or tasks", ErrPlan, op.Name)
+	}
+	f.limits = append(f.limits, strconv.Itoa(n)+"="+value)
+	return nil
+}
+
+// makeCgroup makes the cgroup that the limits ask for. It happens before the
+// view is built, while the host's cgroup tree is in reach; ninefold-init
+// removes it with the session.
+func (b *builder) makeCgroup() error {
+	if b.first.cgroup == nil {
+		return nil
+	}
+	kernel.SweepCgroups()
+	name := fmt.Sprintf("%d-%d", os.Getpid(), cgroupNumber.Add(1))
+	c, err := kernel.NewCgroup(name, b.first.cgroup)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrUnsupported, err)
+	}
+	b.cgroup = &c
+	return nil
+}

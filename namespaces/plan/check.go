@@ -159,7 +159,7 @@ func checkPrivileges(p Privileges) error {
 }
 
 func checkEnvironment(e Environment) error {
-	if !isName(e.Name) || len(e.Name) > maxName {
+	if !IsVariable(e.Name) || len(e.Name) > maxName {
 		return invalid("the variable name %s is not made of letters, digits and _", short(e.Name))
 	}
 	if len(e.Value) > MaxValue || strings.IndexByte(e.Value, 0) >= 0 {
@@ -168,8 +168,9 @@ func checkEnvironment(e Environment) error {
 	return nil
 }
 
-// isName reports whether s is a letter or _ followed by those and digits.
-func isName(s string) bool {
+// IsVariable reports whether s can name a variable: a letter or _ followed by
+// those and digits.
+func IsVariable(s string) bool {
 	for i := range len(s) {
 		if !nameByte(s[i], i == 0) {
 			return false

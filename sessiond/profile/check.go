@@ -1,0 +1,201 @@
+package profile
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"ninefold/internal/tomlfile"
+	"ninefold/namespaces/plan"
+)
+
+func parse(file string, data []byte) (*Profile, tomlfile.Errors, error) {
+	p := defaults()
+	p.Version = 0
+	p.File = file
+	if err := tomlfile.Decode(file, data, p); err != nil {
+		var all tomlfile.Errors
+		if errors.As(err, &all) {
+			return nil, all, nil
+		}
+		return nil, nil, err
+	}
+	c := &checker{Positions: tomlfile.Index(file, data), p: p}
+	stem := strings.TrimSuffix(filepath.Base(file), ".toml")
+	if p.Name == "" {
+		p.Name = stem
+	}
+	c.version()
+	c.names(stem)
+	c.choices()
+	c.isolation()
+	c.amounts()
+	c.command()
+	c.namespace(data)
+	slices.SortStableFunc(c.errs, func(a, b *tomlfile.Error) int {
+		return cmp.Or(a.Line-b.Line, a.Col-b.Col)
+	})
+	return p, c.errs, nil
+}
+
+type checker struct {
+	tomlfile.Positions
+	p    *Profile
+	errs tomlfile.Errors
+}
+
+// bad reports a finding about the value at a dotted path.
+func (c *checker) bad(path, format string, args ...any) {
+	c.errs = append(c.errs, c.Error(ErrInvalid, fmt.Sprintf(format, args...), strings.Split(path, ".")...))
+}
+
+func (c *checker) version() {
+	switch {
+	case c.p.Version == 0:
+		c.bad("version", "the key version is missing; write: version = 1")
+	case c.p.Version != 1:
+		c.bad("version", "version is %d; this program reads version 1", c.p.Version)
+	}
+}
+
+func (c *checker) names(stem string) {
+	p := c.p
+	if !IsName(p.Name) {
+		c.bad("name", "name %q: a name has small letters, digits, . _ and -, begins with a letter or digit, and has at most 64", p.Name)
+	} else if p.Name != stem {
+		c.bad("name", "name is %q and the file is called %s.toml; they have to be the same", p.Name, stem)
+	}
+	if strings.ContainsFunc(p.Summary, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		c.bad("summary", "summary has to be one line")
+	}
+	if p.Base == "" {
+		c.bad("base", `base is empty; it is "host" or the name of an image`)
+	} else if !IsName(p.Base) {
+		c.bad("base", "base %q is not the name of an image", p.Base)
+	}
+	if p.Runtime != "" && !IsName(p.Runtime) || p.Runtime == HostBase {
+		c.bad("runtime", "runtime %q is not the name of an image", p.Runtime)
+	}
+	for i, name := range p.Components {
+		if !IsName(name) || name == HostBase {
+			c.bad(fmt.Sprintf("components.%d", i), "component %q is not the name of an image", name)
+		}
+	}
+	for i, d := range p.Devices {
+		if !plan.IsDevice(d) {
+			c.bad(fmt.Sprintf("devices.%d", i), `device %q is not a clean name below /dev; write "dri" for /dev/dri`, d)
+		}
+	}
+}
+
+// IsName reports whether s can name a profile or an image.
+func IsName(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && (i == 0 || c != '.' && c != '_' && c != '-') {
+			return false
+		}
+	}
+	return s != "" && len(s) <= 64
+}
+
+func (c *checker) choices() {
+	p := c.p
+	c.choice("compose", p.Compose, "auto", "merge", "full")
+	c.choice("home", p.Home, "shared", "private", "none")
+	c.choice("tmp", p.Tmp, "private", "shared")
+	c.choice("isolation.net", p.Isolation.Net, "host", "none")
+	c.choice("isolation.user", p.Isolation.User, "host", "mapped")
+	c.choice("isolation.seccomp", p.Isolation.Seccomp, "none", "default")
+	c.choice("keep.root", p.Keep.Root, "no", "user")
+	if p.Runtime == "" && (p.Compose == "merge" || p.Compose == "full") {
+		c.bad("compose", "compose says how a runtime joins the base, and the profile has no runtime")
+	}
+}
+
+func (c *checker) choice(path, value string, known ...string) {
+	if slices.Contains(known, value) {
+		return
+	}
+	_, key, nested := strings.Cut(path, ".")
+	if !nested {
+		key = path
+	}
+	c.bad(path, "%s is %q%s", key, value, suggest(value, known))
+}
+
+func suggest(value string, known []string) string {
+	if near := tomlfile.Nearest(value, known); near != "" {
+		return fmt.Sprintf("; did you mean %q?", near)
+	}
+	if len(known) > 20 {
+		return ""
+	}
+	return fmt.Sprintf("; known are %q", known)
+}
+
+func (c *checker) isolation() {
+	i := c.p.Isolation
+	if i.Hostname != "" {
+		if !plan.IsHostname(i.Hostname) {
+			c.bad("isolation.hostname", "hostname %q: a host's name has letters, digits, - and ., at most 64", i.Hostname)
+		}
+		if !i.UTS {
+			c.bad("isolation.hostname", "hostname needs a uts namespace; add: uts = true")
+		}
+	}
+	known := append(plan.Capabilities(), "default", "all")
+	for n, name := range i.Capabilities {
+		if !slices.Contains(known, name) {
+			c.bad(fmt.Sprintf("isolation.capabilities.%d", n), "unknown capability %q%s", name, suggest(name, known))
+		}
+	}
+}
+
+func (c *checker) amounts() {
+	p := c.p
+	if p.Keep.Size != "" {
+		n, err := parseSize(p.Keep.Size)
+		switch {
+		case err != nil:
+			c.bad("keep.size", "size %s", err)
+		case n < 1<<20 || n > 1<<50:
+			c.bad("keep.size", "size %q is not between 1M and 1024T", p.Keep.Size)
+		case p.Keep.Root == "user":
+			c.bad("keep.size", `size bounds a layer in memory; with root = "user" it lies on disk`)
+		}
+		p.Keep.size = int64(n)
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.Limits)) {
+		if known := plan.LimitNames(); !slices.Contains(known, name) {
+			c.bad("limits."+name, "unknown limit %q%s", name, suggest(name, known))
+			continue
+		}
+		v, err := parseAmount(p.Limits[name])
+		if err != nil {
+			c.bad("limits."+name, "%s: %s", name, err)
+		}
+		p.limits = append(p.limits, plan.Limit{Name: name, Value: v})
+	}
+}
+
+func (c *checker) command() {
+	p := c.p
+	for i, arg := range p.Command {
+		if strings.Contains(arg, "\x00") || i == 0 && arg == "" {
+			c.bad(fmt.Sprintf("command.%d", i), "command: %q cannot be a word of a command", arg)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.Environment)) {
+		value := p.Environment[name]
+		if !plan.IsVariable(name) || len(name) > 255 {
+			c.bad("environment."+name, "environment: %q is not made of letters, digits and _", name)
+		} else if strings.Contains(value, "\x00") || len(value) > plan.MaxValue {
+			c.bad("environment."+name, "environment: the value of %s holds a NUL or is too long", name)
+		}
+	}
+}

@@ -147,9 +147,11 @@ func checkIdentity(i Identity) error {
 }
 
 func checkPrivileges(p Privileges) error {
-	for _, c := range p.Capabilities {
-		if !slices.Contains(capabilities[:], c) {
-			return invalid("unknown capability %s%s", quote(c), hint(c, capabilities[:]))
+	for _, list := range [][]string{p.Capabilities, p.Bounding} {
+		for _, c := range list {
+			if !slices.Contains(capabilities[:], c) {
+				return invalid("unknown capability %s%s", quote(c), hint(c, capabilities[:]))
+			}
 		}
 	}
 	if p.Seccomp != "" && !slices.Contains(seccompNames[:], p.Seccomp) {

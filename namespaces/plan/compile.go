@@ -202,8 +202,23 @@ func (c *compiler) command() {
 		c.add(e)
 	}
 	c.add(c.environment...)
-	c.add(Privileges{Capabilities: someOf(s.Privileges.Capabilities), NoNewPrivs: s.Privileges.NoNewPrivs, Seccomp: s.Privileges.Seccomp})
+	c.add(c.privileges())
 	c.add(Identity{UID: s.User.UID, GID: s.User.GID, Groups: someOf(s.User.Groups)})
+}
+
+// privileges gives root what the spec allows, and another user nothing but the
+// way to gain it: the profile of a desktop is no grant of cap_dac_override.
+func (c *compiler) privileges() Privileges {
+	p := c.spec.Privileges
+	p.Capabilities, p.Bounding = someOf(p.Capabilities), nil
+	if c.spec.User.UID == 0 {
+		return p
+	}
+	if !p.NoNewPrivs {
+		p.Bounding = p.Capabilities
+	}
+	p.Capabilities = nil
+	return p
 }
 
 // someOf makes nothing nil, as Parse does.

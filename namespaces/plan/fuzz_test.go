@@ -94,6 +94,9 @@ func (m *maker) op() Op {
 		for range m.n(4) {
 			p.Capabilities = append(p.Capabilities, pick(m, capabilities[:]...))
 		}
+		for range m.n(3) {
+			p.Bounding = append(p.Bounding, pick(m, capabilities[:]...))
+		}
 		return p
 	}
 	if m.bool() {

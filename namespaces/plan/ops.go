@@ -171,11 +171,17 @@ type (
 		Groups   []uint32
 	}
 
-	// Privileges is what the first command may keep. Capabilities are names
-	// as in capabilities(7), lower case; empty drops all.
+	// Privileges is what the first command holds, and what it and everything
+	// it starts can gain. Capabilities are names as in capabilities(7), lower
+	// case.
 	Privileges struct {
+		// Capabilities the first command holds; they are in the bounding set.
 		Capabilities []string
-		NoNewPrivs   bool
+		// Bounding are those that it does not hold and a program that is setuid
+		// or has file capabilities (sudo, ping) can give it. What is in neither
+		// list leaves the bounding set.
+		Bounding   []string
+		NoNewPrivs bool
 		// Seccomp names a filter: "" none, "default".
 		Seccomp string
 	}

@@ -52,6 +52,9 @@ type Spec struct {
 	HostMounts []HostMount
 
 	Namespaces Namespaces
+	// Privileges.Capabilities are the most that any process of the session can
+	// have. Root's first command holds them; another user's holds none and can
+	// gain them as on the host.
 	Privileges Privileges
 	Limits     []Limit
 	// Home: "shared" (or "") binds the user's home from the host, "private" is

@@ -73,6 +73,10 @@ func PrintOp(op Op) string {
 		l.when(o.NoNewPrivs, "nonewprivs")
 		l.pair("seccomp", o.Seccomp)
 		l.add(o.Capabilities...)
+		if len(o.Bounding) > 0 {
+			l.add("bounding")
+			l.add(o.Bounding...)
+		}
 	case Limit:
 		l.add("limit", o.Name, limitValue(o.Value))
 	case Environment:

@@ -63,7 +63,7 @@ func confine(s *Spec) error {
 	}
 	s.Namespaces.User = UserMapped
 	s.Privileges.NoNewPrivs = true
-	s.Privileges.Capabilities = nil
+	s.Privileges.Capabilities, s.Privileges.Bounding = nil, nil
 	return nil
 }
 

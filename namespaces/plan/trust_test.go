@@ -110,12 +110,40 @@ func confined(t *testing.T, name string, p *Plan) {
 		case Mount:
 			ok = o.Flags.NoSuid && (o.Flags.NoDev || o.Target == "/dev" || o.Target == "/dev/pts")
 		case Privileges:
-			ok = o.NoNewPrivs && o.Capabilities == nil
+			ok = o.NoNewPrivs && o.Capabilities == nil && o.Bounding == nil
 		case Identity:
 			ok = o.UID != 0
 		}
 		if !ok {
 			t.Fatalf("%s: %s", name, PrintOp(op))
+		}
+	}
+}
+
+// A profile says what can be had in its sessions, and gives nobody more than
+// they have on the host.
+func TestPrivilegesFollowTheUser(t *testing.T) {
+	for _, tt := range []struct {
+		uid    uint32
+		nnp    bool
+		origin Origin
+		want   string
+	}{
+		{0, false, 0, "privileges cap_chown\n"},
+		{0, true, 0, "privileges nonewprivs cap_chown\n"},
+		{1000, false, 0, "privileges bounding cap_chown\n"},
+		{1000, true, 0, "privileges nonewprivs\n"},
+		{1000, false, 1000, "privileges nonewprivs\n"},
+	} {
+		s := imageSpec()
+		s.User.UID, s.ProfileOrigin = tt.uid, tt.origin
+		s.Privileges = Privileges{Capabilities: []string{"cap_chown"}, NoNewPrivs: tt.nnp}
+		p, err := Compile(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := Print(p); !strings.Contains(got, tt.want) {
+			t.Errorf("uid %d, no_new_privs %v, origin %d: no line %q in\n%s", tt.uid, tt.nnp, tt.origin, tt.want, got)
 		}
 	}
 }

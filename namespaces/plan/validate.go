@@ -82,7 +82,7 @@ func checkClass(p *Plan) error {
 			ok = o.Type == "dev" || o.Flags.NoSuid && (o.Flags.NoDev || o.Type == "devpts")
 		case Privileges:
 			privileges = true
-			ok = o.NoNewPrivs && len(o.Capabilities) == 0
+			ok = o.NoNewPrivs && len(o.Capabilities)+len(o.Bounding) == 0
 		case Identity:
 			identity = true
 			if o.UID == 0 {
@@ -158,7 +158,7 @@ func textBound(op Op) int {
 	case Identity:
 		return words + 11*len(o.Groups)
 	case Privileges:
-		return words + 32*len(o.Capabilities)
+		return words + 32*(len(o.Capabilities)+len(o.Bounding))
 	}
 	return words + 2*MaxPath
 }

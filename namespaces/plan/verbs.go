@@ -204,8 +204,14 @@ func (a *args) privileges() Op {
 		p.NoNewPrivs, a.words = true, a.words[1:]
 	}
 	a.pairs(pair{"seccomp=", a.text(&p.Seccomp)})
+	into := &p.Capabilities
 	for len(a.words) > 0 && a.err == nil {
-		p.Capabilities = append(p.Capabilities, a.one("CAPABILITY"))
+		w := a.one("CAPABILITY")
+		if w == "bounding" && into == &p.Capabilities && len(a.words) > 0 {
+			into = &p.Bounding
+			continue
+		}
+		*into = append(*into, w)
 	}
 	return p
 }

@@ -1,0 +1,87 @@
+package vm
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+var releases = []release{{"bookworm", "6.1."}, {"trixie", "6.12."}}
+
+// tested are the packages whose tests depend on what the kernel can.
+var tested = []string{"namespaces"}
+
+// TestStockKernels runs the tests of the packages that make mounts and
+// namespaces on each stock kernel, as root, with no test skipped.
+func TestStockKernels(t *testing.T) {
+	need(t, "qemu-system-x86_64", "mmdebstrap", "mkfs.ext4")
+	ctx, cancel := context.WithTimeout(context.Background(), 9*time.Minute)
+	defer cancel()
+	top, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string]string{"bin": filepath.Join(top, "bin")}
+	var script strings.Builder
+	script.WriteString("#!/bin/sh\nexec >/dev/ttyS0 2>&1\necho kernel $(uname -r)\nexport NINEFOLD_MUST_RUN=1 TMPDIR=/var/tmp\n")
+	binaries := t.TempDir()
+	for _, pkg := range tested {
+		binary := filepath.Join(binaries, strings.ReplaceAll(pkg, "/", "-"))
+		build := exec.CommandContext(ctx, "go", "test", "-c", "-o", binary, "ninefold/"+pkg)
+		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := build.CombinedOutput(); err != nil {
+			t.Fatalf("build the tests of %s: %v\n%s", pkg, err, out)
+		}
+		files[pkg+"/test"] = binary
+		fmt.Fprintf(&script, "cd /mnt/%s && ./test -test.short -test.v; echo result %s $?\n", pkg, pkg)
+	}
+	for _, r := range releases {
+		t.Run(r.suite, func(t *testing.T) {
+			console := boot(ctx, t, prepare(ctx, t, r), payload(ctx, t, files, script.String()))
+			if !strings.Contains(console, "kernel "+r.kernel) {
+				t.Fatalf("it did not boot Linux %s\n%s", r.kernel, tail(console))
+			}
+			for _, pkg := range tested {
+				if !strings.Contains(console, "result "+pkg+" 0") {
+					t.Errorf("%s fails on %s:\n%s", pkg, r.suite, failures(console))
+				}
+			}
+		})
+	}
+}
+
+// failures keeps the lines of a verbose test run that tell of a failure.
+func failures(console string) string {
+	var kept []string
+	for line := range strings.Lines(console) {
+		if !strings.HasPrefix(line, "=== RUN") && !strings.HasPrefix(strings.TrimSpace(line), "--- PASS") {
+			kept = append(kept, line)
+		}
+	}
+	return tail(strings.Join(kept, ""))
+}
+
+func need(t *testing.T, programs ...string) {
+	t.Helper()
+	lack := t.Skipf
+	if os.Getenv("NINEFOLD_MUST_RUN") == "1" {
+		lack = t.Fatalf
+	}
+	if runtime.GOARCH != "amd64" {
+		t.Skipf("the virtual machine is amd64, this is %s", runtime.GOARCH)
+	}
+	if os.Geteuid() != 0 {
+		lack("needs root")
+	}
+	for _, p := range programs {
+		if _, err := exec.LookPath(p); err != nil {
+			lack("needs %s", p)
+		}
+	}
+}

@@ -12,10 +12,15 @@ func TestExportedNamesAreDocumented(t *testing.T) {
 		if s.ast.Name.Name == "main" {
 			continue
 		}
+		line := func(p token.Pos) int { return s.fset.Position(p).Line }
+		grouped := 0 // the line after a function whose comment speaks for the next, too
 		for _, d := range s.ast.Decls {
 			switch d := d.(type) {
 			case *ast.FuncDecl:
-				if d.Doc == nil && d.Name.IsExported() && receiverExported(d) {
+				documented := d.Doc != nil || line(d.Pos()) == grouped
+				if documented {
+					grouped = line(d.End()) + 1
+				} else if d.Name.IsExported() && receiverExported(d) {
 					f.at(s, d, "func %s", d.Name.Name)
 				}
 			case *ast.GenDecl:

@@ -3,6 +3,7 @@ package namespaces
 import (
 	"errors"
 	"fmt"
+	"path"
 
 	"golang.org/x/sys/unix"
 
@@ -17,7 +18,11 @@ func isMissing(err error) bool {
 // openSource opens the source of a bind as its origin and copies its mount.
 func (b *builder) openSource(i int, bind plan.Bind) error {
 	var source kernel.FD
-	err := b.asOrigin(bind.Origin, func() (err error) {
+	who := bind.Origin
+	if bind.AsUser && who == 0 {
+		who = plan.Origin(b.first.identity.UID)
+	}
+	err := b.asOrigin(who, func() (err error) {
 		source, err = kernel.OpenHost(bind.Source)
 		return err
 	})
@@ -83,10 +88,15 @@ func (b *builder) bind(i int, op plan.Bind) error {
 	if err != nil {
 		return err
 	}
-	if dir {
-		return b.attachDir(tree, op.Target)
-	}
-	at, err := kernel.TouchIn(b.root, op.Target)
+	var at kernel.FD
+	err = b.asOrigin(op.Origin, func() (err error) {
+		if dir {
+			at, err = kernel.MkdirAllIn(b.root, op.Target, 0o755)
+		} else {
+			at, err = kernel.TouchIn(b.root, op.Target)
+		}
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -94,27 +104,47 @@ func (b *builder) bind(i int, op plan.Bind) error {
 	return kernel.Attach(tree, at, op.Target)
 }
 
-// union joins the bound tree with what is at the target, as a deep overlay,
-// read-only: what is there wins (After) or loses (Before).
+// union joins the bound tree with what is at the target, as a deep overlay:
+// what is there wins (After) or loses (Before). What is written goes to the
+// source when the step says Create, and nowhere otherwise.
 func (b *builder) union(source kernel.FD, op plan.Bind) error {
 	there, err := kernel.MkdirAllIn(b.root, op.Target, 0o755)
 	if err != nil {
 		return err
 	}
 	b.hold(there)
-	m := kernel.OverlayMount{
-		Lowers: []kernel.FD{source, there}, Upper: kernel.None, Work: kernel.None,
-		Attr: attrs(op.Flags), Source: "ninefold",
-	}
-	if op.Where == plan.After {
-		m.Lowers[0], m.Lowers[1] = there, source
+	m := kernel.OverlayMount{Upper: kernel.None, Work: kernel.None, Attr: attrs(op.Flags), Source: "ninefold"}
+	switch {
+	case op.Create:
+		m.Lowers, m.Upper = []kernel.FD{there}, source
+		if m.Work, err = b.workBeside(op.Source); err != nil {
+			return err
+		}
+	case op.Where == plan.After:
+		m.Lowers = []kernel.FD{there, source}
+	default:
+		m.Lowers = []kernel.FD{source, there}
 	}
 	mnt, err := kernel.NewOverlay(m, b.have)
 	if err != nil {
 		return err
 	}
 	b.hold(mnt)
+	if m.Upper == kernel.None {
+		b.readonly = append(b.readonly, place{op.Target, mnt})
+	}
 	return kernel.Attach(mnt, there, op.Target)
+}
+
+// workBeside opens the work directory that an overlay needs on the file system
+// of its upper. It stays, empty between sessions, as ".NAME.ninefold-work".
+func (b *builder) workBeside(source string) (kernel.FD, error) {
+	parent, err := kernel.OpenHost(path.Dir(source))
+	if err != nil {
+		return kernel.None, err
+	}
+	b.hold(parent)
+	return b.dirIn(parent, "."+path.Base(source)+".ninefold-work")
 }
 
 func (b *builder) attachDir(mnt kernel.FD, target string) error {

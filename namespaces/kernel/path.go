@@ -1,17 +1,14 @@
 package kernel
 
-import (
-	"errors"
-	"strings"
-
-	"golang.org/x/sys/unix"
-)
+import "golang.org/x/sys/unix"
 
 const inRoot = unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS
 
-// OpenHost opens a name of the host as O_PATH. Links are followed.
+// OpenHost opens a name of the host as O_PATH. Links are followed, but not the
+// magic ones of /proc, which could lead to files that have no name here.
 func OpenHost(path string) (FD, error) {
-	fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
+	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_MAGICLINKS}
+	fd, err := unix.Openat2(unix.AT_FDCWD, path, &how)
 	if err != nil {
 		return None, fail("open", path, "", err)
 	}
@@ -33,50 +30,6 @@ func OpenIn(root FD, path string, flags int) (FD, error) {
 		return None, fail("open in the session's root", path, "", err)
 	}
 	return FD(fd), nil
-}
-
-// MkdirAllIn makes path and its missing parents below root with mode and
-// returns it opened. Existing directories are left as they are; links inside
-// root are followed inside root.
-func MkdirAllIn(root FD, path string, mode uint32) (FD, error) {
-	if fd, err := OpenIn(root, path, unix.O_PATH|unix.O_DIRECTORY); err == nil {
-		return fd, nil
-	} else if !errors.Is(err, unix.ENOENT) {
-		return None, err
-	}
-	parent, name := splitLast(path)
-	if name == "" {
-		return None, fail("make directory", path, "", unix.EINVAL)
-	}
-	dir, err := MkdirAllIn(root, parent, 0o755)
-	if err != nil {
-		return None, err
-	}
-	defer dir.Close()
-	if err := unix.Mkdirat(int(dir), name, mode); err != nil && err != unix.EEXIST {
-		return None, fail("make directory", path, "", err)
-	}
-	return OpenIn(root, path, unix.O_PATH|unix.O_DIRECTORY)
-}
-
-// ParentIn opens the parent directory of path below root, made if missing,
-// and returns it with the last component.
-func ParentIn(root FD, path string) (FD, string, error) {
-	parent, name := splitLast(path)
-	if name == "" {
-		return None, "", fail("open the parent of", path, "", unix.EINVAL)
-	}
-	dir, err := MkdirAllIn(root, parent, 0o755)
-	return dir, name, err
-}
-
-func splitLast(path string) (parent, name string) {
-	path = strings.TrimRight(path, "/")
-	i := strings.LastIndexByte(path, '/')
-	if i <= 0 {
-		return "/", path[i+1:]
-	}
-	return path[:i], path[i+1:]
 }
 
 // Mkdir makes name in dir and sets owner and mode exactly (no umask).
@@ -149,25 +102,6 @@ func WriteFile(dir FD, name string, content []byte, mode, uid, gid uint32) error
 		}
 	}
 	return fail("set the mode of", name, "", unix.Fchmod(raw, mode))
-}
-
-// TouchIn makes sure that a file exists at path below root, as a place to
-// attach a mount on.
-func TouchIn(root FD, path string) (FD, error) {
-	if fd, err := OpenIn(root, path, unix.O_PATH); err == nil {
-		return fd, nil
-	} else if !errors.Is(err, unix.ENOENT) {
-		return None, err
-	}
-	dir, name, err := ParentIn(root, path)
-	if err != nil {
-		return None, err
-	}
-	defer dir.Close()
-	if err := WriteFile(dir, name, nil, 0o644, 0, 0); err != nil {
-		return None, err
-	}
-	return OpenIn(root, path, unix.O_PATH)
 }
 
 // IsDir reports whether the open file is a directory.

@@ -15,3 +15,12 @@ func RlimitNumber(name string) (int, bool) {
 	n, ok := rlimits[name]
 	return n, ok
 }
+
+// RlimitMax returns this process's own hard limit of a resource.
+func RlimitMax(resource int) (uint64, error) {
+	var r unix.Rlimit
+	if err := unix.Getrlimit(resource, &r); err != nil {
+		return 0, fail("read a resource limit", "", "", err)
+	}
+	return r.Max, nil
+}

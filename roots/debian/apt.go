@@ -81,7 +81,7 @@ type choice struct {
 // simulate asks apt-get which packages it would install for the wanted ones.
 // It changes nothing and fetches nothing.
 func (r aptRoot) simulate(ctx context.Context, wanted []string, recommends bool) ([]choice, error) {
-	args := []string{"-s", "-y", "-q=2", "--allow-unauthenticated",
+	args := []string{"-s", "-y", "-q", "--allow-unauthenticated",
 		"-o", fmt.Sprintf("APT::Install-Recommends=%t", recommends),
 		"--with-source", filepath.Join(r.dir, "Packages"), "install", "--"}
 	cmd := exec.CommandContext(ctx, "apt-get", append(args, wanted...)...)

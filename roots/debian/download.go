@@ -75,7 +75,8 @@ func fetchFile(ctx context.Context, address, dest string, want content, got func
 		return err
 	}
 	if err := retry(ctx, func() error { return t.attempt(ctx) }); err != nil {
-		if errors.Is(err, ErrHash) || errors.Is(err, ErrGone) || errors.Is(err, syscall.ENOSPC) {
+		if t.have == 0 || errors.Is(err, syscall.ENOSPC) {
+			// Nothing worth keeping, or no room to keep it.
 			os.Remove(part.Name())
 		}
 		return err

@@ -107,6 +107,9 @@ func (t *Tree) resolve(name string) (e *pkg.Entry, ok bool) {
 			continue
 		}
 		e = &t.entries[i]
+		if e.Kind == pkg.Char && e.Major == 0 && e.Minor == 0 {
+			return nil, false // a whiteout: deleted
+		}
 		if e.Kind != pkg.Symlink {
 			done = at
 			continue

@@ -31,6 +31,8 @@ type User struct {
 	Groups []uint32
 	// GroupNames name Groups where the host knows a name.
 	GroupNames map[uint32]string
+	// Directory says that the account is not in the host's passwd file.
+	Directory bool
 }
 
 const (
@@ -84,7 +86,25 @@ func (h Host) find(ctx context.Context, key string, match func(User) bool) (User
 	if !ok || !match(u) {
 		return User{}, fmt.Errorf("user %q: %w", key, ErrNoUser)
 	}
+	u.Directory = true
 	return u, h.groups(ctx, &u, true)
+}
+
+// Accounts returns the text of the host's passwd and group.
+func (h Host) Accounts() (Accounts, error) {
+	var a Accounts
+	for name, into := range map[string]*string{"passwd": &a.Passwd, "group": &a.Group} {
+		var b strings.Builder
+		err := lines(h.etc(name), func(line string) bool {
+			b.WriteString(line + "\n")
+			return true
+		})
+		if err != nil {
+			return a, err
+		}
+		*into = b.String()
+	}
+	return a, nil
 }
 
 func (h Host) etc(name string) string {

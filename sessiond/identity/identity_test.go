@@ -93,6 +93,24 @@ func TestProjectionIntoAnImage(t *testing.T) {
 	}
 }
 
+func TestAMergedRuntimeAddsItsSystemAccounts(t *testing.T) {
+	h := host(t, "exit 2\n")
+	on, err := h.Accounts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := on.With(Accounts{
+		Passwd: "root:x:0:0:other:/:/bin/sh\nmessagebus:x:101:105::/:/usr/sbin/nologin\nmia2:x:1000:1::/:/bin/sh\n",
+		Group:  "video:x:45:\nmessagebus:x:106:\n",
+	})
+	if want := hostPasswd + "messagebus:x:101:105::/:/usr/sbin/nologin\n"; got.Passwd != want {
+		t.Errorf("passwd %q, want %q", got.Passwd, want)
+	}
+	if want := hostGroup + "messagebus:x:106:\n"; got.Group != want {
+		t.Errorf("group %q, want %q", got.Group, want)
+	}
+}
+
 func FuzzAccounts(f *testing.F) {
 	f.Add(hostPasswd, hostGroup, "Mia")
 	f.Add("a:b:c", "x", "\n:")

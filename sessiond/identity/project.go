@@ -49,6 +49,35 @@ func (a Accounts) For(u User, shell string) Accounts {
 	return out
 }
 
+// With returns a with the accounts of b whose name and number a does not have:
+// the host's, with the system accounts that a merged runtime's daemons run as.
+func (a Accounts) With(b Accounts) Accounts {
+	names, ids := map[string]bool{}, map[uint32]bool{}
+	for line := range strings.Lines(a.Passwd) {
+		if u, ok := parsePasswd(strings.TrimSuffix(line, "\n")); ok {
+			names[u.Name], ids[u.UID] = true, true
+		}
+	}
+	for line := range strings.Lines(b.Passwd) {
+		if u, ok := parsePasswd(strings.TrimSuffix(line, "\n")); ok && !names[u.Name] && !ids[u.UID] {
+			a.Passwd += terminated(line)
+		}
+	}
+	clear(names)
+	clear(ids)
+	for line := range strings.Lines(a.Group) {
+		if g, ok := parseGroup(strings.TrimSuffix(line, "\n")); ok {
+			names[g.name], ids[g.gid] = true, true
+		}
+	}
+	for line := range strings.Lines(b.Group) {
+		if g, ok := parseGroup(strings.TrimSuffix(line, "\n")); ok && !names[g.name] && !ids[g.gid] {
+			a.Group += terminated(line)
+		}
+	}
+	return a
+}
+
 func terminated(line string) string { return strings.TrimSuffix(line, "\n") + "\n" }
 
 // owns reports whether one of the user's groups has this name on the host.

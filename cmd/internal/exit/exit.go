@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"ninefold/namespaces/kernel"
 )
 
 // Code is the exit status of a command.
@@ -52,11 +54,11 @@ var Table = []struct {
 	{NoSession, "run: the session could not be made"},
 	{NotExecutable, "run: the command was found and could not be executed"},
 	{NoCommand, "run: the command was not found in the session"},
-	{Signal, "run: 128+N, the command was ended by signal N; 130 (128+2) for any command stopped by Ctrl-C"},
+	{Signal, "run: the command was ended by signal N; any command that Ctrl-C stopped returns 130"},
 }
 
 // Rule maps the errors that wrap Is to a code, with a hint for the person who
-// sees it. An empty Hint leaves the hint to the error.
+// sees it; Hint may be empty.
 type Rule struct {
 	Is   error
 	Code Code
@@ -92,39 +94,38 @@ func Usagef(hint, format string, args ...any) error {
 }
 
 // Of returns the code and the hint for err by the first that matches of: an
-// Error in its chain, the rules in order, the rules of every command. An error
-// in the chain with a method Hint() string is asked where no hint was found.
+// Error in its chain, the rules in order, the rules of every command. A hint of
+// the error's own, from a method Hint() string in its chain, is nearer to the
+// matter than that of a rule.
 func Of(err error, rules []Rule) (Code, string) {
 	if err == nil {
 		return OK, ""
+	}
+	hint := func(otherwise string) string {
+		var h interface{ Hint() string }
+		if errors.As(err, &h) && h.Hint() != "" {
+			return h.Hint()
+		}
+		if otherwise != "" {
+			return otherwise
+		}
+		return kernel.Hint(err)
 	}
 	var e *Error
 	if errors.As(err, &e) {
 		if e.Hint != "" {
 			return e.Code, e.Hint
 		}
-		return e.Code, ownHint(err)
+		return e.Code, hint("")
 	}
 	for _, set := range [][]Rule{rules, edge} {
 		for _, r := range set {
-			if !errors.Is(err, r.Is) {
-				continue
+			if errors.Is(err, r.Is) {
+				return r.Code, hint(r.Hint)
 			}
-			if r.Hint != "" {
-				return r.Code, r.Hint
-			}
-			return r.Code, ownHint(err)
 		}
 	}
-	return Failed, ownHint(err)
-}
-
-func ownHint(err error) string {
-	var h interface{ Hint() string }
-	if errors.As(err, &h) {
-		return h.Hint()
-	}
-	return ""
+	return Failed, hint("")
 }
 
 // Tell writes err for a person: "program: what failed: why", each further line

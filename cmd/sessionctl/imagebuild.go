@@ -1,0 +1,43 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"golang.org/x/sys/unix"
+
+	"ninefold/cmd/internal/exit"
+	"ninefold/sessiond/manager"
+)
+
+// builder is the program that builds images. It is one of its own: what makes
+// sessions then holds no code that speaks to the network, reads archives or
+// checks signatures, and starts in half the time.
+const builder = "ninefold-build"
+
+func (a *app) imageBuild() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "build [--relock] RECIPE...",
+		Short: "Build images from recipes, parents first",
+		Long: `build makes the images of the recipes and of those they stand on. What is in the
+store already is not made again. Packages and versions come from the recipe's
+lock file; without one the package source is asked and the lock is written.`,
+		Args:              cobra.MinimumNArgs(1),
+		ValidArgsFunction: a.completeRecipe,
+		RunE: func(c *cobra.Command, args []string) error {
+			program := manager.Program(builder)
+			if program == "" {
+				return fmt.Errorf("build images: %w: %s is not installed beside sessionctl", manager.ErrIncomplete, builder)
+			}
+			argv := []string{builder}
+			c.Flags().Visit(func(f *pflag.Flag) { argv = append(argv, "--"+f.Name+"="+f.Value.String()) })
+			argv = append(append(argv, "--"), args...)
+			err := unix.Exec(program, argv, os.Environ())
+			return &exit.Error{Code: exit.Failed, Err: fmt.Errorf("start %s: %w", program, err)}
+		},
+	}
+	c.Flags().Bool("relock", false, "ask the package source anew for versions, and write the lock file")
+	return a.jsonFlag(c)
+}

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"ninefold/cmd/internal/exit"
+	"ninefold/cmd/internal/show"
+)
+
+// app is what the commands share.
+type app struct {
+	stdio
+	config, state string
+	json          bool
+	// status is the exit code of a session's command, which is not an error of
+	// ours.
+	status *int
+}
+
+// root builds the command tree.
+func (a *app) root() *cobra.Command {
+	c := &cobra.Command{
+		Use:           "sessionctl",
+		Short:         "Give a login its own view of the system",
+		Long:          "sessionctl composes root file systems from a base and a runtime,\nand runs commands in sessions that stand on them.",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	c.SetIn(a.in)
+	c.SetOut(a.out)
+	c.SetErr(a.err)
+	f := c.PersistentFlags()
+	f.StringVar(&a.config, "config", "", "`DIR`ectory of recipes, profiles and ninefold.toml (default /etc/ninefold over /usr/lib/ninefold)")
+	f.StringVar(&a.state, "state", "", "`DIR`ectory of the store and of kept layers (default /var/lib/ninefold)")
+	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return exit.Usagef("see "+c.CommandPath()+" --help", "%s%v", within(c), err)
+	})
+	c.AddCommand(a.run(), a.explain(), a.ns(), a.which(), a.profile(), a.image(), a.doctor())
+	c.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
+	strictArgs(c)
+	return c
+}
+
+// strictArgs makes every complaint about arguments a usage error, and a word
+// that a group of commands does not know an error at all: cobra prints help
+// and reports success there.
+func strictArgs(c *cobra.Command) {
+	check := c.Args
+	if check == nil && c.HasSubCommands() {
+		check = cobra.NoArgs
+		if c.RunE == nil {
+			c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
+		}
+	}
+	c.Args = func(c *cobra.Command, args []string) error {
+		if len(args) > 0 && c.HasSubCommands() {
+			hint := "see " + c.CommandPath() + " --help"
+			if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+				hint = "did you mean " + strings.Join(near, " or ") + "?"
+			}
+			return exit.Usagef(hint, "%sunknown command %q", within(c), args[0])
+		}
+		if check == nil {
+			return nil
+		}
+		if err := check(c, args); err != nil {
+			return exit.Usagef("usage: "+c.UseLine(), "%s%v", within(c), err)
+		}
+		return nil
+	}
+	for _, sub := range c.Commands() {
+		strictArgs(sub)
+	}
+}
+
+// within begins an error about the command line of c.
+func within(c *cobra.Command) string {
+	_, rest, ok := strings.Cut(c.CommandPath(), " ")
+	if !ok {
+		return ""
+	}
+	return rest + ": "
+}
+
+// jsonFlag gives c the flag that every listing has.
+func (a *app) jsonFlag(c *cobra.Command) *cobra.Command {
+	c.Flags().BoolVar(&a.json, "json", false, "print JSON")
+	return c
+}
+
+// list writes v as JSON, or rows as a table.
+func (a *app) list(v any, heading []string, rows [][]string) error {
+	if a.json {
+		return show.JSON(a.out, v)
+	}
+	return show.Table(a.out, heading, rows)
+}

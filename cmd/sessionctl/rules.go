@@ -1,0 +1,44 @@
+package main
+
+import (
+	"ninefold/cmd/internal/exit"
+	"ninefold/internal/tomlfile"
+	"ninefold/namespaces"
+	"ninefold/namespaces/plan"
+	"ninefold/roots/store"
+	"ninefold/sessiond/identity"
+	"ninefold/sessiond/manager"
+	"ninefold/sessiond/profile"
+)
+
+// rules give the errors of the domain their exit codes; the first that an
+// error wraps counts.
+var rules = []exit.Rule{
+	{Is: manager.ErrNotRoot, Code: exit.NotPermitted, Hint: "run it as root, or through sudo"},
+	{Is: manager.ErrKeptInUse, Code: exit.Busy, Hint: "end the other session, or run without keeping"},
+	{Is: manager.ErrIncomplete, Code: exit.NotSupported, Hint: "run make build, or install Ninefold's package again"},
+	{Is: manager.ErrConfig, Code: exit.BadInput},
+	{Is: identity.ErrNoUser, Code: exit.NotFound},
+	{Is: profile.ErrNotFound, Code: exit.NotFound, Hint: "sessionctl profile list shows those that there are"},
+	{Is: profile.ErrInvalid, Code: exit.BadInput},
+	{Is: tomlfile.ErrTooLarge, Code: exit.BadInput},
+	{Is: plan.ErrRootUntrusted, Code: exit.NotPermitted, Hint: "name a user with --user"},
+	{Is: plan.ErrForbidden, Code: exit.NotPermitted},
+	{Is: plan.ErrInvalid, Code: exit.BadInput},
+	{Is: plan.ErrVersion, Code: exit.BadInput},
+	{Is: namespaces.ErrUnsupported, Code: exit.NotSupported, Hint: "sessionctl doctor says what this machine can do"},
+	{Is: namespaces.ErrRefused, Code: exit.Failed, Hint: "this is a fault of Ninefold or of the kernel; nothing was run"},
+	{Is: store.ErrDamaged, Code: exit.Integrity, Hint: "sessionctl image verify says what is damaged; image build makes it anew"},
+	{Is: store.ErrBusy, Code: exit.Busy},
+	{Is: store.ErrNotFound, Code: exit.NotFound, Hint: "sessionctl image list shows those that there are"},
+	{Is: store.ErrAmbiguous, Code: exit.Usage},
+	{Is: store.ErrVersion, Code: exit.NotSupported},
+	{Is: store.ErrNotStore, Code: exit.BadInput},
+}
+
+func options(config, state string) manager.Options {
+	return manager.Options{Config: config, State: state}
+}
+
+// manager opens the manager that the global flags name.
+func (a *app) manager() *manager.Manager { return manager.Open(options(a.config, a.state)) }

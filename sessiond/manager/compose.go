@@ -1,0 +1,53 @@
+package manager
+
+import (
+	"context"
+	"os"
+
+	"ninefold/namespaces/plan"
+	"ninefold/sessiond/profile"
+)
+
+// composition is what a session stands on.
+type composition struct {
+	layers []plan.Layer
+	// onHost says that the last layer is the host's root.
+	onHost bool
+	// image is what is known of the image that is seen at /etc; nil when that
+	// is the host's.
+	image       *imageFacts
+	environment map[string]string
+	decision    Decision
+	pieces      []piece
+	leases      []interface{ Close() error }
+}
+
+func (c *composition) release() {
+	for _, l := range c.leases {
+		l.Close()
+	}
+}
+
+// hasShell reports whether a program is there, as far as it is known without
+// mounting anything.
+func (c *composition) hasShell(name string) bool {
+	if c.image == nil {
+		_, err := os.Stat(name)
+		return err == nil
+	}
+	return c.image.has(name)
+}
+
+func (c *composition) hasLocale(name string) bool {
+	return c.image == nil || c.image.hasLocale(name)
+}
+
+// compose decides what a session of p stands on, and makes sure that it stays
+// there until the composition is released when claim is set.
+func (m *Manager) compose(ctx context.Context, p *profile.Profile, claim bool) (*composition, error) {
+	if p.Base == profile.HostBase && p.Runtime == "" && len(p.Components) == 0 {
+		return &composition{layers: []plan.Layer{{Kind: plan.LayerDir, Source: "/"}}, onHost: true,
+			decision: Decision{Kind: "host", Reason: "the profile has no runtime"}}, nil
+	}
+	return m.composeImages(ctx, p, claim)
+}

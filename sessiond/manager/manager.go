@@ -1,0 +1,107 @@
+// Package manager makes sessions: it turns a profile and a user into layers, a
+// plan and a running command, and takes everything back afterwards.
+package manager
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"ninefold/internal/progress"
+	"ninefold/roots/store"
+	"ninefold/sessiond/profile"
+)
+
+// The default places.
+const (
+	DefaultState = "/var/lib/ninefold"
+	etcConfig    = "/etc/ninefold"
+	usrConfig    = "/usr/lib/ninefold"
+)
+
+// Options say where a Manager works; the zero value is the machine's own.
+type Options struct {
+	// Config is the one directory of configuration; "" is /etc/ninefold over
+	// /usr/lib/ninefold.
+	Config string
+	// State is the directory of the store and of kept layers.
+	State string
+}
+
+// Manager makes sessions of the profiles in its configuration over the images
+// in its state directory. It holds no state of its own and costs nothing to
+// open.
+type Manager struct {
+	config []string
+	state  string
+	host   machine
+	sink   progress.Sink
+}
+
+// Open returns a Manager. Nothing is read before it is needed.
+func Open(o Options) *Manager {
+	m := &Manager{config: []string{etcConfig, usrConfig}, state: o.State, host: machine{"/"}, sink: progress.None}
+	if o.Config != "" {
+		m.config = []string{o.Config}
+	}
+	if m.state == "" {
+		m.state = DefaultState
+	}
+	return m
+}
+
+// WithProgress returns the same manager with long work reporting to sink.
+func (m *Manager) WithProgress(sink progress.Sink) *Manager {
+	n := *m
+	n.sink = sink
+	return &n
+}
+
+// StoreDir is the directory of the store.
+func (m *Manager) StoreDir() string { return filepath.Join(m.state, "store") }
+
+// Store opens the store, and makes it when there is none.
+func (m *Manager) Store() (*store.Store, error) {
+	if err := os.MkdirAll(m.state, 0o700); err != nil {
+		return nil, fmt.Errorf("make the state directory: %w", err)
+	}
+	return store.Open(m.StoreDir())
+}
+
+// Config returns the directories of configuration, the first counts most.
+func (m *Manager) Config() []string { return m.config }
+
+// State returns the state directory.
+func (m *Manager) State() string { return m.state }
+
+// Profiles returns the profiles of the configuration and the built-in ones.
+func (m *Manager) Profiles() *profile.Set {
+	var dirs []string
+	for _, d := range m.config {
+		dirs = append(dirs, filepath.Join(d, "profiles"))
+	}
+	return profile.Load(dirs...)
+}
+
+// Program returns the file name of one of Ninefold's own programs that is not
+// meant for people: beside the running program (a build tree, or a private
+// directory), in ../lib/ninefold as installed, or in /usr/lib/ninefold. It is
+// "" when there is none.
+func Program(name string) string {
+	dirs := []string{usrConfig}
+	if self, err := os.Executable(); err == nil {
+		dir := filepath.Dir(self)
+		dirs = []string{dir, filepath.Join(dir, "../lib/ninefold"), usrConfig}
+	}
+	for _, d := range dirs {
+		p := filepath.Join(d, name)
+		if st, err := os.Stat(p); err == nil && st.Mode().IsRegular() && st.Mode()&0o111 != 0 {
+			return p
+		}
+	}
+	return ""
+}
+
+// InitFile returns the file name of the sessions' first process, "" when it is
+// not installed.
+func (m *Manager) InitFile() string { return Program("ninefold-init") }

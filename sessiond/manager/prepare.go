@@ -1,0 +1,156 @@
+package manager
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"ninefold/namespaces/plan"
+	"ninefold/sessiond/identity"
+	"ninefold/sessiond/profile"
+)
+
+// Request asks for a session.
+type Request struct {
+	Profile string
+	// User is a name or number; "" is the caller.
+	User string
+	// Keep keeps the writable layer though the profile does not.
+	Keep bool
+	// Dir is the directory to start in where the session has the host's files
+	// there; "" is the user's home.
+	Dir string
+	// Command is argv; empty is the profile's command, or the user's shell.
+	Command []string
+	// The files stay the caller's.
+	Stdin, Stdout, Stderr *os.File
+}
+
+// prepared is a session that is decided and not yet made. What it holds must
+// be released.
+type prepared struct {
+	profile *profile.Profile
+	user    identity.User
+	spec    plan.Spec
+	plan    *plan.Plan
+	argv    []string
+	base    *composition
+	kept    *kept
+}
+
+func (p *prepared) release() {
+	p.kept.release()
+	if p.base != nil {
+		p.base.release()
+	}
+}
+
+// prepare decides everything about a session: whom it is for, what it stands
+// on, and by which steps it is made. It claims what the session uses.
+func (m *Manager) prepare(ctx context.Context, r Request, claim bool) (_ *prepared, err error) {
+	p := &prepared{}
+	defer func() {
+		if err != nil {
+			p.release()
+		}
+	}()
+	if p.profile, err = m.Profiles().Find(r.Profile); err != nil {
+		return nil, err
+	}
+	if p.user, err = findUser(ctx, r.User); err != nil {
+		return nil, err
+	}
+	if p.base, err = m.compose(ctx, p.profile, claim); err != nil {
+		return nil, fmt.Errorf("profile %s: %w", p.profile.Name, err)
+	}
+	if err := m.specify(p); err != nil {
+		return nil, fmt.Errorf("profile %s: %w", p.profile.Name, err)
+	}
+	p.stay(r.Dir)
+	if r.Keep || p.profile.Keep.Root == "user" {
+		if err := m.keep(p, claim); err != nil {
+			return nil, err
+		}
+	}
+	if p.plan, err = plan.Compile(p.spec); err != nil {
+		return nil, err
+	}
+	p.argv = r.Command
+	if len(p.argv) == 0 {
+		p.argv = p.profile.Command
+	}
+	if len(p.argv) == 0 {
+		p.argv = []string{p.spec.User.Shell}
+	}
+	return p, nil
+}
+
+// specify fills in the spec from profile, user, machine and what the session
+// stands on.
+func (m *Manager) specify(p *prepared) error {
+	s := &p.spec
+	s.Layers, s.HostBase = p.base.layers, p.base.onHost
+	s.User = planUser(p.user)
+	s.User.Shell = identity.Shell(p.user, p.base.hasShell)
+	language := cmp.Or(m.host.language(), "C.UTF-8")
+	if !p.base.hasLocale(language) {
+		language = "C.UTF-8"
+	}
+	s.Environment = environment(p.user, p.profile.Name, s.User.Shell, language, p.base.environment)
+	if err := p.profile.Fill(s); err != nil {
+		return err
+	}
+	init := m.InitFile()
+	if init == "" {
+		return fmt.Errorf("%w: ninefold-init is not installed beside sessionctl", ErrIncomplete)
+	}
+	s.InitDir = filepath.Dir(init)
+	if s.HostBase {
+		var err error
+		if s.HostMounts, err = m.host.hostMounts(); err != nil {
+			return err
+		}
+	}
+	return m.project(p)
+}
+
+// stay makes the session start in the caller's directory, where it has that:
+// on the host's root everywhere, elsewhere in a home shared with the host. A
+// cd of the profile comes later and wins.
+func (p *prepared) stay(dir string) {
+	home := p.spec.User.Home
+	if dir == "" || !strings.HasPrefix(dir, "/") || filepath.Clean(dir) != dir {
+		return
+	}
+	if p.spec.HostBase || p.spec.Home == "shared" && (dir == home || strings.HasPrefix(dir, home+"/")) {
+		p.spec.Lines = append([]plan.Line{{Op: plan.Chdir{Dir: dir}}}, p.spec.Lines...)
+	}
+}
+
+// keep puts the layer of this user and profile in the place of the one that is
+// thrown away. What a user wrote, a user had a hand in.
+func (m *Manager) keep(p *prepared, claim bool) error {
+	dir := keptDir(m.state, p.user.UID, p.profile.Name)
+	if claim {
+		k, err := claimKept(dir, p.profile.Name)
+		if err != nil {
+			return err
+		}
+		p.kept = k
+	}
+	p.spec.Upper = &plan.Upper{Dir: dir, Origin: plan.Origin(p.user.UID)}
+	return nil
+}
+
+// Plan returns the plan by which a session would be made. It claims nothing.
+func (m *Manager) Plan(ctx context.Context, r Request) (*plan.Plan, error) {
+	p, err := m.prepare(ctx, r, false)
+	if err != nil {
+		return nil, err
+	}
+	defer p.release()
+	return p.plan, nil
+}

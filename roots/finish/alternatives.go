@@ -38,9 +38,7 @@ var alternativesStep = step{
 		}
 		in := c.inputs()
 		in.extra, _ = json.Marshal([]any{p.Recipe.Alternatives, p.Declared.Alternatives})
-		if len(in.entries) == 0 {
-			return inputs{}
-		}
+		in.always = len(p.Recipe.Alternatives) > 0
 		return in
 	},
 	do: func(j *job) error {

@@ -33,7 +33,7 @@ const hosts = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n
 // name service configuration, a login profile, an empty machine-id for the
 // session to fill, UTC, the links of /var into /run.
 var baseStep = step{
-	name: "base", summary: "nsswitch.conf, profile, empty machine-id, UTC and the links of /var", revision: 1,
+	name: "base", summary: "nsswitch.conf, profile, empty machine-id, UTC and the links of /var", revision: 1, machine: true,
 	reads: func(v *View, _ *Params) inputs {
 		c := collect(v)
 		any := false

@@ -23,7 +23,7 @@ const (
 // update-ca-certificates does on a new system: the bundle, a link per
 // certificate, and OpenSSL's links by subject hash.
 var certificatesStep = step{
-	name: "certificates", summary: "the CA bundle and hash links of /etc/ssl/certs", revision: 1,
+	name: "certificates", summary: "the CA bundle and hash links of /etc/ssl/certs", revision: 1, machine: true,
 	reads: func(v *View, _ *Params) inputs {
 		c := collect(v)
 		crt := func(e *pkg.Entry) bool { return strings.HasSuffix(e.Path, ".crt") }

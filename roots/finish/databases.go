@@ -23,7 +23,7 @@ func below(dir string) func(string) bool {
 }
 
 var mimeStep = step{
-	name: "mime-database", summary: "the shared MIME database by update-mime-database", revision: 1,
+	name: "mime-database", summary: "the shared MIME database by update-mime-database", revision: 1, tool: true,
 	reads: func(v *View, _ *Params) inputs {
 		c := collect(v)
 		if !v.Has(mimeTool) || !c.below(mimeDir+"/packages", nil) {
@@ -42,7 +42,7 @@ var mimeStep = step{
 }
 
 var dconfStep = step{
-	name: "dconf", summary: "the system databases of dconf", revision: 1,
+	name: "dconf", summary: "the system databases of dconf", revision: 1, tool: true,
 	reads: func(v *View, _ *Params) inputs {
 		c := collect(v)
 		if !v.Has(dconfTool) || !c.below(dconfDir, func(e *pkg.Entry) bool { return strings.Contains(e.Path, ".d/") }) {
@@ -57,7 +57,7 @@ var dconfStep = step{
 }
 
 var gconvStep = step{
-	name: "gconv", summary: "gconv-modules.cache by iconvconfig", revision: 1,
+	name: "gconv", summary: "gconv-modules.cache by iconvconfig", revision: 1, tool: true,
 	reads: func(v *View, _ *Params) inputs {
 		c := collect(v)
 		any := false
@@ -79,7 +79,7 @@ var gconvStep = step{
 }
 
 var hwdbStep = step{
-	name: "hwdb", summary: "udev's hardware database by systemd-hwdb", revision: 1,
+	name: "hwdb", summary: "udev's hardware database by systemd-hwdb", revision: 1, tool: true,
 	reads: func(v *View, _ *Params) inputs {
 		c := collect(v)
 		any := c.below("usr/lib/udev/hwdb.d", nil)

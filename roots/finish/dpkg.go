@@ -11,12 +11,15 @@ import (
 const (
 	dpkgStatus = "var/lib/dpkg/status"
 	dpkgInfo   = "var/lib/dpkg/info"
+	// ControlDir holds each package's control paragraph under its name, in the
+	// package itself; scanners of images without dpkg read it there, too.
+	ControlDir = "var/lib/dpkg/status.d"
 )
 
 // dpkgStep writes dpkg's database, so that `dpkg -l`, `dpkg -S` and scanners
 // know what is in the image.
 var dpkgStep = step{
-	name: "dpkg", summary: "dpkg's database of the image's packages", revision: 1,
+	name: "dpkg", summary: "dpkg's database of the image's packages", revision: 1, machine: true,
 	reads: func(v *View, p *Params) inputs {
 		if len(p.Packages) == 0 || !v.Has("var/lib/dpkg") && !v.Has("usr/bin/dpkg") {
 			return inputs{}
@@ -41,7 +44,14 @@ var dpkgStep = step{
 		slices.SortFunc(list, func(a, b Installed) int { return strings.Compare(a.Name+":"+a.Arch, b.Name+":"+b.Arch) })
 		var status bytes.Buffer
 		for _, p := range list {
-			paragraph := p.paragraph()
+			var control []byte
+			if at := path.Join(ControlDir, p.Name); j.view.Has(at) {
+				var err error
+				if control, err = j.view.Read(at); err != nil {
+					return err
+				}
+			}
+			paragraph := p.paragraph(control)
 			status.Write(paragraph)
 			status.WriteByte('\n')
 			name := p.Name
@@ -59,12 +69,12 @@ var dpkgStep = step{
 	},
 }
 
-// paragraph is the package's entry in the status file: its control fields with
-// a Status line after the name.
-func (p *Installed) paragraph() []byte {
+// paragraph is the package's entry in the status file: its control fields,
+// if they are known, with a Status line after the name.
+func (p *Installed) paragraph(control []byte) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "Package: %s\nStatus: install ok installed\n", p.Name)
-	control := bytes.TrimSpace(p.Control)
+	control = bytes.TrimSpace(control)
 	if len(control) == 0 {
 		fmt.Fprintf(&b, "Maintainer: unknown\nArchitecture: %s\nVersion: %s\nDescription: %s\n", p.Arch, p.Version, p.Name)
 		return b.Bytes()

@@ -21,7 +21,7 @@ const (
 // and content, both of which an image fixes, so it holds wherever the image is
 // mounted.
 var fontconfigStep = step{
-	name: "fontconfig", summary: "fontconfig's caches by fc-cache", revision: 1,
+	name: "fontconfig", summary: "fontconfig's caches by fc-cache", revision: 1, tool: true,
 	reads: func(v *View, _ *Params) inputs {
 		c := collect(v)
 		if !v.Has(fontCacheTool) {
@@ -69,7 +69,7 @@ func isXFont(name string) bool {
 }
 
 var xfontsStep = step{
-	name: "x-fonts", summary: "fonts.dir, fonts.scale and fonts.alias of the X server's fonts", revision: 1,
+	name: "x-fonts", summary: "fonts.dir, fonts.scale and fonts.alias of the X server's fonts", revision: 1, tool: true,
 	reads: func(v *View, _ *Params) inputs {
 		c := collect(v)
 		dirs := xFontDirs(v)

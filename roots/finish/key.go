@@ -64,3 +64,17 @@ func (in *inputs) newest() int64 {
 	}
 	return t
 }
+
+// Fingerprint names the steps as this program has them: it changes when any
+// step would give another result for the same input.
+func Fingerprint() string {
+	w := keyWriter{sha256.New()}
+	w.num(Version)
+	for _, s := range steps {
+		w.str(s.name)
+		w.num(uint64(s.revision))
+	}
+	var d pkg.Digest
+	w.h.Sum(d[:0])
+	return d.String()
+}

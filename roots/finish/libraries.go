@@ -92,7 +92,7 @@ func libraryDirs(v *View) ([]string, error) {
 			dirs = append(dirs, "/lib/"+d, "/usr/lib/"+d)
 		}
 	}
-	dirs = append(dirs, "/lib", "/usr/lib", "/lib64", "/usr/lib64", "/lib32", "/usr/lib32")
+	dirs = append(dirs, "/lib", "/usr/lib")
 	// Of several names for one directory the first counts.
 	seen := map[string]bool{}
 	return slices.DeleteFunc(dirs, func(d string) bool {

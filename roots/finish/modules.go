@@ -65,7 +65,7 @@ func schemaCompiler(v *View) string {
 }
 
 var glibSchemasStep = step{
-	name: "glib-schemas", summary: "gschemas.compiled by glib-compile-schemas", revision: 1,
+	name: "glib-schemas", summary: "gschemas.compiled by glib-compile-schemas", revision: 1, tool: true,
 	reads: func(v *View, _ *Params) inputs {
 		c := collect(v)
 		tool := schemaCompiler(v)
@@ -94,7 +94,7 @@ func gioDirs(v *View, triplet string) []string {
 }
 
 var gioModulesStep = step{
-	name: "gio-modules", summary: "giomodule.cache by gio-querymodules", revision: 1,
+	name: "gio-modules", summary: "giomodule.cache by gio-querymodules", revision: 1, tool: true,
 	reads: func(v *View, _ *Params) inputs {
 		c := collect(v)
 		for _, t := range triplets(v) {
@@ -169,7 +169,7 @@ func (q query) step(name, summary string) step {
 		return firstOf(v, c...), modules(v, path.Join(t, q.modules))
 	}
 	return step{
-		name: name, summary: summary, revision: 1,
+		name: name, summary: summary, revision: 1, tool: true,
 		reads: func(v *View, _ *Params) inputs {
 			c := collect(v)
 			for _, t := range triplets(v) {

@@ -28,6 +28,7 @@ var overridesStep = step{
 		c.path("etc/passwd")
 		c.path("etc/group")
 		in := c.inputs()
+		in.always = true
 		in.extra, _ = json.Marshal([]any{p.Declared.Overrides, p.Declared.Capabilities, p.Recipe.Overrides, p.Recipe.Capabilities})
 		return in
 	},

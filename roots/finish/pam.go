@@ -30,7 +30,7 @@ func (p *pamProfile) priority() int {
 // system: the default profiles by falling priority, over libpam-runtime's
 // templates.
 var pamStep = step{
-	name: "pam", summary: "/etc/pam.d/common-* from the profiles of pam-auth-update", revision: 1,
+	name: "pam", summary: "/etc/pam.d/common-* from the profiles of pam-auth-update", revision: 1, machine: true,
 	reads: func(v *View, _ *Params) inputs {
 		c := collect(v)
 		if !c.below(pamTemplates, nil) || !c.below(pamProfiles, nil) {

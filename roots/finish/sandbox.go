@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"ninefold/roots/pkg"
 )
@@ -36,6 +37,7 @@ type Command struct {
 // the results so far to the tools.
 type sandboxed struct {
 	sandbox Sandbox
+	mu      sync.Mutex
 	dir     string
 	remove  func()
 	shown   map[string]pkg.Entry // what lies in dir/below
@@ -120,6 +122,8 @@ func (s *sandboxed) do(j *job, tools []tool, keep func(p string) bool) error {
 
 // show brings dir/below up to what the steps so far made.
 func (s *sandboxed) show(v *View) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.dir == "" {
 		dir, remove, err := s.sandbox.Temp()
 		if err != nil {

@@ -14,7 +14,7 @@ const (
 // shellsStep writes shells(5) as debianutils' update-shells does: the master
 // list and every shell that a package registers, below /bin and below /usr/bin.
 var shellsStep = step{
-	name: "shells", summary: "/etc/shells from the shells that packages register", revision: 1,
+	name: "shells", summary: "/etc/shells from the shells that packages register", revision: 1, machine: true,
 	reads: func(v *View, _ *Params) inputs {
 		c := collect(v)
 		if !c.path(shellsMaster) {

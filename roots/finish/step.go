@@ -26,8 +26,6 @@ type Params struct {
 type Installed struct {
 	Name, Version, Arch string
 	Digest              pkg.Digest
-	// Control is the package's control paragraph; empty when it is not known.
-	Control []byte
 	// Entries are its files, sorted.
 	Entries []pkg.Entry
 }
@@ -38,6 +36,12 @@ type step struct {
 	summary string
 	// revision changes whenever the same input gives another result.
 	revision int
+	// tool is set for steps that run one of the image's programs and read
+	// nothing that another such step makes: those run beside each other.
+	tool bool
+	// machine is set for steps about what the machine itself decides where an
+	// image stands on it: accounts, trust, its package database.
+	machine bool
 	// reads names what the step depends on. No entries means that the step has
 	// nothing to do here.
 	reads func(v *View, p *Params) inputs
@@ -49,6 +53,8 @@ type step struct {
 type inputs struct {
 	entries []pkg.Entry
 	extra   []byte // anything else, encoded
+	// always runs the step although there are no entries.
+	always bool
 }
 
 // job is one run of a step.
@@ -64,9 +70,11 @@ type job struct {
 // steps is the order in which they run: later ones read what earlier ones made.
 var steps = []step{
 	usersStep, baseStep, overridesStep, alternativesStep, pamStep, shellsStep,
-	certificatesStep, ldconfigStep, glibSchemasStep, gioModulesStep,
-	pixbufStep, gtk2Step, gtk3Step, mimeStep, desktopStep, iconsStep,
-	xfontsStep, fontconfigStep, dconfStep, gconvStep, hwdbStep, dpkgStep, runStep,
+	certificatesStep, ldconfigStep, desktopStep, iconsStep, dpkgStep,
+	// The longest first.
+	fontconfigStep, mimeStep, hwdbStep, xfontsStep, glibSchemasStep, gioModulesStep,
+	pixbufStep, gtk2Step, gtk3Step, dconfStep, gconvStep,
+	runStep,
 }
 
 // Names lists the built-in steps in the order in which they run.

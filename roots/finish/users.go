@@ -25,7 +25,7 @@ const (
 // base-passwd's masters, and the system accounts that packages declare. An id
 // follows from the sorted names alone. Every account is locked.
 var usersStep = step{
-	name: "users", summary: "passwd, group, shadow and gshadow from base-passwd and declared users", revision: 1,
+	name: "users", summary: "passwd, group, shadow and gshadow from base-passwd and declared users", revision: 1, machine: true,
 	reads: func(v *View, p *Params) inputs {
 		c := collect(v)
 		have := c.path("etc/passwd")
@@ -140,6 +140,16 @@ func checkAccount(u pkg.User) error {
 // user's own group gets an id that is free for both.
 func (a *accounts) addGroups(want map[string]int, users map[string]pkg.User) error {
 	names := sortedKeys(want)
+	reserved := map[int]bool{}
+	for _, u := range users {
+		reserved[u.UID] = u.UID >= 0
+	}
+	for name, u := range users {
+		// A fixed user's own group has its number, if nobody else has.
+		if u.UID >= 0 && u.Group == name && want[name] < 0 && a.group(name) == nil && !a.gidTaken(u.UID) && !wanted(want, u.UID) {
+			want[name] = u.UID
+		}
+	}
 	for _, fixed := range []bool{true, false} {
 		for _, name := range names {
 			gid := want[name]
@@ -149,16 +159,16 @@ func (a *accounts) addGroups(want map[string]int, users map[string]pkg.User) err
 			if strings.ContainsAny(name, ":,\n\x00") || name == "" {
 				return fmt.Errorf("group name %q: group(5) cannot hold it", name)
 			}
-			u, own := users[name]
+			_, own := users[name]
 			switch {
 			case fixed && a.gidTaken(gid):
 				return fmt.Errorf("group %q wants gid %d, which another group has; declare another gid in the recipe", name, gid)
 			case fixed:
-			case own && u.UID >= 0 && !a.gidTaken(u.UID):
-				gid = u.UID
 			default:
 				var err error
-				gid, err = free(func(n int) bool { return a.gidTaken(n) || own && a.user(name) == nil && a.uidTaken(n) })
+				gid, err = free(func(n int) bool {
+					return a.gidTaken(n) || own && a.user(name) == nil && (a.uidTaken(n) || reserved[n])
+				})
 				if err != nil {
 					return fmt.Errorf("group %q: %w", name, err)
 				}
@@ -167,6 +177,15 @@ func (a *accounts) addGroups(want map[string]int, users map[string]pkg.User) err
 		}
 	}
 	return nil
+}
+
+func wanted(groups map[string]int, gid int) bool {
+	for _, g := range groups {
+		if g == gid {
+			return true
+		}
+	}
+	return false
 }
 
 func (a *accounts) addUsers(users map[string]pkg.User) error {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -132,7 +133,7 @@ func (a *app) imageVerify() *cobra.Command {
 					}
 					hint = "it is removed; building the image again makes it anew"
 				}
-				return &exit.Error{Code: exit.Integrity, Hint: hint, Err: fmt.Errorf("%d things are damaged", len(damage))}
+				return &exit.Error{Code: exit.Integrity, Hint: hint, Err: errors.New(count(len(damage), "thing is", "things are") + " damaged")}
 			})
 		},
 	}

@@ -121,7 +121,7 @@ func (a *app) profileCheck() *cobra.Command {
 				}
 			}
 			if len(wrong) > 0 {
-				return &exit.Error{Code: exit.BadInput, Err: fmt.Errorf("%d things are wrong", len(wrong)), Hint: "docs/profiles.md says what each key means"}
+				return &exit.Error{Code: exit.BadInput, Err: errors.New(count(len(wrong), "thing is", "things are") + " wrong"), Hint: "docs/profiles.md says what each key means"}
 			}
 			return nil
 		},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -49,6 +50,7 @@ func (a *app) root() *cobra.Command {
 // that a group of commands does not know an error at all: cobra prints help
 // and reports success there.
 func strictArgs(c *cobra.Command) {
+	c.SuggestionsMinimumDistance = 2
 	check := c.Args
 	if check == nil && c.HasSubCommands() {
 		check = cobra.NoArgs
@@ -98,4 +100,12 @@ func (a *app) list(v any, heading []string, rows [][]string) error {
 		return show.JSON(a.out, v)
 	}
 	return show.Table(a.out, heading, rows)
+}
+
+// count says how many of what there are.
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return strconv.Itoa(n) + " " + many
 }

@@ -8,6 +8,7 @@ import (
 	"hash"
 	"io"
 	"io/fs"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -250,7 +251,11 @@ func open(ctx context.Context, address string, offset int64) (body io.ReadCloser
 	}
 	resp, err := client().Do(req)
 	if err != nil {
-		return nil, 0, cause(ctx, again{fmt.Errorf("%w: %w", ErrNetwork, err)})
+		err = fmt.Errorf("%w: %w", ErrNetwork, err)
+		if dns := (*net.DNSError)(nil); !errors.As(err, &dns) || !dns.IsNotFound {
+			err = again{err}
+		}
+		return nil, 0, cause(ctx, err)
 	}
 	switch code := resp.StatusCode; {
 	case code == http.StatusOK:

@@ -212,6 +212,10 @@ func (x *index) check(wanted []string, suite string) error {
 		entries := x.byName[name]
 		switch {
 		case len(entries) == 0 && len(x.providers[name]) > 0 && !pinned:
+			// With one provider apt takes it; among several a person decides.
+			if by := x.providedBy(name); len(by) > 1 {
+				wrong = append(wrong, fmt.Sprintf("%s (name one that provides it: %s)", name, strings.Join(by[:min(len(by), 8)], ", ")))
+			}
 		case len(entries) == 0:
 			if names == nil {
 				names = slices.Sorted(maps.Keys(x.byName))
@@ -231,20 +235,29 @@ func (x *index) check(wanted []string, suite string) error {
 	return fmt.Errorf("%w in %s: %s", ErrNoPackage, suite, strings.Join(wrong, "; "))
 }
 
-// similar suggests names for one that does not exist: a slip of the keyboard,
-// or names that begin with it.
+func (x *index) providedBy(name string) []string {
+	var by []string
+	for _, e := range x.providers[name] {
+		by = append(by, e.pkg.Name)
+	}
+	slices.Sort(by)
+	return slices.Compact(by)
+}
+
+// similar suggests names for one that does not exist: names that begin with
+// it, and the one that it may be a slip of the keyboard of.
 func similar(name string, names []string) string {
 	var near []string
-	if n := tomlfile.Nearest(name, names); n != "" {
-		near = append(near, n)
-	}
 	for _, n := range names {
-		if len(near) >= 4 {
+		if len(near) >= 3 {
 			break
 		}
-		if strings.HasPrefix(n, name+"-") && !slices.Contains(near, n) {
+		if strings.HasPrefix(n, name+"-") {
 			near = append(near, n)
 		}
+	}
+	if n := tomlfile.Nearest(name, names); n != "" && !slices.Contains(near, n) {
+		near = append(near, n)
 	}
 	if len(near) == 0 {
 		return ""

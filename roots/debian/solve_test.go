@@ -124,6 +124,7 @@ func TestSolveErrors(t *testing.T) {
 	}{
 		{"firefox", ErrNoPackage, "firefox (did you mean firefox-esr?)"},
 		{"wallpapr nothing-alike", ErrNoPackage, "wallpapr (did you mean wallpaper?); nothing-alike"},
+		{"awk", ErrNoPackage, "awk (name one that provides it: gawk, mawk)"},
 		{"panel=2", ErrNoPackage, "panel=2 (it has panel 1.0)"},
 		{"needs-new", ErrUnsatisfiable, "needs-new : Depends: libc6 (>= 3)"},
 		{"quarrel panel", ErrUnsatisfiable, "quarrel : Conflicts: panel"},

@@ -113,6 +113,15 @@ func (a *accounts) group(name string) *group {
 	return nil
 }
 
+func (a *accounts) groupOf(gid int) string {
+	for i := range a.groups {
+		if a.groups[i].gid == gid {
+			return a.groups[i].name
+		}
+	}
+	return ""
+}
+
 func (a *accounts) uidTaken(n int) bool {
 	return slices.ContainsFunc(a.users, func(u account) bool { return u.uid == n })
 }

@@ -161,6 +161,13 @@ func (a *accounts) addGroups(want map[string]int, users map[string]pkg.User) err
 			}
 			_, own := users[name]
 			switch {
+			case fixed && a.gidTaken(gid) && own:
+				// sysusers.d(5) "u name uid:gid": the group is there under
+				// another name.
+				u := users[name]
+				u.Group = a.groupOf(gid)
+				users[name] = u
+				continue
 			case fixed && a.gidTaken(gid):
 				return fmt.Errorf("group %q wants gid %d, which another group has; declare another gid in the recipe", name, gid)
 			case fixed:

@@ -53,6 +53,14 @@ func TestUsersOfTheParentKeepTheirIds(t *testing.T) {
 	}
 }
 
+func TestUserInAGroupKnownByNumber(t *testing.T) {
+	v := masters(t)
+	run(t, v, "users", Params{Declared: pkg.Declared{Users: []pkg.User{{Name: "_apt", UID: -1, Group: "_apt"}}, Groups: []pkg.Group{{Name: "_apt", GID: 42}}}})
+	if got := read(t, v, "etc/passwd"); !strings.Contains(got, "_apt:x:100:42:") {
+		t.Errorf("passwd is\n%s", got)
+	}
+}
+
 func TestNoPasswordOpensAnAccount(t *testing.T) {
 	v := masters(t)
 	run(t, v, "users", Params{})

@@ -2,7 +2,6 @@ package debian
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -184,11 +183,4 @@ func readBounded(path string, limit int64) ([]byte, error) {
 		return nil, fmt.Errorf("%s is larger than %d bytes", path, limit)
 	}
 	return data, nil
-}
-
-func sumFile(f *os.File) (sum [sha256.Size]byte, size int64, err error) {
-	h := sha256.New()
-	size, err = io.Copy(h, f)
-	copy(sum[:], h.Sum(nil))
-	return sum, size, err
 }

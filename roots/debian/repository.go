@@ -76,6 +76,8 @@ func fetchIndex(ctx context.Context, base, name string, byHash bool, packed, pla
 	}
 	kept := filepath.Join(cache, plain.sha256.String())
 	if text, err := readIndex(kept, plain); err == nil {
+		now := time.Now()
+		_ = os.Chtimes(kept, now, now) // sweep looks at it; it may fail
 		return text, nil
 	}
 	address := base + escape(name)

@@ -3,7 +3,6 @@ package debian
 import (
 	"context"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -96,6 +95,7 @@ func solve(ctx context.Context, q lock.Question, o Options, l *lock.Lock) (*lock
 	if err != nil {
 		return nil, err
 	}
+	defer sweep(o.Dir)
 	repos, err := openArchives(ctx, list, q.Arch, o.Dir, o.Now(), o.Sink)
 	if err != nil {
 		return nil, err
@@ -154,11 +154,11 @@ func withEssentials(wanted, essential []string) []string {
 
 // ask runs apt in a private root that is gone afterwards.
 func ask(ctx context.Context, q lock.Question, dir string, x *index, wanted []string) ([]choice, error) {
-	tmp, err := os.MkdirTemp(dir, "root-")
+	tmp, done, err := makeRoot(dir)
 	if err != nil {
-		return nil, fmt.Errorf("make apt's root: %w", err)
+		return nil, err
 	}
-	defer os.RemoveAll(tmp)
+	defer done()
 	names := make([]string, 0, len(wanted))
 	for _, w := range wanted {
 		name, _, _ := strings.Cut(w, "=")

@@ -136,3 +136,28 @@ func skip(t *testing.T, why string) {
 	}
 	t.Skip(why)
 }
+
+// Every recipe that the project ships can be read and stands on others that
+// are there.
+func TestShippedRecipes(t *testing.T) {
+	s, err := Load("../../../recipes")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(s.Names()) == 0 {
+		t.Fatal("there are none")
+	}
+	for _, name := range s.Names() {
+		c, err := s.Chain(name)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if c.Last().Summary == "" {
+			t.Errorf("%s has no summary", name)
+		}
+		if c.Source().Suite == "" && !c.OnHost() {
+			t.Errorf("%s has no suite", name)
+		}
+	}
+}

@@ -50,6 +50,7 @@ run: ## the demonstration: build, build a desktop from Debian's packages, run it
 
 .PHONY: test
 test: deps build vet lint ## every check and test; those that need root run as root or through sudo
+	@scripts/as-root --prepare
 	$(GO) test -exec '$(CURDIR)/scripts/as-root' ./...
 
 .PHONY: vet
@@ -89,7 +90,7 @@ install: build ## install below DESTDIR and PREFIX
 	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/lib/ninefold' \
 		'$(DESTDIR)/usr/lib/ninefold/recipes' '$(DESTDIR)/usr/lib/ninefold/profiles'
 	install -m 755 bin/sessionctl '$(DESTDIR)$(PREFIX)/bin/sessionctl'
-	install -m 755 bin/ninefold-init '$(DESTDIR)$(PREFIX)/lib/ninefold/ninefold-init'
+	install -m 755 $$(ls bin/* | grep -vx bin/sessionctl) '$(DESTDIR)$(PREFIX)/lib/ninefold/'
 	install -m 644 recipes/*.toml '$(DESTDIR)/usr/lib/ninefold/recipes/'
 	install -m 644 profiles/*.toml '$(DESTDIR)/usr/lib/ninefold/profiles/'
 

@@ -145,7 +145,12 @@ func newWorld(bin string) (*world, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &world{dir, filepath.Join(bin, "sessionctl"), filepath.Join(dir, "config"), filepath.Join(dir, "state")}
+	// Sessions trust only what root owns, and the checkout may be a person's.
+	own := filepath.Join(dir, "bin")
+	if err := os.CopyFS(own, os.DirFS(bin)); err != nil {
+		return nil, fmt.Errorf("copy the programs: %w: make build builds them", err)
+	}
+	w := &world{dir, filepath.Join(own, "sessionctl"), filepath.Join(dir, "config"), filepath.Join(dir, "state")}
 	tree := filepath.Join(dir, "tree")
 	for _, d := range []string{filepath.Join(w.config, "recipes"), filepath.Join(w.config, "profiles"), w.state} {
 		if err := os.MkdirAll(d, 0o755); err != nil {

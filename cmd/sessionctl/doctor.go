@@ -33,7 +33,7 @@ func (a *app) doctor() *cobra.Command {
 
 func (a *app) examine(ctx context.Context) doctor.Report {
 	m := a.manager()
-	return doctor.Examine(ctx, doctor.Options{Init: m.InitFile(), Try: m.Try})
+	return doctor.Examine(ctx, doctor.Options{Init: m.InitFile(), Drivers: m.Drivers, Try: m.Try})
 }
 
 func (a *app) diagnosis(r doctor.Report) error {

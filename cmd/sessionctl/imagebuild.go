@@ -39,5 +39,6 @@ lock file; without one the package source is asked and the lock is written.`,
 		},
 	}
 	c.Flags().Bool("relock", false, "ask the package source anew for versions, and write the lock file")
+	c.Flags().Bool("offline", false, "fail instead of using the network")
 	return a.jsonFlag(c)
 }

@@ -18,6 +18,8 @@ var rules = []exit.Rule{
 	{Is: manager.ErrKeptInUse, Code: exit.Busy, Hint: "end the other session, or run without keeping"},
 	{Is: manager.ErrIncomplete, Code: exit.NotSupported, Hint: "run make build, or install Ninefold's package again"},
 	{Is: manager.ErrConfig, Code: exit.BadInput},
+	{Is: manager.ErrIncompatible, Code: exit.NotSupported, Hint: "set compose = \"auto\" or \"full\" in the profile"},
+	{Is: manager.ErrNoDriver, Code: exit.NotSupported, Hint: "sessionctl doctor says what this machine can do"},
 	{Is: identity.ErrNoUser, Code: exit.NotFound},
 	{Is: profile.ErrNotFound, Code: exit.NotFound, Hint: "sessionctl profile list shows those that there are"},
 	{Is: profile.ErrInvalid, Code: exit.BadInput},

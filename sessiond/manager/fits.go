@@ -53,7 +53,7 @@ func (d *decider) fits(ctx context.Context, out *stack, solved bool) (Decision, 
 		return Decision{}, err
 	}
 	if len(missing) > 0 {
-		return Decision{Reason: fmt.Sprintf("%s lacks %d things that the runtime needs", name, len(missing)), Missing: missing}, nil
+		return Decision{Reason: fmt.Sprintf("%s lacks %d of the things that the runtime needs", name, len(missing)), Missing: missing}, nil
 	}
 	hidden, err := hiddenBy(built, base, same)
 	if err != nil {

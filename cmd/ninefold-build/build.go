@@ -1,0 +1,166 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"ninefold/cmd/internal/show"
+	"ninefold/roots/build"
+	"ninefold/roots/image"
+	"ninefold/roots/recipe"
+	"ninefold/roots/recipe/recipefile"
+	"ninefold/sessiond/manager"
+)
+
+// outcome is one image of the result, as it is printed.
+type outcome struct {
+	Name      string             `json:"name"`
+	ID        image.ID           `json:"id"`
+	Unchanged bool               `json:"unchanged"`
+	Locked    bool               `json:"locked"` // its lock file was written
+	Packages  int                `json:"packages"`
+	Converted int                `json:"converted"`
+	Seconds   float64            `json:"seconds"`
+	Stages    map[string]float64 `json:"stages,omitempty"` // seconds
+}
+
+func (r *request) build(ctx context.Context) error {
+	if os.Geteuid() != 0 {
+		return fmt.Errorf("build images: %w", manager.ErrNotRoot)
+	}
+	m := manager.Open(manager.Options{Config: r.config, State: r.state})
+	first := m.InitFile()
+	if first == "" {
+		return fmt.Errorf("build images: %w: ninefold-init is not there", manager.ErrIncomplete)
+	}
+	recipes, names, err := r.load(ctx, m.Config())
+	if err != nil {
+		return err
+	}
+	s, err := m.Store()
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	d, err := m.Driver(s)
+	if err != nil {
+		return err
+	}
+	p := show.NewProgress(os.Stderr, r.json)
+	defer p.Close()
+	s = s.WithProgress(p)
+	c := build.Config{Store: s, Driver: d, Recipes: recipes, State: m.State(), InitDir: filepath.Dir(first), Progress: p}
+	for _, dir := range m.Config() {
+		c.Locks = append(c.Locks, filepath.Join(dir, "recipes"))
+	}
+	all, err := r.each(ctx, c, names)
+	if err != nil {
+		return err
+	}
+	// A login composes nothing: what profiles need of the new images is made
+	// now. A profile that cannot be used says so when it is used.
+	m.WithProgress(p).Ready(ctx)
+	p.Close()
+	return r.tell(all)
+}
+
+func (r *request) each(ctx context.Context, c build.Config, names []string) ([]outcome, error) {
+	var all []outcome
+	done := map[string]bool{}
+	for _, name := range names {
+		result, err := build.Build(ctx, c, name, build.Options{Relock: r.relock, Offline: r.offline})
+		if err != nil {
+			return nil, err
+		}
+		for _, i := range result.Images {
+			if done[i.Name] {
+				continue // a parent of two recipes
+			}
+			done[i.Name] = true
+			o := outcome{Name: i.Name, ID: i.ID, Unchanged: i.Unchanged, Locked: i.Locked, Packages: i.Packages, Converted: i.Converted, Stages: map[string]float64{}}
+			for _, s := range i.Stages {
+				o.Stages[s.Name] += s.Took.Seconds()
+				o.Seconds += s.Took.Seconds()
+			}
+			all = append(all, o)
+		}
+	}
+	return all, nil
+}
+
+func (r *request) tell(all []outcome) error {
+	if r.json {
+		return show.JSON(os.Stdout, all)
+	}
+	var rows [][]string
+	for _, o := range all {
+		what := "built in " + time.Duration(o.Seconds*float64(time.Second)).Round(10*time.Millisecond).String()
+		if o.Unchanged {
+			what = "unchanged"
+		}
+		rows = append(rows, []string{o.Name, o.ID.Short(), fmt.Sprint(o.Packages), what})
+	}
+	return show.Table(os.Stdout, []string{"IMAGE", "ID", "PACKAGES", ""}, rows)
+}
+
+// load reads the recipes of the configuration, and those that are named by a
+// file or a git reference.
+func (r *request) load(ctx context.Context, config []string) (*recipe.Set, []string, error) {
+	var dirs []string
+	for _, d := range config {
+		dirs = append(dirs, filepath.Join(d, "recipes"))
+	}
+	set, err := recipefile.Load(dirs...)
+	if err != nil {
+		return nil, nil, err
+	}
+	var more []*recipe.Recipe
+	var names []string
+	for _, arg := range r.recipes {
+		one, err := elsewhere(ctx, arg)
+		if err != nil {
+			return nil, nil, err
+		}
+		if one == nil {
+			names = append(names, arg)
+			continue
+		}
+		more = append(more, one)
+		names = append(names, one.Name)
+	}
+	if len(more) == 0 {
+		return set, names, nil
+	}
+	for _, name := range set.Names() {
+		known, err := set.Get(name)
+		if err != nil {
+			return nil, nil, err
+		}
+		more = append(more, known)
+	}
+	set, err = recipe.NewSet(more...)
+	return set, names, err
+}
+
+// elsewhere reads a recipe that is not named by its name; nil if it is.
+func elsewhere(ctx context.Context, arg string) (*recipe.Recipe, error) {
+	switch {
+	case strings.HasPrefix(arg, "git+"):
+		ref, err := recipefile.ParseReference(arg)
+		if err != nil {
+			return nil, err
+		}
+		text, err := recipefile.Git(ctx, ref)
+		if err != nil {
+			return nil, err
+		}
+		return recipe.Parse(ref.Path, text)
+	case strings.Contains(arg, "/") || strings.HasSuffix(arg, ".toml"):
+		return recipefile.File(arg)
+	}
+	return nil, nil
+}

@@ -1,0 +1,68 @@
+// Command ninefold-build builds images. People call it as sessionctl image
+// build; it is a program of its own so that what makes sessions holds no code
+// that speaks to the network, reads archives or checks signatures.
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/signal"
+
+	"github.com/spf13/pflag"
+	"golang.org/x/sys/unix"
+
+	"ninefold/cmd/internal/exit"
+)
+
+// name is what people called.
+const name = "sessionctl"
+
+func main() {
+	os.Exit(Main(context.Background(), os.Args[1:]))
+}
+
+// Main builds what args ask for and returns the exit code. The first signal
+// stops cleanly, a second one kills.
+func Main(ctx context.Context, args []string) int {
+	ctx, stop := signal.NotifyContext(ctx, unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+	r, err := parse(args)
+	if err == nil {
+		err = r.build(ctx)
+	}
+	if errors.Is(err, pflag.ErrHelp) {
+		return int(exit.OK)
+	}
+	code, hint := exit.Of(err, rules)
+	exit.Tell(os.Stderr, name, err, hint)
+	return int(code)
+}
+
+// request is a parsed command line.
+type request struct {
+	config, state         string
+	relock, offline, json bool
+	recipes               []string
+}
+
+func parse(args []string) (*request, error) {
+	r := &request{}
+	f := pflag.NewFlagSet("image build", pflag.ContinueOnError)
+	f.StringVar(&r.config, "config", "", "directory of configuration")
+	f.StringVar(&r.state, "state", "", "directory of the store")
+	f.BoolVar(&r.relock, "relock", false, "ask the package source anew for versions, and write the lock files")
+	f.BoolVar(&r.offline, "offline", false, "fail instead of using the network")
+	f.BoolVar(&r.json, "json", false, "print JSON")
+	if err := f.Parse(args); err != nil {
+		if errors.Is(err, pflag.ErrHelp) {
+			return nil, err
+		}
+		return nil, exit.Usagef("see sessionctl image build --help", "image build: %v", err)
+	}
+	if r.recipes = f.Args(); len(r.recipes) == 0 {
+		return nil, exit.Usagef("usage: sessionctl image build RECIPE...", "image build: no recipe is named")
+	}
+	return r, nil
+}

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"ninefold/cmd/internal/exit"
+	"ninefold/internal/tomlfile"
+	"ninefold/namespaces"
+	"ninefold/roots/build"
+	"ninefold/roots/deb"
+	"ninefold/roots/debian"
+	"ninefold/roots/image"
+	"ninefold/roots/lock"
+	"ninefold/roots/recipe"
+	"ninefold/roots/recipe/recipefile"
+	"ninefold/roots/store"
+	"ninefold/sessiond/manager"
+)
+
+const relock = "sessionctl image build --relock asks the package source anew"
+
+// rules give the errors of a build their exit codes; the first that an error
+// wraps counts.
+var rules = []exit.Rule{
+	{Is: manager.ErrNotRoot, Code: exit.NotPermitted, Hint: "run it as root, or through sudo"},
+	{Is: manager.ErrIncomplete, Code: exit.NotSupported, Hint: "run make build, or install Ninefold's package again"},
+	{Is: recipe.ErrNotFound, Code: exit.NotFound},
+	{Is: recipe.ErrInvalid, Code: exit.BadInput},
+	{Is: recipe.ErrCycle, Code: exit.BadInput},
+	{Is: recipe.ErrDuplicate, Code: exit.BadInput},
+	{Is: tomlfile.ErrTooLarge, Code: exit.BadInput},
+	{Is: recipefile.ErrReference, Code: exit.Usage},
+	{Is: lock.ErrStale, Code: exit.BadInput, Hint: relock},
+	{Is: lock.ErrInvalid, Code: exit.BadInput, Hint: relock},
+	{Is: lock.ErrVersion, Code: exit.BadInput},
+	{Is: debian.ErrBadSignature, Code: exit.Integrity, Hint: "do not use this mirror until you know why"},
+	{Is: debian.ErrUnknownKey, Code: exit.Integrity, Hint: "name the archive's keyring in the recipe (source.keyring)"},
+	{Is: debian.ErrExpired, Code: exit.Integrity, Hint: "look at the clock of this machine, or choose another mirror"},
+	{Is: debian.ErrWrongSuite, Code: exit.Integrity},
+	{Is: debian.ErrHash, Code: exit.Integrity, Hint: "try again, or choose another mirror"},
+	{Is: debian.ErrGone, Code: exit.NotFound, Hint: relock + "; snapshot.debian.org as mirror has what an archive no longer has"},
+	{Is: debian.ErrNoPackage, Code: exit.NotFound},
+	{Is: debian.ErrNoKeyring, Code: exit.NotFound, Hint: "install debian-archive-keyring, or name a keyring in the recipe (source.keyring)"},
+	{Is: debian.ErrUnsatisfiable, Code: exit.BadInput},
+	{Is: debian.ErrReplacesParent, Code: exit.BadInput},
+	{Is: debian.ErrNoSource, Code: exit.BadInput},
+	{Is: debian.ErrNoApt, Code: exit.NotSupported, Hint: "install apt, or build from a lock file"},
+	{Is: debian.ErrNetwork, Code: exit.Failed, Hint: "look at the network, and at source.mirror in the recipe"},
+	{Is: build.ErrOffline, Code: exit.Failed, Hint: "build without --offline"},
+	{Is: build.ErrSource, Code: exit.BadInput},
+	{Is: deb.ErrChecksum, Code: exit.Integrity},
+	{Is: deb.ErrMalformed, Code: exit.Integrity},
+	{Is: deb.ErrUndeclared, Code: exit.BadInput, Hint: "say what it is in the recipe ([declare])"},
+	{Is: image.ErrConflict, Code: exit.BadInput, Hint: "leave one of the packages out, or the path (exclude.paths)"},
+	{Is: store.ErrDamaged, Code: exit.Integrity, Hint: "sessionctl image verify --discard removes what is damaged"},
+	{Is: store.ErrBusy, Code: exit.Busy},
+	{Is: store.ErrVersion, Code: exit.NotSupported},
+	{Is: store.ErrNotStore, Code: exit.BadInput},
+	{Is: namespaces.ErrUnsupported, Code: exit.NotSupported, Hint: "sessionctl doctor says what this machine can do"},
+}

@@ -172,3 +172,7 @@ type Capability struct {
 	Path string `json:"path" toml:"path"`
 	Caps string `json:"caps" toml:"caps"`
 }
+
+// UsrMerged are the top-level directories that a merged /usr holds, each a
+// link into it at the root. Every package has their files below usr/.
+var UsrMerged = []string{"bin", "lib", "lib32", "lib64", "libo32", "libx32", "sbin"}

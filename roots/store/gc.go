@@ -187,10 +187,9 @@ func (s *Store) removeImage(id image.ID) error {
 	return os.Remove(s.leasePath(id))
 }
 
-// collectComposed removes what drivers composed for images that are gone, and farm
-// objects that no farm links to any more.
+// collectComposed removes what drivers composed for images that are gone.
 func (s *Store) collectComposed() error {
-	for _, dir := range []string{"composefs", "loop", "farm"} {
+	for _, dir := range []string{"composefs", "farm"} {
 		all, err := names(s.path(dir))
 		if err != nil {
 			return err
@@ -205,6 +204,11 @@ func (s *Store) collectComposed() error {
 			}
 		}
 	}
+	return s.sweepFarmObjects()
+}
+
+// sweepFarmObjects removes the farm objects that no farm links to.
+func (s *Store) sweepFarmObjects() error {
 	shards, err := names(s.path("farm-objects"))
 	if err != nil {
 		return err
@@ -338,7 +342,7 @@ func (s *Store) RemoveImage(id image.ID) error {
 	if err := s.removeImage(id); err != nil {
 		return s.explain(err)
 	}
-	for _, dir := range []string{"composefs", "loop", "farm"} {
+	for _, dir := range []string{"composefs", "farm"} {
 		all, err := names(s.path(dir))
 		if err != nil {
 			return s.explain(err)

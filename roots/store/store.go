@@ -11,7 +11,7 @@
 //	images/<id>          manifests
 //	tags/<name>          the image that a name stands for
 //	converted/<hash>     conversion cache: which package came out of which input
-//	composefs/, loop/    metadata images; farm/, farm-objects/ hard-link farms
+//	composefs/           metadata images, farm/ and farm-objects/: hard-link farms
 //	leases/, locks/      flock(2) files
 //	tmp/                 what is being written; each thing in it is locked by its writer
 //
@@ -52,7 +52,7 @@ const layoutVersion = 1
 const versionPrefix = "ninefold store "
 
 // The directories of a store.
-var layout = []string{"objects", "packages", "pending", "unsynced", "images", "tags", "converted", "composefs", "loop", "farm", "farm-objects", "leases", "locks", "tmp"}
+var layout = []string{"objects", "packages", "pending", "unsynced", "images", "tags", "converted", "composefs", "farm", "farm-objects", "leases", "locks", "tmp"}
 
 // Store is an open store. Its methods are safe for use by several goroutines,
 // and several processes may have one store open.
@@ -117,6 +117,9 @@ func (s *Store) Close() error {
 
 // WithProgress returns the same store with long operations reporting to sink.
 func (s *Store) WithProgress(sink progress.Sink) *Store { return &Store{state: s.state, sink: sink} }
+
+// Progress is where long operations report to; never nil.
+func (s *Store) Progress() progress.Sink { return s.sink }
 
 // Dir is the store's directory.
 func (s *Store) Dir() string { return s.dir }

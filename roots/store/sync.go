@@ -32,6 +32,16 @@ func (s *Store) beginWrite(ctx context.Context) error {
 	return err
 }
 
+// Unsynced runs f, which writes below the store without syncing. What it wrote
+// is durable after the next Sync; until then nothing durable may refer to it.
+func (s *Store) Unsynced(ctx context.Context, f func() error) error {
+	if err := s.beginWrite(ctx); err != nil {
+		return s.explain(err)
+	}
+	defer s.ended.Add(1)
+	return f()
+}
+
 // mark makes the marker. A Sync of another process may take it away between
 // creation and lock, hence the check.
 func (s *Store) mark() error {
@@ -185,6 +195,14 @@ func (s *Store) dropUncovered(ctx context.Context) error {
 		return err
 	}
 	if _, _, err := s.sweepObjects(ctx, live); err != nil {
+		return err
+	}
+	// Farms are whole, because they are named after a Sync; what no farm links
+	// to is in doubt.
+	if _, err := s.sweep(ctx); err != nil {
+		return err
+	}
+	if err := s.sweepFarmObjects(); err != nil {
 		return err
 	}
 	for _, path := range foreign {

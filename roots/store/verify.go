@@ -222,24 +222,23 @@ func (s *Store) checkObject(d pkg.Digest, size int64) (string, error) {
 // composed checks the metadata images of the verified images, and the farms'
 // objects, whose names begin with the digest of their content.
 func (v *verifier) composed(ctx context.Context) error {
-	for _, dir := range []string{"composefs", "loop"} {
-		all, err := names(v.s.path(dir))
+	const dir = "composefs"
+	all, err := names(v.s.path(dir))
+	if err != nil {
+		return err
+	}
+	for _, name := range all {
+		if id, err := pkg.ParseDigest(name[:min(len(name), 64)]); err != nil || !v.seen[id] {
+			continue
+		}
+		f, err := os.Open(v.s.path(dir, name))
 		if err != nil {
 			return err
 		}
-		for _, name := range all {
-			if id, err := pkg.ParseDigest(name[:min(len(name), 64)]); err != nil || !v.seen[id] {
-				continue
-			}
-			f, err := os.Open(v.s.path(dir, name))
-			if err != nil {
-				return err
-			}
-			err = erofs.Check(f)
-			f.Close()
-			if err != nil {
-				v.report(Damage{Kind: "composed", Path: dir + "/" + name, Why: err.Error()})
-			}
+		err = erofs.Check(f)
+		f.Close()
+		if err != nil {
+			v.report(Damage{Kind: "composed", Path: dir + "/" + name, Why: err.Error()})
 		}
 	}
 	shards, err := names(v.s.path("farm-objects"))

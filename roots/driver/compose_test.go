@@ -3,6 +3,7 @@ package driver
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"sync"
@@ -35,7 +36,11 @@ func TestTheSameImageIsTheSameBytes(t *testing.T) {
 func TestComposeTwiceAtOnceAndCollect(t *testing.T) {
 	needRoot(t)
 	s := open(t)
-	id := baseImage(t, s)
+	z := newZoo(t, s, "p")
+	for i := range 100 {
+		z.file(fmt.Sprintf("usr/share/%03d", i), fmt.Sprint("content ", i%80), nil)
+	}
+	id := putImage(t, s, &image.Manifest{Name: "one", Packages: []image.Ref{z.put()}})
 	lease, err := s.Lease(id)
 	if err != nil {
 		t.Fatal(err)

@@ -43,7 +43,7 @@ func mounted(t *testing.T, layers []plan.Layer, writable bool, f func(root strin
 		if err := kernel.Attach(mnt, place, at); err != nil {
 			return err
 		}
-		return errors.Join(f(at), unix.Unmount(at, unix.MNT_DETACH), unix.Unmount(scratch, unix.MNT_DETACH))
+		return errors.Join(f(at), unix.Unmount(at, unix.MNT_DETACH))
 	})
 	if err != nil {
 		t.Errorf("%v\n%s", err, kernel.Hint(err))

@@ -23,8 +23,10 @@ func (t *trial) hold(fd kernel.FD) kernel.FD {
 	return fd
 }
 
-// close lets go of everything but what is attached.
+// close lets go of everything. What hangs below scratch goes with it, at once
+// and not only when the kernel gets to taking the thread's namespace apart.
 func (t *trial) close() {
+	kernel.Detach(t.scratch, "scratch")
 	for i := range t.held {
 		t.held[i].Close()
 	}

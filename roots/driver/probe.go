@@ -70,10 +70,7 @@ func try(dir string, d Driver) (err error) {
 		if err != nil {
 			return err
 		}
-		defer func() {
-			t.close()
-			unix.Unmount(at, unix.MNT_DETACH)
-		}()
+		defer t.close()
 		root, err := t.mount([]plan.Layer{layer}, false)
 		if err != nil {
 			return err

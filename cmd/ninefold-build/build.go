@@ -104,7 +104,7 @@ func (r *request) tell(all []outcome) error {
 		}
 		rows = append(rows, []string{o.Name, o.ID.Short(), fmt.Sprint(o.Packages), what})
 	}
-	return show.Table(os.Stdout, []string{"IMAGE", "ID", "PACKAGES", ""}, rows)
+	return show.Table(os.Stdout, []string{"IMAGE", "ID", "PACKAGES", "RESULT"}, rows)
 }
 
 // load reads the recipes of the configuration, and those that are named by a

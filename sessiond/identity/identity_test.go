@@ -79,7 +79,7 @@ func TestProjectionIntoAnImage(t *testing.T) {
 		Group:  "root:x:0:\nvideo:x:44:\nmessagebus:x:105:\nrender:x:106:\nmail:x:8:\n",
 	}
 	got := image.For(u, Shell(u, func(p string) bool { return p == "/bin/bash" }))
-	wantPasswd := "root:x:0:0:root:/root:/bin/bash\nmessagebus:x:101:101::/:/usr/sbin/nologin\nmia:x:1000:1000:Mia  root  0 0:/home/mia:/bin/bash\n"
+	wantPasswd := "root:x:0:0:root:/root:/bin/bash\nmia:x:1000:1000:Mia  root  0 0:/home/mia:/bin/bash\nmessagebus:x:101:101::/:/usr/sbin/nologin\n"
 	if got.Passwd != wantPasswd {
 		t.Errorf("passwd:\n%swant:\n%s", got.Passwd, wantPasswd)
 	}

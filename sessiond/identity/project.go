@@ -19,14 +19,19 @@ type Accounts struct{ Passwd, Group string }
 func (a Accounts) For(u User, shell string) Accounts {
 	var out Accounts
 	var passwd, groups strings.Builder
+	own := fmt.Sprintf("%s:x:%d:%d:%s:%s:%s\n", u.Name, u.UID, u.GID, field(u.Comment), field(u.Home), field(shell))
 	for line := range strings.Lines(a.Passwd) {
 		have, ok := parsePasswd(strings.TrimSuffix(line, "\n"))
-		if ok && have.Name != u.Name && have.UID != u.UID {
+		switch {
+		case !ok:
+		case have.Name != u.Name && have.UID != u.UID:
 			passwd.WriteString(terminated(line))
+		default: // root stays first
+			passwd.WriteString(own)
+			own = ""
 		}
 	}
-	fmt.Fprintf(&passwd, "%s:x:%d:%d:%s:%s:%s\n", u.Name, u.UID, u.GID, field(u.Comment), field(u.Home), field(shell))
-	out.Passwd = passwd.String()
+	out.Passwd = passwd.String() + own
 
 	done := map[uint32]bool{}
 	for line := range strings.Lines(a.Group) {

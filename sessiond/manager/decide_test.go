@@ -122,6 +122,7 @@ func TestDecisions(t *testing.T) {
 	solved := h.image("solved", image.ID{}, print, script("usr/bin/nothing"), nil)
 	moved := h.image("moved", image.ID{}, strings.Repeat("0", 64), script("usr/bin/hosttool"), nil)
 	stuck := h.image("stuck", image.ID{}, strings.Repeat("0", 64), script("usr/bin/basetool"), nil)
+	broken := h.image("broken", root, "", script("usr/bin/nowhere"), nil)
 	extra := h.image("extra", fits, "", map[string]string{"usr/bin/extra": ""}, nil)
 
 	for _, c := range []struct {
@@ -136,6 +137,7 @@ func TestDecisions(t *testing.T) {
 		{"fits on the host", question{runtime: fits}, "merge", "the host has every library", "fits+ host"},
 		{"fits on another image", question{base: other, runtime: fits}, "merge", "other has every library", "fits+ other"},
 		{"lacks", question{runtime: needs}, "full", "the host lacks 1 of the things", "needs"},
+		{"lacks what its own base lacks too", question{runtime: broken}, "merge", "the host has every", "broken+ host"},
 		{"hides", question{runtime: hides}, "full", "would hide 1 of the host", "hides"},
 		{"told to be full", question{runtime: fits, compose: "full"}, "full", "the profile says so", "fits"},
 		{"brings everything", question{runtime: root}, "full", "without a parent", "root"},

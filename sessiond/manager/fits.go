@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -52,6 +53,9 @@ func (d *decider) fits(ctx context.Context, out *stack, solved bool) (Decision, 
 	if err != nil {
 		return Decision{}, err
 	}
+	if missing, err = d.broken(ctx, own, missing, solved); err != nil {
+		return Decision{}, err
+	}
 	if len(missing) > 0 {
 		return Decision{Reason: fmt.Sprintf("%s lacks %d of the things that the runtime needs", name, len(missing)), Missing: missing}, nil
 	}
@@ -63,6 +67,35 @@ func (d *decider) fits(ctx context.Context, out *stack, solved bool) (Decision, 
 		return Decision{Reason: fmt.Sprintf("the runtime's own caches would hide %d of %s", len(hidden), name), Hidden: hidden}, nil
 	}
 	return Decision{Kind: "merge", Reason: name + " has every library, symbol version and interpreter that the runtime needs"}, nil
+}
+
+// broken takes out of missing what the runtime lacks on its own base as well:
+// plugins for programs that are not installed, which nobody can start anyway.
+func (d *decider) broken(ctx context.Context, own []compat.Own, missing []compat.Missing, solved bool) ([]compat.Missing, error) {
+	if len(missing) == 0 || solved || len(d.run) < 2 {
+		return missing, nil
+	}
+	built, err := d.store.Built(ctx, d.run[:1])
+	if err != nil {
+		return nil, err
+	}
+	tree, err := image.Flatten(built)
+	if err != nil {
+		return nil, err
+	}
+	native, err := compat.NewTree(tree.Entries, d.store)
+	if err != nil {
+		return nil, err
+	}
+	there, err := compat.Check(own, native)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(missing, func(m compat.Missing) bool {
+		return slices.ContainsFunc(there, func(t compat.Missing) bool {
+			return t.Library == m.Library && t.Version == m.Version && t.Interpreter == m.Interpreter
+		})
+	}), nil
 }
 
 // target is the base to look in, and a way to compare a file of it.

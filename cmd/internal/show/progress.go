@@ -31,6 +31,7 @@ type Progress struct {
 	paint  painter
 	after  time.Duration // how long nothing is shown
 	state  state
+	since  map[string]time.Time // when the stages that have not ended began
 	now    func() time.Time
 	begun  time.Time
 	stop   chan struct{}
@@ -83,7 +84,7 @@ func NewProgress(out *os.File, asJSON bool) *Progress {
 }
 
 func newProgress(p painter, after time.Duration, now func() time.Time) *Progress {
-	return &Progress{paint: p, after: after, now: now, begun: now(), stop: make(chan struct{}), done: make(chan struct{})}
+	return &Progress{paint: p, after: after, since: map[string]time.Time{}, now: now, begun: now(), stop: make(chan struct{}), done: make(chan struct{})}
 }
 
 // run repaints until Close: a bar must appear, and its rate move, also when
@@ -120,10 +121,14 @@ func (p *Progress) Update(u progress.Update) {
 	}
 	now := p.now()
 	changed := !p.state.seen || p.state.u.Stage != u.Stage
-	if changed {
-		p.state.since = now
+	// A stage can be interrupted by one that is part of it.
+	if _, going := p.since[u.Stage]; !going {
+		p.since[u.Stage] = now
 	}
-	p.state.u, p.state.seen = u, true
+	p.state = state{u: u, since: p.since[u.Stage], seen: true}
+	if u.End {
+		delete(p.since, u.Stage)
+	}
 	if changed {
 		p.tick(now)
 	}
@@ -149,24 +154,27 @@ func (p *Progress) Close() {
 }
 
 // plainLines writes a line when a stage begins, every few seconds, and when a
-// stage ends.
+// stage ends. Stages may overlap.
 type plainLines struct {
 	out   io.Writer
-	stg   string
+	begun map[string]bool
 	last  time.Time
-	ended bool
 }
 
 func (l *plainLines) tick(s state, now time.Time) {
-	if s.u.Stage == l.stg && (l.ended || now.Sub(l.last) < lineEvery) {
+	if s.u.End || l.begun[s.u.Stage] && now.Sub(l.last) < lineEvery {
 		return
 	}
-	l.stg, l.last, l.ended = s.u.Stage, now, false
+	if l.begun == nil {
+		l.begun = map[string]bool{}
+	}
+	l.begun[s.u.Stage], l.last = true, now
 	fmt.Fprintln(l.out, summary(s, now))
 }
 
 func (l *plainLines) stage(s state, now time.Time) {
-	l.stg, l.last, l.ended = s.u.Stage, now, true
+	delete(l.begun, s.u.Stage)
+	l.last = now
 	fmt.Fprintln(l.out, finished(s, now))
 }
 

@@ -33,7 +33,7 @@ func (j *job) packages(ctx context.Context) ([]image.Ref, error) {
 	defer func() { j.image.timed("packages", start) }()
 	options := deb.Options{Exclude: j.recipe.Exclude}
 	refs := slices.Clone(j.imported)
-	if j.recipe.From == "" && len(j.lock.Packages) > 0 {
+	if j.recipe.From == "" {
 		layout, err := j.put(deb.Layout(j.lock.Arch))
 		if err != nil {
 			return nil, err

@@ -51,12 +51,11 @@ const probeText = "read through the layers\n"
 
 // try makes a root of one file for d and reads it through an overlay.
 func try(dir string, d Driver) (err error) {
-	temp, err := os.MkdirTemp(dir, ".probe-")
+	temp, remove, err := probeDir(dir)
 	if err != nil {
 		return err
 	}
-	// Only names made here; the mounts are gone with their thread.
-	defer func() { err = errors.Join(err, os.RemoveAll(temp)) }()
+	defer func() { err = errors.Join(err, remove()) }()
 	layer, err := probeLayer(temp, d)
 	if err != nil {
 		return err
@@ -77,6 +76,33 @@ func try(dir string, d Driver) (err error) {
 		}
 		return readBack(root)
 	})
+}
+
+// probeDir makes a directory on the file system of dir. In a store it lies in
+// tmp and is locked as the store's own are, so that one that a killed process
+// leaves is swept, and one in use is not.
+func probeDir(dir string) (path string, remove func() error, err error) {
+	if tmp := filepath.Join(dir, "tmp"); exists(filepath.Join(dir, "version")) && exists(tmp) {
+		dir = tmp
+	}
+	for range 100 {
+		if path, err = os.MkdirTemp(dir, "probe-"); err != nil {
+			return "", nil, err
+		}
+		lock, err := os.Open(path)
+		if err != nil {
+			continue // swept before it could be locked
+		}
+		if err := unix.Flock(int(lock.Fd()), unix.LOCK_SH|unix.LOCK_NB); err != nil || !exists(path) {
+			lock.Close()
+			continue
+		}
+		return path, func() error {
+			// Only names made here; what was mounted is gone with its thread.
+			return errors.Join(os.RemoveAll(path), lock.Close())
+		}, nil
+	}
+	return "", nil, fmt.Errorf("a directory to try drivers in: %w", store.ErrBusy)
 }
 
 // probeLayer lays out one file as d would.

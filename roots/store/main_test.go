@@ -14,6 +14,7 @@ import (
 
 const (
 	inNamespace = "NINEFOLD_TEST_NAMESPACE"
+	mounted     = "NINEFOLD_TEST_MOUNTED" // for the workers of a fuzz test
 	crashDir    = "NINEFOLD_TEST_CRASH"
 )
 
@@ -29,9 +30,9 @@ func TestMain(m *testing.M) {
 	if dir == "" && os.Geteuid() == 0 {
 		os.Exit(inside())
 	}
-	if dir != "" {
+	if dir != "" && os.Getenv(mounted) == "" {
 		err := errors.Join(unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""),
-			unix.Mount("tmpfs", dir, "tmpfs", 0, "mode=0700"), os.Setenv("TMPDIR", dir))
+			unix.Mount("tmpfs", dir, "tmpfs", 0, "mode=0700"), os.Setenv("TMPDIR", dir), os.Setenv(mounted, "1"))
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "mounts of the tests' own:", err)
 			os.Exit(1)

@@ -39,7 +39,10 @@ func (b *builder) overlay(op plan.Overlay) error {
 		if err != nil {
 			return err
 		}
-		m.Lowers, lowers = append(m.Lowers, inner), lowers[n:]
+		if inner != kernel.None {
+			m.Lowers = append(m.Lowers, inner)
+		}
+		lowers = lowers[n:]
 	}
 	if err := b.addLowers(lowers, false, &m); err != nil {
 		return err
@@ -100,7 +103,7 @@ func within(name, dir string) bool {
 // would use up: it goes on a loop device here.
 func (b *builder) inner(layers []plan.Layer) (kernel.FD, error) {
 	m := kernel.OverlayMount{Upper: kernel.None, Work: kernel.None, Attr: kernel.ReadOnly, Source: "ninefold"}
-	if err := b.addLowers(layers, true, &m); err != nil {
+	if err := b.addLowers(layers, true, &m); err != nil || len(m.Lowers) == 0 {
 		return kernel.None, err
 	}
 	if err := b.padLowers(&m); err != nil {
@@ -272,7 +275,7 @@ func mountLoop(file kernel.FD, name string) (kernel.FD, error) {
 		return kernel.None, fmt.Errorf("%s: %w", name, err)
 	}
 	defer dev.Close()
-	return kernel.NewMount("erofs", kernel.ReadOnly, kernel.Text("source", path))
+	return kernel.NewMount("erofs", kernel.ReadOnly, kernel.Flag("ro"), kernel.Text("source", path))
 }
 
 // openUpper prepares the writable layer: "upper" and "work" below a kept

@@ -12,7 +12,7 @@ import (
 
 // searchPath is where a session looks for programs: the directories of the
 // distribution, administrators' first, and last those of Ninefold's own.
-const searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:" + plan.LibDir
+const searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/games:/usr/games:" + plan.LibDir
 
 // environment is the first command's, from nothing: what a login sets, and
 // what the images fix. Of the caller's environment only TERM is taken, which

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"ninefold/namespaces/plan"
@@ -104,8 +103,6 @@ func (m *Manager) specify(p *prepared) error {
 	if err := p.profile.Fill(s); err != nil {
 		return err
 	}
-	// A profile is for more than one machine; what this one lacks is left out.
-	s.Devices = slices.DeleteFunc(slices.Clone(s.Devices), func(name string) bool { return !m.host.exists("/dev/" + name) })
 	init := m.InitFile()
 	if init == "" {
 		return fmt.Errorf("%w: ninefold-init is not installed beside sessionctl", ErrIncomplete)

@@ -126,7 +126,7 @@ func TestDesktopInASession(t *testing.T) {
 // has a root that is not the machine's, and that it is the same one.
 func everyProcess(t *testing.T, launcher int) {
 	t.Helper()
-	host, err := os.Readlink("/proc/1/ns/mnt")
+	host, err := os.Readlink("/proc/self/ns/mnt")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -197,7 +197,7 @@ func descendants(t *testing.T, pid int) []int {
 
 func mountinfo(t *testing.T) string {
 	t.Helper()
-	data, err := os.ReadFile("/proc/1/mountinfo")
+	data, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
 		t.Fatal(err)
 	}

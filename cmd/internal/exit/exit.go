@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"ninefold/internal/tomlfile"
 	"ninefold/namespaces/kernel"
 )
 
@@ -124,6 +125,10 @@ func Of(err error, rules []Rule) (Code, string) {
 				return r.Code, hint(r.Hint)
 			}
 		}
+	}
+	// Whatever else it is called: somebody wrote it wrong.
+	if wrong := (tomlfile.Errors)(nil); errors.As(err, &wrong) {
+		return BadInput, hint("")
 	}
 	return Failed, hint("")
 }

@@ -35,9 +35,13 @@ var sandboxCapabilities = []string{
 	"cap_chown", "cap_dac_override", "cap_fowner", "cap_fsetid", "cap_kill", "cap_setgid", "cap_setuid", "cap_setfcap",
 }
 
-func (s *sandbox) plan(below, upper string) *plan.Plan {
+func (s *sandbox) plan(below []string, upper string) *plan.Plan {
 	inert := plan.Flags{NoSuid: true, NoDev: true}
-	lowers := append([]plan.Layer{{Kind: plan.LayerDir, Source: below}}, s.layers...)
+	var lowers []plan.Layer
+	for _, dir := range below {
+		lowers = append(lowers, plan.Layer{Kind: plan.LayerDir, Source: dir})
+	}
+	lowers = append(lowers, s.layers...)
 	ops := []plan.Op{
 		plan.Namespaces{PID: true, IPC: true, UTS: true, Net: plan.NetNone, User: plan.UserHost, Hostname: "localhost"},
 		plan.Overlay{Target: "/", Lowers: lowers, Upper: &plan.Upper{Dir: upper}, Flags: inert},
@@ -64,7 +68,7 @@ func (s *sandbox) plan(below, upper string) *plan.Plan {
 
 // Run is finish.Sandbox's. The session is held open for all commands, so
 // they share one root; when it has been closed nothing writes to upper any more.
-func (s *sandbox) Run(ctx context.Context, below, upper string, commands []finish.Command) error {
+func (s *sandbox) Run(ctx context.Context, below []string, upper string, commands []finish.Command) error {
 	session, err := namespaces.Start(ctx, s.plan(below, upper), namespaces.Command{})
 	if err != nil {
 		return fmt.Errorf("start the sandbox: %w", err)

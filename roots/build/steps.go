@@ -49,7 +49,7 @@ type lazySandbox struct {
 
 func (l *lazySandbox) Temp() (string, func(), error) { return l.job.Store.TempDir("finish") }
 
-func (l *lazySandbox) Run(ctx context.Context, below, upper string, commands []finish.Command) error {
+func (l *lazySandbox) Run(ctx context.Context, below []string, upper string, commands []finish.Command) error {
 	s, err := l.prepare(ctx)
 	if err != nil {
 		return fmt.Errorf("prepare the sandbox: %w", err)

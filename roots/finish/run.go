@@ -98,7 +98,19 @@ func (r *runner) report(name string, end bool) {
 
 // group runs steps that do not read each other's results, and then applies
 // all of these in order.
-func (r *runner) group(outer context.Context, steps []*step) error {
+func (r *runner) group(outer context.Context, group []*step) error {
+	var steps []*step
+	for _, s := range group {
+		if s.expand == nil {
+			steps = append(steps, s)
+			continue
+		}
+		parts := s.expand(r.view)
+		for i := range parts {
+			steps = append(steps, &parts[i])
+		}
+		r.total += len(parts) - 1
+	}
 	ran := make([]Ran, len(steps))
 	results := make([]*pkg.Package, len(steps))
 	todo, ctx := errgroup.WithContext(outer)

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"sync"
 
+	"golang.org/x/sys/unix"
+
 	"ninefold/roots/pkg"
 )
 
@@ -15,10 +17,10 @@ import (
 // without network, with an environment built from nothing.
 type Sandbox interface {
 	// Run executes the commands one after another, over the packages with the
-	// directory below on top, and leaves what they changed in upper/upper as
-	// overlayfs writes it. The first command that fails ends it with an error
-	// that holds the end of what it said.
-	Run(ctx context.Context, below, upper string, commands []Command) error
+	// directories below on top (topmost first), and leaves what they changed in
+	// upper/upper as overlayfs writes it. The first command that fails ends it
+	// with an error that holds the end of what it said.
+	Run(ctx context.Context, below []string, upper string, commands []Command) error
 	// Temp makes a directory on a file system that can hold an overlay's
 	// upper, and what removes it.
 	Temp() (dir string, remove func(), err error)
@@ -54,6 +56,10 @@ type tool struct {
 	argv []string
 	env  []string
 	to   string // the path that its standard output becomes; "" drops it
+	// seed are files that the tool finds and that no image has.
+	seed map[string]string
+	// hide are files of the tree that the tool does not find.
+	hide []string
 }
 
 // errNoSandbox says that a step needs a tool and there is no way to run it.
@@ -92,7 +98,13 @@ func (s *sandboxed) do(j *job, tools []tool, keep func(p string) bool) error {
 		}
 		commands = append(commands, c)
 	}
-	if err := s.sandbox.Run(j.ctx, filepath.Join(s.dir, "below"), upper, commands); err != nil {
+	below := []string{filepath.Join(s.dir, "below")}
+	if seed, err := plant(upper, tools); err != nil {
+		return err
+	} else if seed != "" {
+		below = append([]string{seed}, below...)
+	}
+	if err := s.sandbox.Run(j.ctx, below, upper, commands); err != nil {
 		return err
 	}
 	changed, err := harvest(j.ctx, filepath.Join(upper, "upper"), j.view, j.out.objects, keep)
@@ -118,6 +130,34 @@ func (s *sandboxed) do(j *job, tools []tool, keep func(p string) bool) error {
 		}
 	}
 	return nil
+}
+
+// plant writes the tools' seeds into a directory of their own.
+func plant(dir string, tools []tool) (string, error) {
+	root := ""
+	for _, t := range tools {
+		for _, p := range t.hide {
+			root = filepath.Join(dir, "seed")
+			at := filepath.Join(root, p)
+			if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
+				return "", err
+			}
+			if err := unix.Mknod(at, unix.S_IFCHR, 0); err != nil {
+				return "", err
+			}
+		}
+		for p, text := range t.seed {
+			root = filepath.Join(dir, "seed")
+			at := filepath.Join(root, p)
+			if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
+				return "", err
+			}
+			if err := os.WriteFile(at, []byte(text), 0o644); err != nil {
+				return "", err
+			}
+		}
+	}
+	return root, nil
 }
 
 // show brings dir/below up to what the steps so far made.

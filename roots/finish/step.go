@@ -47,6 +47,9 @@ type step struct {
 	reads func(v *View, p *Params) inputs
 	// do makes the result.
 	do func(j *job) error
+	// expand splits the step into several with results of their own, in place
+	// of reads and do. All bear the step's name.
+	expand func(v *View) []step
 }
 
 // inputs decide a step's result.
@@ -74,7 +77,7 @@ var steps = []step{
 	// The longest first.
 	fontconfigStep, mimeStep, hwdbStep, xfontsStep, glibSchemasStep, gioModulesStep,
 	pixbufStep, gtk2Step, gtk3Step, dconfStep, gconvStep,
-	runStep,
+	fontTreesStep, runStep,
 }
 
 // Names lists the built-in steps in the order in which they run.

@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"runtime"
 	"strconv"
 	"syscall"
 
@@ -21,12 +22,26 @@ func Pipe() (r, w FD, err error) {
 // Spawn starts program with an empty environment from the calling thread,
 // whose namespaces and root it inherits, and returns a pidfd for it, close-on-exec.
 // files become descriptors 0, 1, 2, ...; ^0 leaves a gap.
+//
+// The program starts with every signal blocked and unblocks them when it is
+// ready: the first process of a PID namespace would otherwise ignore what comes
+// before that (pid_namespaces(7)), and a request to end would be lost.
 func Spawn(program string, argv []string, files []uintptr, attr *syscall.SysProcAttr) (pid int, pidfd FD, err error) {
 	if attr == nil {
 		attr = &syscall.SysProcAttr{}
 	}
 	fd := -1
 	attr.PidFD = &fd
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	all, before := unix.Sigset_t{}, unix.Sigset_t{}
+	for i := range all.Val {
+		all.Val[i] = ^all.Val[i]
+	}
+	if err := unix.PthreadSigmask(unix.SIG_BLOCK, &all, &before); err != nil {
+		return 0, None, fail("block signals", "", "", err)
+	}
+	defer unix.PthreadSigmask(unix.SIG_SETMASK, &before, nil)
 	pid, _, err = syscall.StartProcess(program, argv, &syscall.ProcAttr{Env: []string{}, Files: files, Sys: attr})
 	if err != nil {
 		return 0, None, err

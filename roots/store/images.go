@@ -26,6 +26,12 @@ func (s *Store) PutImage(m *image.Manifest) (image.ID, error) {
 		if _, err := s.Image(m.Parent); err != nil {
 			return image.ID{}, fmt.Errorf("image %s: its parent: %w", m.Name, err)
 		}
+		// It must not be removed before the record that names it is there.
+		lease, err := s.Lease(m.Parent)
+		if err != nil {
+			return image.ID{}, fmt.Errorf("image %s: its parent: %w", m.Name, err)
+		}
+		defer lease.Close()
 	}
 	if err := s.Sync(); err != nil {
 		return image.ID{}, err

@@ -1,13 +1,10 @@
 package store
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
 	"strings"
-
-	"golang.org/x/sys/unix"
 
 	"ninefold/roots/image"
 )
@@ -105,18 +102,22 @@ func (s *Store) removeImage(id image.ID) error {
 	return os.Remove(s.leasePath(id))
 }
 
-// RemoveImage forgets image id now, without a collection: its tags, its record and
-// what was composed of it. It fails if the image is leased or another image is built
-// on it, and while a build runs, which may be about to. Packages and objects
-// stay until GC.
+// RemoveImage forgets image id now, without a collection: its tags, its record
+// and what was composed of it. It fails if the image is leased or another image
+// is built on it. Packages and objects stay until GC.
 func (s *Store) RemoveImage(id image.ID) error {
-	ctx, cancel := context.WithTimeout(context.Background(), leaseWait)
-	defer cancel()
-	unlock, err := s.lockStore(ctx, unix.LOCK_EX)
-	if err != nil {
-		return s.explain(fmt.Errorf("remove image %s: %w%s", id.Short(), err, s.builders("")))
+	if !s.HasImage(id) {
+		return fmt.Errorf("image %s: %w", id.Short(), ErrNotFound)
 	}
-	defer unlock()
+	// PutImage leases the parent: with the claim no descendant can come any more.
+	f, err := s.claim(id)
+	if err != nil {
+		return s.explain(err)
+	}
+	if f == nil {
+		return fmt.Errorf("image %s: a session or a build uses it: %w", id.Short(), ErrBusy)
+	}
+	defer f.Close()
 	ids, err := s.Images()
 	if err != nil {
 		return err
@@ -126,17 +127,6 @@ func (s *Store) RemoveImage(id image.ID) error {
 			return fmt.Errorf("image %s: image %s (%s) is built on it: %w", id.Short(), m.Name, other.Short(), ErrBusy)
 		}
 	}
-	if !s.HasImage(id) {
-		return fmt.Errorf("image %s: %w", id.Short(), ErrNotFound)
-	}
-	f, err := s.claim(id)
-	if err != nil {
-		return s.explain(err)
-	}
-	if f == nil {
-		return fmt.Errorf("image %s: a session uses it: %w", id.Short(), ErrBusy)
-	}
-	defer f.Close()
 	tags, err := s.Tags()
 	if err != nil {
 		return err

@@ -1,9 +1,11 @@
 package build
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -17,6 +19,7 @@ import (
 	"ninefold/internal/progress"
 	"ninefold/roots/deb"
 	"ninefold/roots/debian"
+	"ninefold/roots/finish"
 	"ninefold/roots/image"
 	"ninefold/roots/lock"
 	"ninefold/roots/pkg"
@@ -42,7 +45,7 @@ func (j *job) packages(ctx context.Context) ([]image.Ref, error) {
 	}
 	var missing []lock.Package
 	for _, p := range j.lock.Packages {
-		if id, ok := j.Store.Converted(options.CacheKey(p.SHA256, p.Name)); ok {
+		if id, ok := j.Store.Converted(conversionKey(options, p)); ok {
 			refs = append(refs, image.Ref{Name: p.Name, Version: p.Version, Digest: id})
 		} else {
 			missing = append(missing, p)
@@ -143,6 +146,12 @@ func (j *job) checkOffline(missing []lock.Package) error {
 	return nil
 }
 
+// conversionKey names the plain package of a .deb. A package holds its control
+// paragraph besides what deb.Convert gives; the number changes with how.
+func conversionKey(o deb.Options, p lock.Package) string {
+	return "status 1 " + o.CacheKey(p.SHA256, p.Name)
+}
+
 // convert makes the plain package of one .deb and notes it in the conversion
 // cache.
 func (j *job) convert(ctx context.Context, p lock.Package, options deb.Options) (image.Ref, error) {
@@ -151,6 +160,8 @@ func (j *job) convert(ctx context.Context, p lock.Package, options deb.Options) 
 		return image.Ref{}, fmt.Errorf("package %s: %w", p.Name, err)
 	}
 	defer f.Close()
+	var control []byte
+	options.Control = func(text []byte) { control = text }
 	made, err := deb.Convert(ctx, f, j.Store, options)
 	if err != nil {
 		return image.Ref{}, err
@@ -158,11 +169,33 @@ func (j *job) convert(ctx context.Context, p lock.Package, options deb.Options) 
 	if made.Name != p.Name || made.Version != p.Version {
 		return image.Ref{}, fmt.Errorf("package %s %s: the file from %s is %s %s: %w", p.Name, p.Version, p.URL, made.Name, made.Version, deb.ErrMalformed)
 	}
+	if err := j.addControl(ctx, made, control); err != nil {
+		return image.Ref{}, err
+	}
 	ref, err := j.put(made)
 	if err != nil {
 		return image.Ref{}, err
 	}
-	return ref, j.Store.SetConverted(options.CacheKey(p.SHA256, p.Name), ref.Digest)
+	return ref, j.Store.SetConverted(conversionKey(options, p), ref.Digest)
+}
+
+// addControl puts the control paragraph into the package, where the dpkg step
+// and scanners of images find it. It is as old as the newest file beside it.
+func (j *job) addControl(ctx context.Context, p *pkg.Package, text []byte) error {
+	e := pkg.Entry{Path: path.Join(finish.ControlDir, p.Name), Kind: pkg.File, Mode: 0o644}
+	if p.Entry(e.Path) != nil {
+		return nil
+	}
+	for i := range p.Entries {
+		e.MTime = max(e.MTime, p.Entries[i].MTime)
+	}
+	var err error
+	if e.Digest, e.Size, err = j.Store.Put(ctx, bytes.NewReader(text)); err != nil {
+		return err
+	}
+	p.Entries = append(p.Entries, e)
+	p.Sort()
+	return nil
 }
 
 // meter adds up the downloads of many packages into one report.

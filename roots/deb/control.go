@@ -51,6 +51,9 @@ func readControl(ctx context.Context, member string, r io.Reader, o Options) (*c
 	if err := c.fields(files["control"]); err != nil {
 		return nil, err
 	}
+	if o.Control != nil {
+		o.Control(files["control"])
+	}
 	for line := range strings.Lines(string(files["conffiles"])) {
 		line = strings.TrimRight(line, " \t\r\n")
 		if strings.HasPrefix(line, "remove-on-upgrade ") || line == "" {

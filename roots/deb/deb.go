@@ -51,6 +51,9 @@ type Options struct {
 	// GoXZ decodes xz with the Go decoder even where the faster xz program is
 	// installed.
 	GoXZ bool
+	// Control, if set, is called with the package's control paragraph
+	// (deb-control(5)); it does not decide the result.
+	Control func(paragraph []byte)
 }
 
 // CacheKey names the result of converting the .deb with the given sha256 and

@@ -1,7 +1,6 @@
 package manager
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"path"
@@ -106,15 +105,4 @@ func contentOf(t *image.Tree, objects compat.Objects, name string) (string, erro
 	defer f.Close()
 	b, err := io.ReadAll(io.LimitReader(f, maxAccounts))
 	return string(b), err
-}
-
-func decodeFacts(b []byte) (*imageFacts, error) {
-	f := new(imageFacts)
-	if err := json.Unmarshal(b, f); err != nil {
-		return nil, fmt.Errorf("read the facts of an image: %w", err)
-	}
-	if f.Version != imageFactsVersion {
-		return nil, fmt.Errorf("read the facts of an image: version %d, want %d", f.Version, imageFactsVersion)
-	}
-	return f, nil
 }

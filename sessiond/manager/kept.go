@@ -11,7 +11,7 @@ import (
 )
 
 // ErrIncomplete says that a part of Ninefold is not installed.
-var ErrIncomplete = errors.New("Ninefold is not completely installed")
+var ErrIncomplete = errors.New("not everything of ninefold is installed")
 
 // ErrKeptInUse says that another session writes to the kept layer.
 var ErrKeptInUse = errors.New("the kept layer is in use by another session")

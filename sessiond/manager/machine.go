@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -187,7 +188,7 @@ var onDisk = map[string]bool{
 // root: /usr, /var, /home, /boot, /opt and what else is mounted from a disk,
 // mounts below mounts included.
 func (m machine) hostMounts() ([]plan.HostMount, error) {
-	b, err := os.ReadFile("/proc/thread-self/mountinfo")
+	b, err := readTable("/proc/thread-self/mountinfo")
 	if err != nil {
 		return nil, fmt.Errorf("list the host's file systems: %w", err)
 	}
@@ -205,6 +206,28 @@ func (m machine) hostMounts() ([]plan.HostMount, error) {
 		out = append(out, plan.HostMount{Path: mnt.Point})
 	}
 	return out, nil
+}
+
+// readTable reads a file of /proc in large pieces: the kernel writes the table
+// anew for each read.
+func readTable(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var out []byte
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := f.Read(buf)
+		out = append(out, buf[:n]...)
+		if errors.Is(err, io.EOF) {
+			return out, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
 }
 
 func volatileDir(p string) bool {

@@ -48,17 +48,15 @@ func (m *Manager) Run(ctx context.Context, r Request) (namespaces.Status, error)
 }
 
 func runCommand(ctx context.Context, p *prepared, c namespaces.Command) (namespaces.Status, error) {
-	// Signals that arrive while the session is being made reach its command,
-	// once there is one.
-	signals := make(chan os.Signal, 16)
-	signal.Notify(signals, forwarded...)
-	defer signal.Stop(signals)
 	s, err := namespaces.Start(ctx, p.plan, c)
 	if err != nil {
 		return namespaces.Status{}, err
 	}
-	over := make(chan struct{})
-	done := make(chan struct{})
+	// A signal that comes before this ends us, and with us what was begun:
+	// listening earlier would delay every start for the rare case.
+	signals := make(chan os.Signal, 16)
+	signal.Notify(signals, forwarded...)
+	over, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
 		for {
@@ -72,6 +70,7 @@ func runCommand(ctx context.Context, p *prepared, c namespaces.Command) (namespa
 		}
 	}()
 	status, err := s.Wait()
+	signal.Stop(signals)
 	close(over)
 	<-done
 	if cerr := s.Close(); err == nil {

@@ -77,6 +77,10 @@ func soak(ctx context.Context, bin string, length, every time.Duration, seed uin
 		if err := w.clean(before); err != nil {
 			return fmt.Errorf("after round %d: %w", round, err)
 		}
+		// Builds were killed at any moment: what is in the store is right all the same.
+		if err := w.expect(ctx, 0, "image", "verify"); err != nil && ctx.Err() == nil {
+			return fmt.Errorf("after round %d: %w", round, err)
+		}
 	}
 	sum := 0
 	for _, a := range actions {

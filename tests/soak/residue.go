@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -16,18 +17,26 @@ import (
 
 // sight is what of the machine a session could leave something in.
 type sight struct {
-	mounts     string          // the host's mount table
+	mounts     map[string]bool // lines of the host's mount table, of the kinds that sessions have
 	cgroups    int             // of Ninefold's
 	namespaces map[string]bool // mount namespaces of live processes on an overlay
 	slabKiB    int64
 }
+
+// sessionMount matches what a session mounts; other programs mount, too.
+var sessionMount = regexp.MustCompile(` - (overlay|erofs|tmpfs|devpts|proc|mqueue) |ninefold`)
 
 func look() (s sight, err error) {
 	mounts, err := os.ReadFile("/proc/1/mountinfo")
 	if err != nil {
 		return s, err
 	}
-	s.mounts = string(mounts)
+	s.mounts = map[string]bool{}
+	for line := range strings.Lines(string(mounts)) {
+		if sessionMount.MatchString(line) {
+			s.mounts[line] = true
+		}
+	}
 	filepath.WalkDir("/sys/fs/cgroup", func(p string, d fs.DirEntry, err error) error {
 		if err == nil && d.IsDir() && strings.Contains(d.Name(), "ninefold") {
 			s.cgroups++
@@ -76,8 +85,10 @@ func (w *world) residue(before sight) error {
 		return err
 	}
 	var errs []error
-	if now.mounts != before.mounts {
-		errs = append(errs, fmt.Errorf("the host's mount table changed:\n%s\nwas:\n%s", now.mounts, before.mounts))
+	for line := range now.mounts {
+		if !before.mounts[line] {
+			errs = append(errs, fmt.Errorf("the host's mount table gained: %s", strings.TrimSpace(line)))
+		}
 	}
 	if now.cgroups > before.cgroups {
 		errs = append(errs, fmt.Errorf("%d more cgroups", now.cgroups-before.cgroups))

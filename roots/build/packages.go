@@ -34,7 +34,7 @@ const fetchers = 8
 func (j *job) packages(ctx context.Context) ([]image.Ref, error) {
 	start := time.Now()
 	defer func() { j.image.timed("packages", start) }()
-	options := deb.Options{Exclude: j.recipe.Exclude}
+	options := deb.Options{Exclude: j.recipe.Exclude, Accept: j.recipe.Declare.Accept}
 	refs := slices.Clone(j.imported)
 	if j.recipe.From == "" {
 		layout, err := j.put(deb.Layout(j.lock.Arch))

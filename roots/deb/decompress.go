@@ -143,7 +143,7 @@ func decompress(ctx context.Context, suffix string, r io.Reader, o Options) (io.
 		if prog := xzProgram(); prog != "" && !o.GoXZ {
 			return startXZ(ctx, prog, r)
 		}
-		d, err := xz.ReaderConfig{SingleStream: true, DictCap: 1 << 16}.NewReader(&xzHeader{r: r})
+		d, err := xz.ReaderConfig{SingleStream: true, DictCap: 1 << 16}.NewReader(bufio.NewReader(&xzHeader{r: r}))
 		if err != nil {
 			return nil, err
 		}

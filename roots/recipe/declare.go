@@ -30,6 +30,11 @@ func (r *Recipe) complete() {
 
 func (c *checker) declare() {
 	d := c.r.Declare
+	for i, name := range d.Accept {
+		if c.at("declare", "accept", strconv.Itoa(i)); !packageRule.MatchString(name) {
+			c.add("%q is not the name of a package", name)
+		}
+	}
 	for i, u := range d.Users {
 		c.at("declare", "users", strconv.Itoa(i))
 		c.account(u.Name, u.UID)

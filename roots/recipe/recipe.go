@@ -76,6 +76,9 @@ type Declare struct {
 	Alternatives []pkg.Alternative `toml:"alternatives"`
 	Capabilities []pkg.Capability  `toml:"capabilities"`
 	Overrides    []pkg.Override    `toml:"overrides"`
+	// Accept names packages with scripts that declare state in a form that
+	// cannot be read; what they would declare stands here instead.
+	Accept []string `toml:"accept"`
 }
 
 // Exclude names what to leave out.

@@ -125,7 +125,7 @@ func (b *builder) union(source kernel.FD, op plan.Bind) error {
 	default:
 		m.Lowers = []kernel.FD{source, there}
 	}
-	mnt, err := kernel.NewOverlay(m, b.have)
+	mnt, err := kernel.NewOverlay(m, b.stack.Have)
 	if err != nil {
 		return err
 	}
@@ -143,8 +143,16 @@ func (b *builder) workBeside(source string) (kernel.FD, error) {
 	if err != nil {
 		return kernel.None, err
 	}
-	b.hold(parent)
-	return b.dirIn(parent, "."+path.Base(source)+".ninefold-work")
+	defer parent.Close()
+	name := "." + path.Base(source) + ".ninefold-work"
+	if err := kernel.Mkdir(parent, name, 0o755, 0, 0); err != nil {
+		return kernel.None, err
+	}
+	work, err := kernel.OpenIn(parent, name, unix.O_PATH|unix.O_DIRECTORY)
+	if err != nil {
+		return kernel.None, err
+	}
+	return b.hold(work), nil
 }
 
 func (b *builder) attachDir(mnt kernel.FD, target string) error {

@@ -8,29 +8,23 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ninefold/namespaces/kernel"
+	"ninefold/namespaces/layers"
 	"ninefold/namespaces/plan"
 )
-
-// scratchAt is where the throw-away tmpfs is attached in the builder's own
-// mount namespace: a directory that every machine has. Nobody else sees it,
-// and it is dropped with the old root.
-const scratchAt = "/proc/driver"
 
 // builder executes one plan on one thread.
 type builder struct {
 	plan    *plan.Plan
 	command Command
 	first   firstProcess
-	have    kernel.OverlayFeatures
+	have    *kernel.OverlayFeatures // what to use of the overlay; nil asks the kernel
 
 	sources map[int]kernel.FD // bind sources by step, opened before anything is mounted
-	layers  map[layerKey]layer
-	held    []kernel.FD // everything opened, closed at the end whatever happens
+	held    []kernel.FD       // everything opened, closed at the end whatever happens
 
 	cgroup   *kernel.Cgroup // nil without cgroup limits
 	hostRoot uint64         // mount id of the host's root
-	scratch  kernel.FD      // tmpfs: uppers, places to attach to
-	places   int            // inner overlays
+	stack    *layers.Stack  // layers, uppers and places to attach to
 	root     kernel.FD      // the session's root
 	readonly []place        // what must refuse writing
 }
@@ -46,8 +40,7 @@ func newBuilder(p *plan.Plan, c Command) (*builder, error) {
 	}
 	ns := p.Ops[0].(plan.Namespaces)
 	b := &builder{
-		plan: p, command: c, have: kernel.Overlay(), root: kernel.None, scratch: kernel.None,
-		sources: map[int]kernel.FD{}, layers: map[layerKey]layer{},
+		plan: p, command: c, root: kernel.None, sources: map[int]kernel.FD{},
 	}
 	b.first.namespaces = ns
 	b.first.class = p.Class
@@ -62,6 +55,9 @@ func (b *builder) hold(fd kernel.FD) kernel.FD {
 // run builds and starts. It runs on a thread that is destroyed afterwards.
 func (b *builder) run() (s *Session, err error) {
 	defer func() {
+		if b.stack != nil {
+			b.stack.Close()
+		}
 		for i := len(b.held) - 1; i >= 0; i-- {
 			b.held[i].Close()
 		}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"syscall"
+
+	"ninefold/namespaces/layers"
 )
 
 // Command is what a session runs first.
@@ -34,7 +36,7 @@ var (
 	// ErrRefused: the finished session did not deny what it must deny.
 	ErrRefused = errors.New("the session would not have been what its plan says")
 	// ErrUnsupported: this machine lacks something that the plan needs.
-	ErrUnsupported = errors.New("not supported on this machine")
+	ErrUnsupported = layers.ErrUnsupported
 	// ErrPlan: the plan cannot be executed as it is.
 	ErrPlan = errors.New("bad plan")
 )

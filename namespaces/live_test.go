@@ -263,8 +263,8 @@ func TestUnions(t *testing.T) {
 	}
 	for where, want := range map[plan.Where]string{plan.Before: "new", plan.After: "root"} {
 		p := hostPlan(t, all, 0, plan.Bind{Source: dir, Target: "/etc", Where: where, Flags: weak})
-		out, _ := output(t, p, "sh", "-c", "head -c4 /etc/passwd; echo; cat /etc/ssl/deep; ls /etc/hosts; touch /etc/x && echo wrote")
-		if !strings.HasPrefix(out, want) || !strings.Contains(out, "\nnew\n/etc/hosts\n") || strings.Contains(out, "wrote") {
+		out, _ := output(t, p, "sh", "-c", "head -c4 /etc/passwd; echo; cat /etc/ssl/deep; ls /etc/group; touch /etc/x && echo wrote")
+		if !strings.HasPrefix(out, want) || !strings.Contains(out, "\nnew\n/etc/group\n") || strings.Contains(out, "wrote") {
 			t.Errorf("union %s: %s", where, out)
 		}
 	}

@@ -65,9 +65,9 @@ func TestOlderKernels(t *testing.T) {
 }
 
 // only leaves out what this kernel lacks itself.
-func only(f kernel.OverlayFeatures) kernel.OverlayFeatures {
+func only(f kernel.OverlayFeatures) *kernel.OverlayFeatures {
 	here := kernel.Overlay()
-	return kernel.OverlayFeatures{
+	return &kernel.OverlayFeatures{
 		DataOnly: f.DataOnly && here.DataOnly, LayerList: f.LayerList && here.LayerList, LayerFD: f.LayerFD && here.LayerFD,
 	}
 }

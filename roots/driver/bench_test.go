@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"ninefold/namespaces/kernel"
+	"ninefold/namespaces/layers"
+	"ninefold/namespaces/plan"
 	"ninefold/roots/image"
 	"ninefold/roots/pkg"
 	"ninefold/roots/store"
@@ -62,13 +64,11 @@ func BenchmarkMount(b *testing.B) {
 				scratch := b.TempDir()
 				for b.Loop() {
 					err := kernel.OnThread(func() error {
-						t, err := newTrial(scratch)
-						if err != nil {
+						return onStack(scratch, func(s *layers.Stack) error {
+							mnt, err := s.Union(l[:1:1], &plan.Upper{}, 0)
+							mnt.Close()
 							return err
-						}
-						defer t.close()
-						_, err = t.mount(l[:1:1], true)
-						return err
+						})
 					})
 					if err != nil {
 						b.Fatal(err)

@@ -20,7 +20,7 @@ func TestTheSameImageIsTheSameBytes(t *testing.T) {
 		base := baseImage(t, s)
 		child := childImage(t, s, base)
 		for _, part := range []Part{Full, Own(base)} {
-			l := layers(t, Composefs{}, s, child, part)
+			l := layersOf(t, Composefs{}, s, child, part)
 			b, err := os.ReadFile(l[0].Source)
 			if err != nil {
 				t.Fatal(err)
@@ -85,7 +85,7 @@ func TestFarmPoolIsVerified(t *testing.T) {
 	needRoot(t)
 	s := open(t)
 	id := putImage(t, s, &image.Manifest{Name: "one", Packages: []image.Ref{newZoo(t, s, "p").file("usr/bin/x", "content", nil).put()}})
-	dir := layers(t, Farm{}, s, id, Full)[0].Source
+	dir := layersOf(t, Farm{}, s, id, Full)[0].Source
 	if err := os.WriteFile(dir+"/usr/bin/x", []byte("contend"), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ninefold/namespaces/kernel"
+	"ninefold/namespaces/layers"
 	"ninefold/namespaces/plan"
 	"ninefold/roots/image"
 	"ninefold/roots/pkg"
@@ -22,28 +23,30 @@ import (
 
 // mounted mounts layers where only f's thread sees them, and calls f with the
 // directory.
-func mounted(t *testing.T, layers []plan.Layer, writable bool, f func(root string) error) {
+func mounted(t *testing.T, list []plan.Layer, writable bool, f func(root string) error) {
 	t.Helper()
 	scratch, at := t.TempDir(), t.TempDir()
+	var upper *plan.Upper
+	if writable {
+		upper = &plan.Upper{}
+	}
 	err := kernel.OnThread(func() error {
-		tr, err := newTrial(scratch)
-		if err != nil {
-			return err
-		}
-		defer tr.close()
-		mnt, err := tr.mount(layers, writable)
-		if err != nil {
-			return err
-		}
-		place, err := kernel.OpenHost(at)
-		if err != nil {
-			return err
-		}
-		defer place.Close()
-		if err := kernel.Attach(mnt, place, at); err != nil {
-			return err
-		}
-		return errors.Join(f(at), unix.Unmount(at, unix.MNT_DETACH))
+		return onStack(scratch, func(s *layers.Stack) error {
+			mnt, err := s.Union(list, upper, 0)
+			if err != nil {
+				return err
+			}
+			defer mnt.Close()
+			place, err := kernel.OpenHost(at)
+			if err != nil {
+				return err
+			}
+			defer place.Close()
+			if err := kernel.Attach(mnt, place, at); err != nil {
+				return err
+			}
+			return errors.Join(f(at), unix.Unmount(at, unix.MNT_DETACH))
+		})
 	})
 	if err != nil {
 		t.Errorf("%v\n%s", err, kernel.Hint(err))
@@ -176,7 +179,7 @@ func tree(t *testing.T, s *store.Store, id image.ID, part Part) *image.Tree {
 	return tr
 }
 
-func layers(t *testing.T, d Driver, s *store.Store, id image.ID, part Part) []plan.Layer {
+func layersOf(t *testing.T, d Driver, s *store.Store, id image.ID, part Part) []plan.Layer {
 	t.Helper()
 	if _, err := d.Layers(s, id, part); err != nil && !errors.Is(err, ErrNotComposed) {
 		t.Fatalf("not composed yet: %v", err)
@@ -227,8 +230,8 @@ func TestConformance(t *testing.T) {
 			if _, err := d.Layers(s, child, Own(base)); !errors.Is(err, ErrNotComposed) && d.Name() != "loop" {
 				t.Errorf("layers before they are composed: %v", err)
 			}
-			baseLayers, whole := layers(t, d, s, base, Full), layers(t, d, s, child, Full)
-			own := layers(t, d, s, child, Own(base))
+			baseLayers, whole := layersOf(t, d, s, base, Full), layersOf(t, d, s, child, Full)
+			own := layersOf(t, d, s, child, Own(base))
 			t.Run("base", func(t *testing.T) {
 				mounted(t, baseLayers, false, func(root string) error { return compare(root, tree(t, s, base, Full)) })
 			})
@@ -240,7 +243,7 @@ func TestConformance(t *testing.T) {
 				mounted(t, both, false, func(root string) error { return compare(root, tree(t, s, child, Full)) })
 			})
 			t.Run("own part over a directory", func(t *testing.T) {
-				both := append(append([]plan.Layer{}, own...), layers(t, Farm{}, s, base, Full)...)
+				both := append(append([]plan.Layer{}, own...), layersOf(t, Farm{}, s, base, Full)...)
 				mounted(t, both, false, func(root string) error { return compare(root, tree(t, s, child, Full)) })
 			})
 			t.Run("writing", func(t *testing.T) { mounted(t, whole, true, write) })

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ninefold/namespaces/kernel"
+	"ninefold/namespaces/layers"
 	"ninefold/namespaces/plan"
 	"ninefold/roots/erofs"
 	"ninefold/roots/pkg"
@@ -65,17 +66,32 @@ func try(dir string, d Driver) (err error) {
 		return err
 	}
 	return kernel.OnThread(func() error {
-		t, err := newTrial(at)
-		if err != nil {
-			return err
-		}
-		defer t.close()
-		root, err := t.mount([]plan.Layer{layer}, false)
-		if err != nil {
-			return err
-		}
-		return readBack(root)
+		return onStack(at, func(s *layers.Stack) error {
+			root, err := s.Union([]plan.Layer{layer}, nil, 0)
+			if err != nil {
+				return err
+			}
+			defer root.Close()
+			return readBack(root)
+		})
 	})
+}
+
+// onStack calls f in a mount namespace of the calling thread's own, which has
+// to be one of kernel.OnThread. What f mounted is gone when it returns.
+func onStack(at string, f func(*layers.Stack) error) error {
+	if err := kernel.Unshare(unix.CLONE_NEWNS); err != nil {
+		return err
+	}
+	if err := kernel.ReceiveMounts(); err != nil {
+		return err
+	}
+	s, err := layers.New(at, 0)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	return errors.Join(f(s), s.Detach())
 }
 
 // probeDir makes a directory on the file system of dir. In a store it lies in

@@ -15,7 +15,7 @@ import (
 var releases = []release{{"bookworm", "6.1."}, {"trixie", "6.12."}}
 
 // tested are the packages whose tests depend on what the kernel can.
-var tested = []string{"namespaces"}
+var tested = []string{"namespaces", "roots/driver", "roots/store"}
 
 // TestStockKernels runs the tests of the packages that make mounts and
 // namespaces on each stock kernel, as root, with no test skipped.

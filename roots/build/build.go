@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"time"
 
 	"ninefold/internal/progress"
 	"ninefold/roots/driver"
@@ -138,6 +139,8 @@ func (j *job) build(ctx context.Context) error {
 
 // publish composes the image for mounting and gives it its name.
 func (j *job) publish(ctx context.Context) error {
+	start := time.Now()
+	defer func() { j.image.timed("compose", start) }()
 	for _, part := range append([]driver.Part{driver.Full}, j.Parts...) {
 		if err := j.Driver.Compose(ctx, j.Store, j.image.ID, part); err != nil {
 			return err

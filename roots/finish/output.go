@@ -63,8 +63,6 @@ func (o *output) dir(p string, mode, uid, gid uint32) {
 	o.set(pkg.Entry{Path: p, Kind: pkg.Dir, Mode: mode, UID: uid, GID: gid, MTime: o.mtime})
 }
 
-func (o *output) remove(p string) { o.set(pkg.Entry{Path: p, Kind: pkg.Char}) }
-
 // sorted returns what was made, by Path.
 func (o *output) sorted() []pkg.Entry {
 	list := make([]pkg.Entry, 0, len(o.entries))

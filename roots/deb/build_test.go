@@ -106,7 +106,7 @@ func compress(t testing.TB, suffix string, b []byte) []byte {
 		cmd := exec.Command("bzip2", "-c")
 		cmd.Stdin, cmd.Stdout = bytes.NewReader(b), &out
 		if err := cmd.Run(); err != nil {
-			t.Skipf("bzip2 is not installed: %v", err)
+			t.Fatalf("bzip2, which make deps installs: %v", err)
 		}
 		return out.Bytes()
 	}

@@ -161,14 +161,14 @@ func TestCapabilitiesAndOverrides(t *testing.T) {
 	dyn := reg("./usr/lib/dyn", "d")
 	dyn.Uid, dyn.Uname, dyn.Gid, dyn.Gname = 120, "demod", 0, "root"
 	p, _ := mustConvert(t, []member{
-		reg("./bin/ping", "elf"), hard("./bin/ping4", "./bin/ping"), reg("./usr/bin/agent", "elf"), reg("./usr/bin/man", "elf"), dyn,
+		reg("./bin/ping", "elf"), hard("./bin/ping4", "./bin/ping"), reg("./usr/bin/agent", "elf"), reg("./usr/bin/man", "elf"), sym("./usr/bin/manual", "../../bin/man"), dyn,
 		reg("./usr/lib/sysusers.d/demo.conf", "# users\nu demod 77:_agent \"Demo, with a blank\" /var/lib/demo\nm demod audio\ng _agent -\n"),
 	}, Options{}, reg("./postinst", `#!/bin/sh
 setcap cap_net_raw+ep /bin/ping4
 chgrp _agent /usr/bin/agent
 chmod 2755 /usr/bin/agent
 chown man:man /usr/bin/man
-chmod u+s /usr/bin/man
+chmod u+s /usr/bin/manual
 chown demod /var/lib/not-in-the-package
 adduser --system --group demod
 `))

@@ -95,9 +95,11 @@ func (g groups) of(t *pkg.Entry) []*pkg.Entry {
 // sysusers.d, count; the groups are put together.
 func oneEach(l []pkg.User) []pkg.User {
 	var out []pkg.User
+	at := map[string]int{}
 	for _, u := range l {
-		i := slices.IndexFunc(out, func(o pkg.User) bool { return o.Name == u.Name })
-		if i < 0 {
+		i, ok := at[u.Name]
+		if !ok {
+			at[u.Name] = len(out)
 			out = append(out, u)
 			continue
 		}
@@ -118,10 +120,12 @@ func oneEach(l []pkg.User) []pkg.User {
 
 func oneGroupEach(l []pkg.Group) []pkg.Group {
 	var out []pkg.Group
+	at := map[string]int{}
 	for _, g := range l {
-		i := slices.IndexFunc(out, func(o pkg.Group) bool { return o.Name == g.Name })
+		i, ok := at[g.Name]
 		switch {
-		case i < 0:
+		case !ok:
+			at[g.Name] = len(out)
 			out = append(out, g)
 		case out[i].GID < 0:
 			out[i].GID = g.GID

@@ -45,6 +45,14 @@ func applyPermissions(p *pkg.Package, g groups, l []script.Permission) []script.
 func affected(p *pkg.Package, c script.Permission) []*pkg.Entry {
 	path := strings.TrimPrefix(c.Path, "/")
 	t := p.Entry(path)
+	// As chown and chmod do, within the package.
+	for range 10 {
+		if t == nil || t.Kind != pkg.Symlink {
+			break
+		}
+		path = merged(lexical(path, t.Target))
+		t = p.Entry(path)
+	}
 	if t == nil || t.Kind == pkg.Symlink {
 		return nil
 	}

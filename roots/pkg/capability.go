@@ -106,8 +106,17 @@ func capabilityMask(list string, emptyIsAll bool) (uint64, error) {
 
 // ApplyCapabilities sets the security.capability attribute on the files that
 // Declared.Capabilities names and p holds, on every member of a hard-link
-// group, and drops those declarations; the others stay. It keeps p sorted.
+// group, and drops those declarations; the others stay. p must be sorted.
 func (p *Package) ApplyCapabilities() error {
+	if len(p.Declared.Capabilities) == 0 {
+		return nil
+	}
+	links := map[string][]int{} // by the first path of a group, the others
+	for i := range p.Entries {
+		if l := p.Entries[i].Link; l != "" {
+			links[l] = append(links[l], i)
+		}
+	}
 	var left []Capability
 	for _, c := range p.Declared.Capabilities {
 		t := p.Entry(strings.TrimPrefix(c.Path, "/"))
@@ -126,10 +135,9 @@ func (p *Package) ApplyCapabilities() error {
 		if t.Link != "" {
 			first = t.Link
 		}
-		for i := range p.Entries {
-			if u := &p.Entries[i]; u.Path == first || u.Link == first {
-				u.setXattr(CapabilityAttribute, value)
-			}
+		p.Entry(first).setXattr(CapabilityAttribute, value)
+		for _, i := range links[first] {
+			p.Entries[i].setXattr(CapabilityAttribute, value)
 		}
 	}
 	p.Declared.Capabilities = left

@@ -85,6 +85,9 @@ func (r *reader) account(name string, c *command) error {
 	if err := checkWords(set, plain); err != nil {
 		return err
 	}
+	if len(r.accounts.users)+len(r.accounts.groups) >= maxFound {
+		return fmt.Errorf("too many accounts")
+	}
 	switch {
 	case name == "gpasswd":
 		if m := set["member"]; m != "" && len(plain) == 1 {

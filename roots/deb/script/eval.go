@@ -13,6 +13,7 @@ const (
 	maxDepth  = 20    // function calls and substitutions within one another
 	maxValue  = 1 << 16
 	maxFields = 4096
+	maxFound  = 4096 // of each thing that is found
 )
 
 // flow says how a statement ended.
@@ -244,94 +245,6 @@ func (r *reader) oneOf(s *state, l []branch) flow {
 	return r.either(s, l[0], func(s *state) (answer, flow) { return maybe, r.oneOf(s, l[1:]) })
 }
 
-func (r *reader) forClause(s *state, c *syntax.ForClause) (answer, flow) {
-	it, ok := c.Loop.(*syntax.WordIter)
-	if !ok || it.Name == nil {
-		return r.loopOnce(s, nil, c.Do)
-	}
-	items := s.args
-	open := s.openArgs
-	if it.InPos.IsValid() {
-		items, open = r.fields(s, it.Items)
-	}
-	for _, v := range items {
-		if !v.known {
-			open = true
-			continue
-		}
-		s.set(it.Name.Value, v)
-		switch a, f := r.stmts(s, c.Do); f {
-		case leaveLoop:
-			return yes, next
-		case leaveFunction, leaveScript:
-			return a, f
-		}
-	}
-	if open {
-		return r.loopOnce(s, []string{it.Name.Value}, c.Do)
-	}
-	return yes, next
-}
-
-func (r *reader) whileClause(s *state, c *syntax.WhileClause) (answer, flow) {
-	forget := assigned(c)
-	for _, name := range forget {
-		s.set(name, unknown)
-	}
-	a, f := r.stmts(s, c.Cond)
-	if f == leaveFunction || f == leaveScript {
-		return a, f
-	}
-	if !c.Until && a == no || c.Until && a == yes {
-		return yes, next
-	}
-	return r.loopOnce(s, forget, c.Do)
-}
-
-// loopOnce reads the body of a loop that may run any number of times, once,
-// with everything unknown that the body itself changes.
-func (r *reader) loopOnce(s *state, forget []string, body []*syntax.Stmt) (answer, flow) {
-	for _, name := range forget {
-		s.set(name, unknown)
-	}
-	for _, st := range body {
-		for _, name := range assigned(st) {
-			s.set(name, unknown)
-		}
-	}
-	f := r.either(s, func(s *state) (answer, flow) { return r.stmts(s, body) }, nil)
-	if f == leaveLoop {
-		f = next
-	}
-	return maybe, f
-}
-
-// assigned lists the variables that a piece of script may set.
-func assigned(n syntax.Node) []string {
-	var l []string
-	syntax.Walk(n, func(n syntax.Node) bool {
-		switch n := n.(type) {
-		case *syntax.Assign:
-			if n.Name != nil {
-				l = append(l, n.Name.Value)
-			}
-		case *syntax.ForClause:
-			if it, ok := n.Loop.(*syntax.WordIter); ok && it.Name != nil {
-				l = append(l, it.Name.Value)
-			}
-		case *syntax.CallExpr:
-			if len(n.Args) > 1 && (n.Args[0].Lit() == "read" || n.Args[0].Lit() == "local") {
-				for _, w := range n.Args[1:] {
-					name, _, _ := strings.Cut(w.Lit(), "=")
-					l = append(l, name)
-				}
-			}
-		}
-		return true
-	})
-	return l
-}
-
 func (r *reader) unread(line int, text, why string) {
 	const longest = 100
 	text = strings.Join(strings.Fields(strings.ReplaceAll(text, "\\\n", " ")), " ")
@@ -340,6 +253,9 @@ func (r *reader) unread(line int, text, why string) {
 	}
 	if len(text) > longest {
 		text = text[:longest] + "..."
+	}
+	if len(r.res.Unread) >= maxFound {
+		return
 	}
 	u := Unread{Script: r.name, Line: line, Text: text, Why: why}
 	for _, v := range r.res.Unread {

@@ -35,8 +35,8 @@ func (a *app) root() *cobra.Command {
 	c.SetOut(a.out)
 	c.SetErr(a.err)
 	f := c.PersistentFlags()
-	f.StringVar(&a.config, "config", "", "`DIR`ectory of recipes, profiles and ninefold.toml (default /etc/ninefold over /usr/lib/ninefold)")
-	f.StringVar(&a.state, "state", "", "`DIR`ectory of the store and of kept layers (default /var/lib/ninefold)")
+	f.StringVar(&a.config, "config", "", "read recipes, profiles and ninefold.toml from `DIR` (default /etc/ninefold over /usr/lib/ninefold)")
+	f.StringVar(&a.state, "state", "", "keep the store and the kept layers in `DIR` (default /var/lib/ninefold)")
 	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return exit.Usagef("see "+c.CommandPath()+" --help", "%s%v", within(c), err)
 	})

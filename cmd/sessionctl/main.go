@@ -6,6 +6,7 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"runtime"
 
 	"golang.org/x/sys/unix"
 
@@ -26,6 +27,9 @@ func Main(ctx context.Context, args []string, io stdio) int {
 	// A session is made in a few milliseconds, and building the command tree
 	// would be a noticeable part of them.
 	if r, ok := plainRun(args); ok {
+		// What a start does, it does one after the other: waking other threads
+		// for it costs more than they bring.
+		runtime.GOMAXPROCS(1)
 		return runSession(ctx, io, r)
 	}
 	ctx, stop := signal.NotifyContext(ctx, unix.SIGINT, unix.SIGTERM, unix.SIGHUP)

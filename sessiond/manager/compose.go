@@ -17,7 +17,7 @@ type composition struct {
 	// is the host's.
 	image       *imageFacts
 	environment map[string]string
-	decision    Decision
+	stack       *stack
 	pieces      []piece
 	leases      []interface{ Close() error }
 }
@@ -47,7 +47,7 @@ func (c *composition) hasLocale(name string) bool {
 func (m *Manager) compose(ctx context.Context, p *profile.Profile, claim bool) (*composition, error) {
 	if p.Base == profile.HostBase && p.Runtime == "" && len(p.Components) == 0 {
 		return &composition{layers: []plan.Layer{{Kind: plan.LayerDir, Source: "/"}}, onHost: true,
-			decision: Decision{Kind: "host", Reason: "the profile has no runtime"}}, nil
+			stack: &stack{Decision: Decision{Kind: "host", Reason: "the profile has no runtime"}}}, nil
 	}
 	return m.composeImages(ctx, p, claim)
 }

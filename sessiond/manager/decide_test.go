@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -188,7 +189,7 @@ func TestADecisionHoldsUntilTheHostChanges(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := writeRecord(h.m.derived("stacks", q.key()), k); err != nil {
+	if err := h.m.keepStack(q, k); err != nil {
 		t.Fatal(err)
 	}
 	if got := h.m.readStack(q); got == nil || pieces(got) != "fits+ host" {
@@ -216,6 +217,37 @@ func TestADecisionHoldsUntilTheHostChanges(t *testing.T) {
 	if _, err := readBounded(h.m.derived("stacks", q.key()), maxRecord); err == nil {
 		t.Error("a decision about a collected image is kept")
 	}
+}
+
+func FuzzDecodeStack(f *testing.F) {
+	b, err := encodeStack(&stack{
+		Version: stackVersion, Stamp: "s", OnHost: true, Decision: Decision{Kind: "full", Reason: "so", Missing: []compat.Missing{{Package: "p", Library: "l"}}},
+		Pieces: []piece{{Name: "x"}}, Environment: map[string]string{"A": "b,c:1"},
+		Facts: &imageFacts{Version: imageFactsVersion, Programs: []string{"/bin/sh"}, Locales: []string{"C.utf8"}, ZoneInfo: true},
+	})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b)
+	f.Add([]byte("14:ninefold stack,1:1,1:1,"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		s, err := decodeStack(b)
+		if err != nil || s.explain() != nil {
+			return
+		}
+		again, err := encodeStack(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		other, err := decodeStack(again)
+		if err != nil || other.explain() != nil {
+			t.Fatalf("what was written is not read: %v", err)
+		}
+		s.why, other.why = "", ""
+		if !reflect.DeepEqual(s, other) {
+			t.Fatalf("%+v is not %+v", other, s)
+		}
+	})
 }
 
 func TestTwoSessionsDoNotShareAKeptLayer(t *testing.T) {

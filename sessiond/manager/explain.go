@@ -33,9 +33,12 @@ func (m *Manager) Explain(ctx context.Context, r Request) (*Explanation, error) 
 		return nil, err
 	}
 	defer p.release()
+	if err := p.base.stack.explain(); err != nil {
+		return nil, err
+	}
 	e := &Explanation{
 		Profile: p.profile.Name, From: p.profile.File, User: p.user.Name, UID: p.user.UID, Base: p.profile.Base, Runtime: p.profile.Runtime,
-		Decision: p.base.decision, Class: string(p.plan.Class), Writes: "to memory, thrown away at the end",
+		Decision: p.base.stack.Decision, Class: string(p.plan.Class), Writes: "to memory, thrown away at the end",
 	}
 	if e.From == "" {
 		e.From = "built in"

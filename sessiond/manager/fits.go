@@ -160,7 +160,9 @@ func (d *decider) packageFacts(p *pkg.Package) (*compat.Facts, error) {
 	if err != nil {
 		return nil, err
 	}
-	_ = writeRecord(name, f) // kept to save time alone
+	if b, err := f.Encode(); err == nil {
+		_ = writeRecord(name, b) // kept to save time alone
+	}
 	return f, nil
 }
 

@@ -21,12 +21,12 @@ const imageFactsVersion = 1
 // the image's packages once, so that a start reads one small file instead of
 // some ten thousand entries, and trusts no file of a mounted root.
 type imageFacts struct {
-	Version  int               `json:"version"`
-	Accounts identity.Accounts `json:"accounts"`
+	Version  int
+	Accounts identity.Accounts
 	// Programs are absolute names of shells that the image has.
-	Programs []string `json:"programs,omitempty"`
-	Locales  []string `json:"locales,omitempty"`
-	ZoneInfo bool     `json:"zone_info,omitempty"`
+	Programs []string
+	Locales  []string
+	ZoneInfo bool
 }
 
 func (f *imageFacts) has(name string) bool { return slices.Contains(f.Programs, name) }

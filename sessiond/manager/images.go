@@ -2,7 +2,6 @@ package manager
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -53,9 +52,9 @@ func (m *Manager) stackUp(ctx context.Context, s *store.Store, p *profile.Profil
 		if k, err = m.decide(ctx, s, q); err != nil {
 			return err
 		}
-		_ = writeRecord(m.derived("stacks", q.key()), k) // kept to save time alone
+		_ = m.keepStack(q, k) // kept to save time alone
 	}
-	c.decision, c.pieces, c.onHost, c.environment = k.Decision, k.Pieces, k.OnHost, k.Environment
+	c.stack, c.pieces, c.onHost, c.environment = k, k.Pieces, k.OnHost, k.Environment
 	if len(k.Pieces) > 0 {
 		c.image = k.Facts
 	}
@@ -125,8 +124,11 @@ func (e *unbuilt) Hint() string {
 func (m *Manager) Forget(s *store.Store) error {
 	err := m.sweepRecords("stacks", func(file string) bool {
 		b, err := readBounded(file, maxRecord)
-		k := new(stack)
-		if err != nil || json.Unmarshal(b, k) != nil {
+		if err != nil {
+			return false
+		}
+		k, err := decodeStack(b)
+		if err != nil {
 			return false
 		}
 		for _, p := range k.Pieces {

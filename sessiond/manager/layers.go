@@ -2,7 +2,6 @@ package manager
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -40,11 +39,6 @@ func (m *Manager) layersOf(ctx context.Context, s *store.Store, p piece) ([]plan
 	return layers, nil
 }
 
-// chosen is the record of which driver works on a kernel.
-type chosen struct {
-	Driver string `json:"driver"`
-}
-
 // Driver returns the best way to mount images on this kernel. Finding out
 // mounts things, so the answer is kept until another kernel runs.
 func (m *Manager) Driver(s *store.Store) (driver.Driver, error) {
@@ -52,18 +46,15 @@ func (m *Manager) Driver(s *store.Store) (driver.Driver, error) {
 	_ = unix.Uname(&u) // fails for a bad address alone
 	name := m.derived("drivers", unix.ByteSliceToString(u.Release[:]))
 	if b, err := readBounded(name, 4096); err == nil {
-		var c chosen
-		if json.Unmarshal(b, &c) == nil {
-			if d, err := driver.ByName(c.Driver); err == nil {
-				return d, nil
-			}
+		if d, err := driver.ByName(string(b)); err == nil {
+			return d, nil
 		}
 	}
 	d, findings := driver.Probe(s.Dir())
 	if d == nil {
 		return nil, &noDriver{findings}
 	}
-	_ = writeRecord(name, chosen{d.Name()}) // kept to save time alone
+	_ = writeRecord(name, []byte(d.Name())) // kept to save time alone
 	return d, nil
 }
 

@@ -56,9 +56,9 @@ func runCommand(ctx context.Context, p *prepared, c namespaces.Command) (namespa
 	// listening earlier would delay every start for the rare case.
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, forwarded...)
-	over, done := make(chan struct{}), make(chan struct{})
+	over := make(chan struct{})
+	defer close(over)
 	go func() {
-		defer close(done)
 		for {
 			select {
 			case sig := <-signals:
@@ -71,8 +71,6 @@ func runCommand(ctx context.Context, p *prepared, c namespaces.Command) (namespa
 	}()
 	status, err := s.Wait()
 	signal.Stop(signals)
-	close(over)
-	<-done
 	if cerr := s.Close(); err == nil {
 		err = cerr
 	}

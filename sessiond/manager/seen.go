@@ -66,9 +66,18 @@ func Look(pid int) (*View, error) {
 }
 
 // record reads the session's own record. It lies in the process's root, which
-// the user may have a hand in: it is for people, and nothing is decided by it.
+// the user may have a hand in: no link leads out of that root, and what is read
+// is for people, nothing is decided by it.
 func (v *View) record(dir string) {
-	fd, err := unix.Openat2(unix.AT_FDCWD, dir+"/root"+plan.SessionFile, &unix.OpenHow{Flags: unix.O_RDONLY | unix.O_CLOEXEC | unix.O_NONBLOCK | unix.O_NOFOLLOW})
+	root, err := unix.Open(dir+"/root", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return
+	}
+	defer unix.Close(root)
+	fd, err := unix.Openat2(root, plan.SessionFile, &unix.OpenHow{
+		Flags:   unix.O_RDONLY | unix.O_CLOEXEC | unix.O_NONBLOCK,
+		Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
+	})
 	if err != nil {
 		return
 	}

@@ -3,7 +3,6 @@ package manager
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -22,26 +21,28 @@ const stackVersion = 1
 // stack is what a session on images stands on, decided. It is kept with the
 // store, so that a session start reads one small record and decides nothing.
 type stack struct {
-	Version int `json:"version"`
+	Version int
 	// Stamp is the host's when the decision looked at the host; the stack
 	// holds while the host's packages stay the same.
-	Stamp    string   `json:"stamp,omitempty"`
-	Decision Decision `json:"decision"`
+	Stamp string
+	// Decision of a kept stack is empty until explain reads why.
+	Decision Decision
+	why      string
 	// Pieces are topmost first; the host's root comes below when OnHost.
-	Pieces []piece `json:"pieces"`
-	OnHost bool    `json:"on_host,omitempty"`
+	Pieces []piece
+	OnHost bool
 	// Environment is what the images fix, the topmost counts.
-	Environment map[string]string `json:"environment,omitempty"`
-	Facts       *imageFacts       `json:"facts"`
+	Environment map[string]string
+	Facts       *imageFacts
 }
 
 // piece is an image, or the part of it above one of its ancestors.
 type piece struct {
-	Image image.ID `json:"image"`
-	Name  string   `json:"name"`
+	Image image.ID
+	Name  string
 	// Above is the ancestor that is left out with everything below it; zero
 	// leaves out nothing.
-	Above image.ID `json:"above,omitzero"`
+	Above image.ID
 }
 
 // Decision says how a runtime and a base were joined, and why.
@@ -72,9 +73,11 @@ func (q question) key() string {
 	return hex.EncodeToString(h.Sum(nil)[:20])
 }
 
+const suffix = ".record"
+
 // derived is where records lie that can be made again from the store.
 func (m *Manager) derived(kind, key string) string {
-	return filepath.Join(m.state, "derived", kind, key+".json")
+	return filepath.Join(m.state, "derived", kind, key+suffix)
 }
 
 const maxRecord = 16 << 20
@@ -85,8 +88,8 @@ func (m *Manager) readStack(q question) *stack {
 	if err != nil {
 		return nil
 	}
-	s := new(stack)
-	if json.Unmarshal(b, s) != nil || s.Version != stackVersion || s.Facts == nil || s.Facts.Version != imageFactsVersion {
+	s, err := decodeStack(b)
+	if err != nil {
 		return nil // of another version, or damaged: decide again
 	}
 	if s.Stamp != "" && s.Stamp != compat.Stamp(m.host.root) {
@@ -95,13 +98,18 @@ func (m *Manager) readStack(q question) *stack {
 	return s
 }
 
-// writeRecord keeps v. What is kept saves time and nothing else: where it
-// cannot be written (a full or read-only state directory) it is made again.
-func writeRecord(name string, v any) error {
-	b, err := json.Marshal(v)
+// keepStack keeps what was decided.
+func (m *Manager) keepStack(q question, s *stack) error {
+	b, err := encodeStack(s)
 	if err != nil {
 		return err
 	}
+	return writeRecord(m.derived("stacks", q.key()), b)
+}
+
+// writeRecord keeps b. What is kept saves time and nothing else: where it
+// cannot be written (a full or read-only state directory) it is made again.
+func writeRecord(name string, b []byte) error {
 	dir := filepath.Dir(name)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
@@ -111,7 +119,8 @@ func writeRecord(name string, v any) error {
 		return err
 	}
 	_, err = f.Write(b)
-	err = errors.Join(err, f.Sync(), f.Close())
+	// Not synced: what a power cut leaves does not decode, and is made again.
+	err = errors.Join(err, f.Close())
 	if err == nil {
 		err = os.Rename(f.Name(), name)
 	}
@@ -133,7 +142,7 @@ func (m *Manager) sweepRecords(kind string, keep func(file string) bool) error {
 		return err
 	}
 	for _, e := range entries {
-		if file := filepath.Join(dir, e.Name()); !strings.HasSuffix(e.Name(), ".json") || !keep(file) {
+		if file := filepath.Join(dir, e.Name()); !strings.HasSuffix(e.Name(), suffix) || !keep(file) {
 			if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err
 			}
@@ -143,4 +152,4 @@ func (m *Manager) sweepRecords(kind string, keep func(file string) bool) error {
 }
 
 // nameOf is a record's file name without directory and suffix.
-func nameOf(file string) string { return strings.TrimSuffix(filepath.Base(file), ".json") }
+func nameOf(file string) string { return strings.TrimSuffix(filepath.Base(file), suffix) }

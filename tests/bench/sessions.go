@@ -32,7 +32,8 @@ func (b *bench) sessions(ctx context.Context) error {
 	if !ok {
 		return fmt.Errorf("the floor itself: %w", failed[nameFloor])
 	}
-	b.table.section("session start: the job (medians, half the distance of the quartiles, fastest tenth; ratio to the C floor)")
+	b.table.section("session start: the job")
+	b.table.note("session rows: median, half the distance between the quartiles, and the fastest tenth.")
 	if floor.spread > floor.median/2 {
 		b.table.note("the machine was busy with other things: the medians of the session rows are worth little, run again.")
 	}

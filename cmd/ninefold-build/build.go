@@ -158,7 +158,16 @@ func elsewhere(ctx context.Context, arg string) (*recipe.Recipe, error) {
 		if err != nil {
 			return nil, err
 		}
-		return recipe.Parse(ref.Path, text)
+		one, err := recipe.Parse(ref.Path, text)
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range []string{one.Source.Directory, one.Source.Tarball, one.Source.Keyring} {
+			if p != "" && !filepath.IsAbs(p) {
+				return nil, fmt.Errorf("%w: %s: [source] names %s: a recipe from git stands in no directory, so give the whole path", recipe.ErrInvalid, arg, p)
+			}
+		}
+		return one, nil
 	case strings.Contains(arg, "/") || strings.HasSuffix(arg, ".toml"):
 		return recipefile.File(arg)
 	}

@@ -56,12 +56,11 @@ func (j *job) inputs() (pkg.Digest, error) {
 		Declared      []recipe.Declare
 		Exclude       recipe.Exclude
 		Environment   map[string]string
-		Requires      []string
 		SHA256        string
 	}{
 		fmt.Sprint(buildVersion), finish.Fingerprint(), deb.ConverterVersion, j.recipe.Name, j.parent, locked, j.imported, host,
 		finishSteps{j.recipe.Finish.Steps == nil, j.recipe.Finish.Steps, j.recipe.Finish.Run},
-		declared, j.recipe.Exclude, j.recipe.Environment, j.recipe.Requires, j.recipe.Source.SHA256,
+		declared, j.recipe.Exclude, j.recipe.Environment, j.recipe.Source.SHA256,
 	})
 	if err != nil {
 		return pkg.Digest{}, err

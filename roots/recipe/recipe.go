@@ -28,8 +28,6 @@ type Recipe struct {
 	Exclude Exclude `toml:"exclude"`
 	// Environment is fixed in the image.
 	Environment map[string]string `toml:"environment"`
-	// Requires is what the image needs of a host to be merged on it.
-	Requires []string `toml:"requires"`
 
 	// File is where the recipe was read from, for errors.
 	File string `toml:"-"`

@@ -13,7 +13,6 @@ name = "xfce"
 summary = "The XFCE desktop"
 from = "debian-base"
 packages = ["xfce4", "firefox-esr=128.3.1esr-1~deb12u1", "g++"]
-requires = ["kernel >= 6.1"]
 
 [source]
 recommends = true

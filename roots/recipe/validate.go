@@ -239,9 +239,4 @@ func (c *checker) rest() {
 			c.add("the value of %s holds a NUL byte", k)
 		}
 	}
-	for i, q := range c.r.Requires {
-		if c.at("requires", strconv.Itoa(i)); strings.TrimSpace(q) == "" {
-			c.add("a requirement must not be empty")
-		}
-	}
 }

@@ -1,49 +1,44 @@
-// Command sessionctl composes roots from a base and a runtime and opens
-// sessions on them.
+// Command sessionctl runs sessions, and hands every other command to
+// ninefold-ctl beside it. A session is made in a few milliseconds; what the
+// other commands bring along, flags and tables and templates, would be a fifth
+// of that at each start.
 package main
 
 import (
 	"context"
+	"fmt"
 	"os"
-	"os/signal"
 	"runtime"
 
 	"golang.org/x/sys/unix"
 
 	"ninefold/cmd/internal/exit"
+	"ninefold/cmd/internal/session"
+	"ninefold/sessiond/manager"
 )
 
-// stdio is what a command reads and writes.
-type stdio struct{ in, out, err *os.File }
+const commands = "ninefold-ctl"
 
 func main() {
-	os.Exit(Main(context.Background(), os.Args[1:], stdio{os.Stdin, os.Stdout, os.Stderr}))
-}
-
-// Main runs one command and returns its exit code. The first interrupt, hangup
-// or termination signal cancels what the command does, so that it can undo; a
-// second one kills. Run alone hands signals to the session's command.
-func Main(ctx context.Context, args []string, io stdio) int {
-	// A session is made in a few milliseconds, and building the command tree
-	// would be a noticeable part of them.
-	if r, ok := plainRun(args); ok {
+	io := session.Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}
+	if r, ok := session.Plain(os.Args[1:]); ok {
 		// What a start does, it does one after the other: waking other threads
 		// for it costs more than they bring.
 		runtime.GOMAXPROCS(1)
-		return runSession(ctx, io, r)
+		os.Exit(session.Run(context.Background(), io, r))
 	}
-	ctx, stop := signal.NotifyContext(ctx, unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
-	defer stop()
-	context.AfterFunc(ctx, stop)
+	err := hand(os.Args[1:])
+	exit.Tell(io.Err, "sessionctl", err, "run make build, or install Ninefold's package again")
+	os.Exit(int(exit.NotSupported))
+}
 
-	a := &app{stdio: io}
-	root := a.root()
-	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
-	if a.status != nil {
-		return *a.status
+// hand replaces this process by the program with the other commands. It
+// returns only if that fails.
+func hand(args []string) error {
+	program := manager.Program(commands)
+	if program == "" {
+		return fmt.Errorf("%w: %s is not installed beside sessionctl", manager.ErrIncomplete, commands)
 	}
-	code, hint := exit.Of(err, rules)
-	exit.Tell(io.err, "sessionctl", err, hint)
-	return int(code)
+	err := unix.Exec(program, append([]string{"sessionctl"}, args...), os.Environ())
+	return fmt.Errorf("start %s: %w", program, err)
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ninefold/cmd/internal/exit"
+	"ninefold/cmd/internal/session"
 	"ninefold/cmd/internal/show"
 	"ninefold/namespaces/plan"
 	"ninefold/sessiond/manager"
@@ -38,9 +39,9 @@ sees, which inside a session is the session.`,
 				return err
 			}
 			if a.json {
-				return show.JSON(a.out, map[string]any{"profile": args[0], "class": p.Class, "namespace": plan.Print(p)})
+				return show.JSON(a.Out, map[string]any{"profile": args[0], "class": p.Class, "namespace": plan.Print(p)})
 			}
-			_, err = fmt.Fprint(a.out, plan.Print(p))
+			_, err = fmt.Fprint(a.Out, plan.Print(p))
 			return err
 		},
 	}
@@ -52,18 +53,18 @@ func (a *app) seen(pid int) error {
 	v, err := manager.Look(pid)
 	if err != nil {
 		var e *exit.Error
-		if code, _ := exit.Of(err, rules); code == exit.NotFound && !errors.As(err, &e) {
+		if code, _ := exit.Of(err, session.Rules); code == exit.NotFound && !errors.As(err, &e) {
 			return &exit.Error{Code: exit.NotFound, Err: fmt.Errorf("process %d: no such process", pid)}
 		}
 		return err
 	}
 	if a.json {
-		return show.JSON(a.out, v)
+		return show.JSON(a.Out, v)
 	}
 	where := "in no session"
 	if v.Profile != "" {
 		where = fmt.Sprintf("in a session of profile %s for %s", v.Profile, v.User)
 	}
-	_, err = fmt.Fprintf(a.out, "# process %d, %s\n%s", v.PID, where, plan.Print(v.Plan))
+	_, err = fmt.Fprintf(a.Out, "# process %d, %s\n%s", v.PID, where, plan.Print(v.Plan))
 	return err
 }

@@ -65,7 +65,7 @@ func (a *app) profileShow() *cobra.Command {
 				return err
 			}
 			if a.json {
-				return show.JSON(a.out, keysOf(p))
+				return show.JSON(a.Out, keysOf(p))
 			}
 			text, err := printTOML(p)
 			if err != nil {
@@ -75,7 +75,7 @@ func (a *app) profileShow() *cobra.Command {
 			if p.File != "" {
 				from = p.File
 			}
-			_, err = fmt.Fprintf(a.out, "# %s\n%s", from, text)
+			_, err = fmt.Fprintf(a.Out, "# %s\n%s", from, text)
 			return err
 		},
 	})
@@ -112,12 +112,12 @@ func (a *app) profileCheck() *cobra.Command {
 				for _, e := range wrong {
 					all = append(all, finding{e.File, e.Line, e.Col, e.Msg})
 				}
-				if err := show.JSON(a.out, all); err != nil {
+				if err := show.JSON(a.Out, all); err != nil {
 					return err
 				}
 			} else {
 				for _, e := range wrong {
-					fmt.Fprintln(a.out, e)
+					fmt.Fprintln(a.Out, e)
 				}
 			}
 			if len(wrong) > 0 {
@@ -147,7 +147,7 @@ func (a *app) profileNew() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprint(a.out, text)
+			_, err = fmt.Fprint(a.Out, text)
 			return err
 		},
 	}

@@ -38,7 +38,7 @@ func (a *app) examine(ctx context.Context) doctor.Report {
 
 func (a *app) diagnosis(r doctor.Report) error {
 	if a.json {
-		return show.JSON(a.out, r)
+		return show.JSON(a.Out, r)
 	}
 	var rows [][]string
 	for _, f := range r.Findings {
@@ -55,11 +55,11 @@ func (a *app) diagnosis(r doctor.Report) error {
 		}
 		rows = append(rows, []string{string(f.State), f.Area, name, said})
 	}
-	if err := show.Table(a.out, []string{"STATE", "AREA", "WHAT", "FOUND"}, rows); err != nil {
+	if err := show.Table(a.Out, []string{"STATE", "AREA", "WHAT", "FOUND"}, rows); err != nil {
 		return err
 	}
 	if r.Sessions {
-		_, err := fmt.Fprintln(a.out, "\nsessions can be made on this machine")
+		_, err := fmt.Fprintln(a.Out, "\nsessions can be made on this machine")
 		return err
 	}
 	return nil

@@ -1,4 +1,4 @@
-package main
+package session
 
 import (
 	"ninefold/cmd/internal/exit"
@@ -11,9 +11,9 @@ import (
 	"ninefold/sessiond/profile"
 )
 
-// rules give the errors of the domain their exit codes; the first that an
+// Rules give the errors of the domain their exit codes; the first that an
 // error wraps counts.
-var rules = []exit.Rule{
+var Rules = []exit.Rule{
 	{Is: manager.ErrNotRoot, Code: exit.NotPermitted, Hint: "run it as root, or through sudo"},
 	{Is: manager.ErrKeptInUse, Code: exit.Busy, Hint: "end the other session, or run without keeping"},
 	{Is: manager.ErrIncomplete, Code: exit.NotSupported, Hint: "run make build, or install Ninefold's package again"},
@@ -37,10 +37,3 @@ var rules = []exit.Rule{
 	{Is: store.ErrVersion, Code: exit.NotSupported},
 	{Is: store.ErrNotStore, Code: exit.BadInput},
 }
-
-func options(config, state string) manager.Options {
-	return manager.Options{Config: config, State: state}
-}
-
-// manager opens the manager that the global flags name.
-func (a *app) manager() *manager.Manager { return manager.Open(options(a.config, a.state)) }

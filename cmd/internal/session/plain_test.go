@@ -1,4 +1,4 @@
-package main
+package session
 
 import (
 	"reflect"
@@ -7,18 +7,18 @@ import (
 	"ninefold/sessiond/manager"
 )
 
-func TestPlainRun(t *testing.T) {
-	run := func(profile string, command ...string) runRequest {
+func TestPlain(t *testing.T) {
+	run := func(profile string, command ...string) Request {
 		if command == nil {
 			command = []string{}
 		}
-		return runRequest{Request: manager.Request{Profile: profile, Command: command}}
+		return Request{Request: manager.Request{Profile: profile, Command: command}}
 	}
 	full := run("desktop", "ls", "-l", "--", "x")
-	full.config, full.state, full.User, full.Keep = "/c", "/s", "mia", true
+	full.Config, full.State, full.User, full.Keep = "/c", "/s", "mia", true
 	for _, c := range []struct {
 		args []string
-		want runRequest
+		want Request
 		ok   bool
 	}{
 		{[]string{"run", "host", "--", "true"}, run("host", "true"), true},
@@ -26,17 +26,17 @@ func TestPlainRun(t *testing.T) {
 		{[]string{"run", "host"}, run("host"), true},
 		{[]string{"--config", "/c", "--state=/s", "run", "--user", "mia", "--keep", "desktop", "--", "ls", "-l", "--", "x"}, full, true},
 		{[]string{"run", "--config=/c", "--keep", "--state", "/s", "--user=mia", "desktop", "ls", "-l", "--", "x"}, full, true},
-		{[]string{"run"}, runRequest{}, false},
-		{[]string{"run", "--help"}, runRequest{}, false},
-		{[]string{"run", "--kep", "host"}, runRequest{}, false},
-		{[]string{"run", "--", "host"}, runRequest{}, false},
-		{[]string{"run", ""}, runRequest{}, false},
-		{[]string{"--keep", "run", "host"}, runRequest{}, false},
-		{[]string{"explain", "run"}, runRequest{}, false},
-		{[]string{"--config", "run"}, runRequest{}, false},
-		{nil, runRequest{}, false},
+		{[]string{"run"}, Request{}, false},
+		{[]string{"run", "--help"}, Request{}, false},
+		{[]string{"run", "--kep", "host"}, Request{}, false},
+		{[]string{"run", "--", "host"}, Request{}, false},
+		{[]string{"run", ""}, Request{}, false},
+		{[]string{"--keep", "run", "host"}, Request{}, false},
+		{[]string{"explain", "run"}, Request{}, false},
+		{[]string{"--config", "run"}, Request{}, false},
+		{nil, Request{}, false},
 	} {
-		got, ok := plainRun(c.args)
+		got, ok := Plain(c.args)
 		if ok != c.ok || ok && !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%q: got %+v, %v; want %+v, %v", c.args, got, ok, c.want, c.ok)
 		}

@@ -129,7 +129,7 @@ func (a *app) imageShow() *cobra.Command {
 					return err
 				}
 				if a.json {
-					return show.JSON(a.out, map[string]any{"id": id, "chain": chain})
+					return show.JSON(a.Out, map[string]any{"id": id, "chain": chain})
 				}
 				return a.tellChain(chain)
 			})
@@ -140,14 +140,14 @@ func (a *app) imageShow() *cobra.Command {
 func (a *app) tellChain(chain []*image.Manifest) error {
 	var rows [][]string
 	for _, m := range slices.Backward(chain) {
-		if _, err := fmt.Fprintf(a.out, "image %s  %s\n", m.Name, m.ID()); err != nil {
+		if _, err := fmt.Fprintf(a.Out, "image %s  %s\n", m.Name, m.ID()); err != nil {
 			return err
 		}
 		if m.Host != "" {
-			fmt.Fprintf(a.out, "solved against the packages of host %.12s\n", m.Host)
+			fmt.Fprintf(a.Out, "solved against the packages of host %.12s\n", m.Host)
 		}
 		for _, k := range slices.Sorted(maps.Keys(m.Environment)) {
-			fmt.Fprintf(a.out, "environment %s=%s\n", k, m.Environment[k])
+			fmt.Fprintf(a.Out, "environment %s=%s\n", k, m.Environment[k])
 		}
 		packages := slices.Clone(m.Packages)
 		slices.SortFunc(packages, func(x, y image.Ref) int { return strings.Compare(x.Name, y.Name) })
@@ -155,8 +155,8 @@ func (a *app) tellChain(chain []*image.Manifest) error {
 			rows = append(rows, []string{p.Name, p.Version, m.Name, p.Digest.Short()})
 		}
 	}
-	fmt.Fprintln(a.out)
-	return show.Table(a.out, []string{"PACKAGE", "VERSION", "IMAGE", "DIGEST"}, rows)
+	fmt.Fprintln(a.Out)
+	return show.Table(a.Out, []string{"PACKAGE", "VERSION", "IMAGE", "DIGEST"}, rows)
 }
 
 func (a *app) imageRemove() *cobra.Command {

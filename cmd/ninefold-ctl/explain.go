@@ -20,14 +20,14 @@ func (a *app) explain() *cobra.Command {
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: a.completeProfile,
 		RunE: func(c *cobra.Command, args []string) error {
-			p := show.NewProgress(a.err, a.json)
+			p := show.NewProgress(a.Err, a.json)
 			e, err := a.manager().WithProgress(p).Explain(c.Context(), manager.Request{Profile: args[0], User: user})
 			p.Close()
 			if err != nil {
 				return err
 			}
 			if a.json {
-				return show.JSON(a.out, e)
+				return show.JSON(a.Out, e)
 			}
 			return a.tellExplanation(e)
 		},
@@ -37,7 +37,7 @@ func (a *app) explain() *cobra.Command {
 }
 
 func (a *app) tellExplanation(e *manager.Explanation) error {
-	say := func(format string, args ...any) { fmt.Fprintf(a.out, format+"\n", args...) }
+	say := func(format string, args ...any) { fmt.Fprintf(a.Out, format+"\n", args...) }
 	say("profile   %s (%s)", e.Profile, e.From)
 	say("user      %s (uid %d)", e.User, e.UID)
 	say("base      %s", e.Base)

@@ -7,12 +7,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"ninefold/cmd/internal/exit"
+	"ninefold/cmd/internal/session"
 	"ninefold/cmd/internal/show"
 )
 
 // app is what the commands share.
 type app struct {
-	stdio
+	session.Stdio
 	config, state string
 	json          bool
 	// status is the exit code of a session's command, which is not an error of
@@ -31,9 +32,9 @@ func (a *app) root() *cobra.Command {
 		Args:          cobra.NoArgs,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.SetIn(a.in)
-	c.SetOut(a.out)
-	c.SetErr(a.err)
+	c.SetIn(a.In)
+	c.SetOut(a.Out)
+	c.SetErr(a.Err)
 	f := c.PersistentFlags()
 	f.StringVar(&a.config, "config", "", "read recipes, profiles and ninefold.toml from `DIR` (default /etc/ninefold over /usr/lib/ninefold)")
 	f.StringVar(&a.state, "state", "", "keep the store and the kept layers in `DIR` (default /var/lib/ninefold)")
@@ -97,9 +98,9 @@ func (a *app) jsonFlag(c *cobra.Command) *cobra.Command {
 // list writes v as JSON, or rows as a table.
 func (a *app) list(v any, heading []string, rows [][]string) error {
 	if a.json {
-		return show.JSON(a.out, v)
+		return show.JSON(a.Out, v)
 	}
-	return show.Table(a.out, heading, rows)
+	return show.Table(a.Out, heading, rows)
 }
 
 // count says how many of what there are.

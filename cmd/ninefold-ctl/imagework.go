@@ -16,7 +16,7 @@ import (
 // working opens the store for long work, shown while it runs.
 func (a *app) working(f func(*store.Store) error) error {
 	return a.inStore(func(s *store.Store) error {
-		p := show.NewProgress(a.err, a.json)
+		p := show.NewProgress(a.Err, a.json)
 		err := f(s.WithProgress(p))
 		p.Close()
 		return err
@@ -65,13 +65,13 @@ func (a *app) imageDiff() *cobra.Command {
 
 func (a *app) tellDifference(d *image.Difference) error {
 	if a.json {
-		return show.JSON(a.out, d)
+		return show.JSON(a.Out, d)
 	}
 	var rows [][]string
 	for _, p := range d.Packages {
 		rows = append(rows, []string{p.Name, dash(p.Old), dash(p.New)})
 	}
-	if err := show.Table(a.out, []string{"PACKAGE", "FROM", "TO"}, rows); err != nil {
+	if err := show.Table(a.Out, []string{"PACKAGE", "FROM", "TO"}, rows); err != nil {
 		return err
 	}
 	rows = nil
@@ -79,9 +79,9 @@ func (a *app) tellDifference(d *image.Difference) error {
 		rows = append(rows, []string{f.Change, "/" + strings.TrimPrefix(f.Path, "/"), strings.Join(f.What, ","), f.Package})
 	}
 	if len(rows) > 0 && len(d.Packages) > 0 {
-		fmt.Fprintln(a.out)
+		fmt.Fprintln(a.Out)
 	}
-	return show.Table(a.out, []string{"CHANGE", "PATH", "WHAT", "PACKAGE"}, rows)
+	return show.Table(a.Out, []string{"CHANGE", "PATH", "WHAT", "PACKAGE"}, rows)
 }
 
 func dash(s string) string {
@@ -115,12 +115,12 @@ func (a *app) imageVerify() *cobra.Command {
 					if damage == nil {
 						damage = []store.Damage{}
 					}
-					if err := show.JSON(a.out, damage); err != nil {
+					if err := show.JSON(a.Out, damage); err != nil {
 						return err
 					}
 				} else {
 					for _, d := range damage {
-						fmt.Fprintln(a.out, d)
+						fmt.Fprintln(a.Out, d)
 					}
 				}
 				if len(damage) == 0 {
@@ -156,11 +156,11 @@ func (a *app) imageGC() *cobra.Command {
 					return err
 				}
 				if a.json {
-					return show.JSON(a.out, r)
+					return show.JSON(a.Out, r)
 				}
-				_, err = fmt.Fprintf(a.out, "deleted %d images, %d packages, %d objects: %s\n", len(r.Images), r.Packages, r.Objects, show.Bytes(r.Bytes))
+				_, err = fmt.Fprintf(a.Out, "deleted %d images, %d packages, %d objects: %s\n", len(r.Images), r.Packages, r.Objects, show.Bytes(r.Bytes))
 				if err == nil && len(r.Kept) > 0 {
-					_, err = fmt.Fprintf(a.out, "kept %d images without a name that sessions use\n", len(r.Kept))
+					_, err = fmt.Fprintf(a.Out, "kept %d images without a name that sessions use\n", len(r.Kept))
 				}
 				return err
 			})

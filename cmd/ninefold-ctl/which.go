@@ -23,20 +23,20 @@ func (a *app) which() *cobra.Command {
 			if name == "" {
 				name = "host"
 			}
-			p := show.NewProgress(a.err, a.json)
+			p := show.NewProgress(a.Err, a.json)
 			w, err := a.manager().WithProgress(p).Which(c.Context(), manager.Request{Profile: name}, args[0])
 			p.Close()
 			if err != nil {
 				return err
 			}
 			if a.json {
-				return show.JSON(a.out, w)
+				return show.JSON(a.Out, w)
 			}
-			fmt.Fprintf(a.out, "%s\n", w.Path)
+			fmt.Fprintf(a.Out, "%s\n", w.Path)
 			for _, l := range w.Links {
-				fmt.Fprintf(a.out, "  through the link %s\n", l)
+				fmt.Fprintf(a.Out, "  through the link %s\n", l)
 			}
-			_, err = fmt.Fprintf(a.out, "  %s\n", w.From)
+			_, err = fmt.Fprintf(a.Out, "  %s\n", w.From)
 			return err
 		},
 	}

@@ -1,0 +1,41 @@
+package session
+
+import "strings"
+
+// Plain recognizes a run command that is written plainly, as programs and
+// most people write it. Everything else, mistakes included, is left to the
+// command tree, which understands the same and more.
+func Plain(args []string) (Request, bool) {
+	var r Request
+	value := func(name string, into *string) bool {
+		if v, ok := strings.CutPrefix(args[0], name+"="); ok {
+			*into, args = v, args[1:]
+			return true
+		}
+		if args[0] == name && len(args) > 1 {
+			*into, args = args[1], args[2:]
+			return true
+		}
+		return false
+	}
+	for seen := false; len(args) > 0; {
+		switch {
+		case value("--config", &r.Config), value("--state", &r.State):
+		case !seen && args[0] == "run":
+			seen, args = true, args[1:]
+		case seen && args[0] == "--keep":
+			r.Keep, args = true, args[1:]
+		case seen && value("--user", &r.User):
+		case seen && args[0] != "" && args[0][0] != '-':
+			r.Profile, args = args[0], args[1:]
+			if len(args) > 0 && args[0] == "--" {
+				args = args[1:]
+			}
+			r.Command = args
+			return r, true
+		default:
+			return r, false
+		}
+	}
+	return r, false
+}

@@ -1,0 +1,38 @@
+// Command ninefold-ctl is every command of sessionctl. Nobody types its name:
+// sessionctl runs a session itself and executes this program for the rest.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+
+	"golang.org/x/sys/unix"
+
+	"ninefold/cmd/internal/exit"
+	"ninefold/cmd/internal/session"
+)
+
+func main() {
+	os.Exit(Main(context.Background(), os.Args[1:], session.Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}))
+}
+
+// Main runs one command and returns its exit code. The first interrupt, hangup
+// or termination signal cancels what the command does, so that it can undo; a
+// second one kills. Run alone hands signals to the session's command.
+func Main(ctx context.Context, args []string, io session.Stdio) int {
+	ctx, stop := signal.NotifyContext(ctx, unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+
+	a := &app{Stdio: io}
+	root := a.root()
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if a.status != nil {
+		return *a.status
+	}
+	code, hint := exit.Of(err, session.Rules)
+	exit.Tell(io.Err, "sessionctl", err, hint)
+	return int(code)
+}

@@ -1,0 +1,45 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"ninefold/cmd/internal/session"
+	"ninefold/sessiond/manager"
+)
+
+func (a *app) run() *cobra.Command {
+	var r manager.Request
+	c := &cobra.Command{
+		Use:   "run [--keep] [--user NAME] PROFILE [-- CMD ARG...]",
+		Short: "Run a command in a new session of a profile",
+		Long: `run makes a session of PROFILE, runs CMD in it (the profile's own command, or
+the user's shell, when there is none), and takes the session down again.
+
+The exit status is the command's, or 128 plus the signal that ended it. On a
+terminal the command gets a terminal of the session's own. What the command
+writes outside the places that the profile shares is thrown away, unless the
+profile or --keep keeps it for the user.`,
+		Example: "  sessionctl run host -- make -j4\n  sessionctl run desktop",
+		Args:    cobra.MinimumNArgs(1),
+		ValidArgsFunction: func(c *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+			if len(args) > 0 {
+				return nil, cobra.ShellCompDirectiveDefault
+			}
+			return a.profileNames(), cobra.ShellCompDirectiveNoFileComp
+		},
+		RunE: func(c *cobra.Command, args []string) error {
+			r.Profile, r.Command = args[0], args[1:]
+			// Signals are the command's own business.
+			status := session.Run(context.WithoutCancel(c.Context()), a.Stdio, session.Request{Config: a.config, State: a.state, Request: r})
+			a.status = &status
+			return nil
+		},
+	}
+	f := c.Flags()
+	f.SetInterspersed(false)
+	f.BoolVar(&r.Keep, "keep", false, "keep what the session writes, for this user and profile")
+	f.StringVar(&r.User, "user", "", "`NAME` or number of whom the session is for (default: who calls; under sudo that is root)")
+	return c
+}

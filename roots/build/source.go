@@ -22,7 +22,7 @@ func (j *job) importSource(ctx context.Context) error {
 	case src.Directory != "":
 		p, err := deb.FromDirectory(ctx, src.Directory, as, j.Store, options)
 		if err != nil {
-			return fmt.Errorf("%w: directory %s: %w", ErrSource, src.Directory, err)
+			return fmt.Errorf("%w: %w", ErrSource, err)
 		}
 		return j.imports(p)
 	case src.Tarball != "":
@@ -42,7 +42,7 @@ func (j *job) importSource(ctx context.Context) error {
 		defer f.Close()
 		p, err := deb.FromTar(ctx, f, sum, as, j.Store, options)
 		if err != nil {
-			return fmt.Errorf("%w: tarball %s: %w", ErrSource, src.Tarball, err)
+			return fmt.Errorf("%w: %s: %w", ErrSource, src.Tarball, err)
 		}
 		if err := j.imports(p); err != nil {
 			return err

@@ -22,14 +22,13 @@ type ConflictError struct {
 	Why string
 }
 
-// Error names both packages, the path and a way out.
+// Error names both packages and the path.
 func (e *ConflictError) Error() string {
 	a, b := e.A.String(), e.B.String()
 	if e.A.Image != e.B.Image {
 		a += " (image " + e.A.Image + ")"
 	}
-	return fmt.Sprintf("%s and %s (image %s) both hold /%s: %s; leave one of them out, or exclude the path in the recipe",
-		a, b, e.B.Image, e.Path, e.Why)
+	return fmt.Sprintf("%s and %s (image %s) both hold /%s: %s", a, b, e.B.Image, e.Path, e.Why)
 }
 
 // Unwrap lets errors.Is find ErrConflict.

@@ -87,6 +87,7 @@ func TestParseErrors(t *testing.T) {
 		{"mirror scheme", head + "[source]\nmirror = \"ftp://x/\"", "the scheme has to be"},
 		{"mirror password", head + "[source]\nmirror = \"https://a:b@x/\"", "no place for a password"},
 		{"tarball alone", head + "[source]\ntarball = \"/x.tar\"", "needs sha256"},
+		{"sha256 of zeros", head + "[source]\ntarball = \"/x.tar\"\nsha256 = \"" + strings.Repeat("0", 64) + "\"", "no file's hash"},
 		{"sha256 alone", head + "[source]\nsha256 = \"00\"", "belongs to a tarball"},
 		{"packages of a directory", head + "packages = [\"bash\"]\n[source]\ndirectory = \"/x\"", "packages come from a suite"},
 		{"root's id", head + "[[declare.users]]\nname = \"toor\"\nuid = 0", "r.toml:4:11: \"toor\" must not have the id of root"},

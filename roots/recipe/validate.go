@@ -179,6 +179,9 @@ func (c *checker) source() {
 			c.add("sha256 belongs to a tarball, and there is none")
 		} else if !hashRule.MatchString(s.SHA256) {
 			c.add("sha256 has to be 64 lower-case hex digits")
+		} else if strings.Trim(s.SHA256, "0") == "" {
+			// deb.FromTar takes a sum of zeros for none.
+			c.add("sha256 of zeros is no file's hash")
 		}
 	}
 	if s.Directory != "" || s.Tarball != "" {

@@ -58,6 +58,7 @@ func programs(t *testing.T) string {
 
 func TestScripts(t *testing.T) {
 	bin := programs(t)
+	vars := archives(t)
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Setup: func(e *testscript.Env) error {
@@ -65,6 +66,9 @@ func TestScripts(t *testing.T) {
 			e.Setenv("HOME", e.WorkDir)
 			e.Setenv("BIN", bin)
 			e.Setenv("NINEFOLD_PROFILE", "")
+			for name, value := range vars {
+				e.Setenv(name, value)
+			}
 			return nil
 		},
 		Condition: func(cond string) (bool, error) {
@@ -77,7 +81,7 @@ func TestScripts(t *testing.T) {
 			}
 			return root, nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"status": status},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"status": status, "tarball": tarball},
 	})
 }
 

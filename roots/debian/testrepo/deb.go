@@ -26,6 +26,9 @@ type Deb struct {
 	Files  []File
 	// Control are further members of the control archive: conffiles, postinst...
 	Control map[string]string
+	// Damage, when not nil, changes the finished file before the archive vouches
+	// for it.
+	Damage func([]byte) []byte
 }
 
 // File is a member of a package. Directories above it are added.
@@ -86,6 +89,9 @@ func (d Deb) Build(t testing.TB) []byte {
 	member(&b, "debian-binary", []byte("2.0\n"))
 	member(&b, "control.tar.gz", archive(t, control))
 	member(&b, "data.tar.gz", archive(t, d.Files))
+	if d.Damage != nil {
+		return d.Damage(b.Bytes())
+	}
 	return b.Bytes()
 }
 

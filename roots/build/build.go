@@ -119,7 +119,11 @@ func (j *job) build(ctx context.Context) error {
 	}
 	if id, ok := j.known(inputs); ok {
 		j.image.ID, j.image.Unchanged = id, true
-		j.image.Packages = len(j.lock.Packages)
+		m, err := j.Store.Image(id)
+		if err != nil {
+			return err
+		}
+		j.image.Packages = len(m.Packages)
 		return j.publish(ctx)
 	}
 	refs, err := j.packages(ctx)

@@ -21,6 +21,18 @@ type Command struct {
 	// it to Stdin and Stdout, which must then be set. The caller's terminal
 	// itself is never handed in.
 	TTY bool
+	// Hold are files that a session without a command keeps open for as long
+	// as it lives, such as locks; they stay the caller's too.
+	Hold []*os.File
+	// Started, for Run, is called once when the command has been started, from
+	// the thread that made the session; it must not block. The session is
+	// Run's: it may be signalled, not closed.
+	Started func(*Session)
+	// Here, for Run, makes the session on the calling thread instead of one of
+	// its own, which saves two thread switches. The goroutine must be locked to
+	// its thread. Afterwards the thread is in its mount namespace again, at "/",
+	// and stays in the session's other namespaces: for programs that end then.
+	Here bool
 }
 
 // Status is how the first command ended.

@@ -64,12 +64,51 @@ func Start(ctx context.Context, p *plan.Plan, c Command) (*Session, error) {
 	return s, nil
 }
 
-// Run starts c in a new session of p, waits for it and closes the session.
-func Run(ctx context.Context, p *plan.Plan, c Command) (Status, error) {
-	s, err := Start(ctx, p, c)
+// Run starts c in a new session of p, waits for it and closes the session. It
+// costs less than Start and Wait: the thread that made the session waits for it.
+func Run(ctx context.Context, p *plan.Plan, c Command) (status Status, err error) {
+	if err := ctx.Err(); err != nil {
+		return Status{}, err
+	}
+	null, err := c.fill()
 	if err != nil {
 		return Status{}, err
 	}
+	defer null.Close()
+	b, err := newBuilder(p, c)
+	if err != nil {
+		return Status{}, err
+	}
+	whole := func() (err error) {
+		status, err = b.runToEnd(ctx)
+		return err
+	}
+	if c.Here {
+		return status, whole()
+	}
+	return status, kernel.OnThread(whole)
+}
+
+// runToEnd builds, starts and waits on the calling thread. The thread leaves
+// the session's mount namespace before it waits: what the session mounted is
+// gone when its last process is, and so before this returns.
+func (b *builder) runToEnd(ctx context.Context) (Status, error) {
+	home, err := kernel.MountNamespace()
+	if err != nil {
+		return Status{}, err
+	}
+	defer home.Close()
+	s, err := b.run()
+	if lerr := kernel.EnterMountNamespace(home); lerr != nil && s != nil {
+		return Status{}, errors.Join(lerr, s.Close())
+	}
+	if err != nil {
+		return Status{}, err
+	}
+	if b.command.Started != nil {
+		b.command.Started(s)
+	}
+	defer context.AfterFunc(ctx, s.hangUp)()
 	status, err := s.Wait()
 	if ctx.Err() != nil {
 		err = ctx.Err()

@@ -25,6 +25,8 @@ func main() {
 		// What a start does, it does one after the other: waking other threads
 		// for it costs more than they bring.
 		runtime.GOMAXPROCS(1)
+		runtime.LockOSThread()
+		r.Here = true
 		os.Exit(session.Run(context.Background(), io, r))
 	}
 	err := hand(os.Args[1:])

@@ -56,6 +56,22 @@ func ReceiveMounts() error {
 	return fail("stop mounts from reaching the host", "/", "slave", unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""))
 }
 
+// MountNamespace opens the calling thread's mount namespace.
+func MountNamespace() (FD, error) {
+	const name = "/proc/thread-self/ns/mnt"
+	fd, err := unix.Open(name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return None, fail("open", name, "", err)
+	}
+	return FD(fd), nil
+}
+
+// EnterMountNamespace puts the calling thread, which Unshare gave a root of its
+// own, into a mount namespace, at that one's root (setns(2)).
+func EnterMountNamespace(ns FD) error {
+	return fail("enter a mount namespace", "", "", unix.Setns(int(ns), unix.CLONE_NEWNS))
+}
+
 // PivotRoot makes the mount at root the root of the calling thread's mount
 // namespace and drops the old one with everything below it (pivot_root(2),
 // the "." "." form, then a lazy unmount of what it stacked).

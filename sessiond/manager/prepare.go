@@ -25,6 +25,8 @@ type Request struct {
 	Dir string
 	// Command is argv; empty is the profile's command, or the user's shell.
 	Command []string
+	// Here makes the session on the caller's thread: see namespaces.Command.
+	Here bool
 	// The files stay the caller's.
 	Stdin, Stdout, Stderr *os.File
 }
@@ -134,6 +136,9 @@ func (p *prepared) stay(dir string) {
 // thrown away. What a user wrote, a user had a hand in.
 func (m *Manager) keep(p *prepared, claim bool) error {
 	dir := keptDir(m.state, p.user.UID, p.profile.Name)
+	if err := rely(dir); err != nil {
+		return err
+	}
 	if claim {
 		k, err := claimKept(dir, p.profile.Name)
 		if err != nil {

@@ -34,7 +34,7 @@ func (m *Manager) Run(ctx context.Context, r Request) (namespaces.Status, error)
 	}
 	status, err := runCommand(ctx, p, namespaces.Command{
 		Argv: p.argv, Stdin: r.Stdin, Stdout: r.Stdout, Stderr: r.Stderr,
-		TTY: isTerminal(r.Stdin) && isTerminal(r.Stdout),
+		TTY: isTerminal(r.Stdin) && isTerminal(r.Stdout), Here: r.Here,
 	})
 	if err != nil {
 		return status, fmt.Errorf("make a session of profile %s: %w", p.profile.Name, err)
@@ -47,34 +47,29 @@ func (m *Manager) Run(ctx context.Context, r Request) (namespaces.Status, error)
 	return status, nil
 }
 
+// runCommand runs c and hands it the signals that come to us.
 func runCommand(ctx context.Context, p *prepared, c namespaces.Command) (namespaces.Status, error) {
-	s, err := namespaces.Start(ctx, p.plan, c)
-	if err != nil {
-		return namespaces.Status{}, err
-	}
-	// A signal that comes before this ends us, and with us what was begun:
-	// listening earlier would delay every start for the rare case.
 	signals := make(chan os.Signal, 16)
-	signal.Notify(signals, forwarded...)
 	over := make(chan struct{})
 	defer close(over)
-	go func() {
-		for {
-			select {
-			case sig := <-signals:
-				// A session that is just ending needs no signal.
-				_ = s.Signal(sig.(syscall.Signal))
-			case <-over:
-				return
+	defer signal.Stop(signals)
+	c.Started = func(s *namespaces.Session) {
+		// A signal that comes before this ends us, and with us what was begun:
+		// listening earlier would delay every start for the rare case.
+		signal.Notify(signals, forwarded...)
+		go func() {
+			for {
+				select {
+				case sig := <-signals:
+					// A session that is just ending needs no signal.
+					_ = s.Signal(sig.(syscall.Signal))
+				case <-over:
+					return
+				}
 			}
-		}
-	}()
-	status, err := s.Wait()
-	signal.Stop(signals)
-	if cerr := s.Close(); err == nil {
-		err = cerr
+		}()
 	}
-	return status, err
+	return namespaces.Run(ctx, p.plan, c)
 }
 
 func isTerminal(f *os.File) bool {

@@ -10,6 +10,12 @@
 // live session first instead (setns(2) on a pidfd), which a Go program cannot
 // do for user namespaces.
 //
+// Without a command it holds the namespaces open for others. A byte on the
+// lifeline (-l) then makes it go on without its keeper; it says so with a wait
+// status of 0, closes both lines, and ends with SIGTERM. The same holds from
+// the start when there is no lifeline. What it got as descriptors from 9 on
+// stays open for as long as it lives: locks on what the view stands on.
+//
 // Exit status: that of the command, 128+n when signal n ended it, 126 when it
 // could not be executed, 127 when it was not found, 125 for a failure of its
 // own. The wait status also goes to the status pipe (-s), four bytes in native
@@ -21,6 +27,7 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
+#include <linux/keyctl.h>
 #include <linux/mount.h>
 #include <linux/openat2.h>
 #include <linux/seccomp.h>
@@ -288,8 +295,14 @@ static void start_command(struct config *c)
 	sigset_t none;
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	if (c->tty && (setsid() < 0 || ioctl(0, TIOCSCTTY, 0)))
+	// Away from the keeper's terminal in any case: who has it as the controlling
+	// one can type into it (TIOCSTI), and its shell may be root's.
+	if (setsid() < 0 || (c->tty && ioctl(0, TIOCSCTTY, 0)))
 		die(FAILED, "take the terminal: %s", strerror(errno));
+	// Nor does it possess the keys of the keeper's login, whose uid is not asked
+	// for then (keyrings(7)). EPERM is a container's filter, which holds inside too.
+	if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0 && errno != ENOSYS && errno != EPERM)
+		die(FAILED, "leave the caller's keyring: %s", strerror(errno));
 	// The command enters its limits, this program stays outside of them, so
 	// that it can remove the cgroup once it is empty.
 	if (c->cgroup >= 0 && !write_at(c->cgroup, "cgroup.procs", "0"))
@@ -308,9 +321,15 @@ static void start_command(struct config *c)
 
 // take_down ends every process of the session and waits for the last one: as
 // a subreaper, or the first process of a PID namespace, all of them are, or
-// become, our children.
-static void take_down(const struct config *c)
+// become, our children. command is 0 when it has been reaped.
+static void take_down(const struct config *c, pid_t command)
 {
+	// A command that joined is in another PID namespace, and the list below,
+	// in that one's /proc, does not know us.
+	if (command > 0) {
+		kill(-command, SIGKILL);
+		kill(command, SIGKILL);
+	}
 	if (c->cgroup_name)
 		write_at(c->cgroup, "cgroup.kill", "1");
 	if (getpid() == 1)
@@ -352,28 +371,58 @@ static void report(const struct config *c, int status)
 	(void)ignored;
 }
 
+// forward hands a signal on. What a terminal sends to every process of a job
+// goes to all of the command's process group here too.
+static void forward(pid_t command, int sig)
+{
+	if ((sig == SIGINT || sig == SIGQUIT) && kill(-command, sig) == 0)
+		return;
+	kill(command, sig);
+}
+
+// let_go gives up the line to the keeper if the keeper asked for that, rather
+// than having died.
+static bool let_go(struct config *c)
+{
+	char byte;
+	if (read(c->lifeline, &byte, 1) != 1)
+		return false;
+	close(c->lifeline);
+	c->lifeline = -1;
+	report(c, 0);
+	close(c->status);
+	c->status = -1;
+	return true;
+}
+
 // supervise returns the exit status for the session. A negative command means
-// that the session is held open for others to join.
-static int supervise(const struct config *c, pid_t command, int signals)
+// that the session is held open for others to join; one that ended becomes 0.
+static int supervise(struct config *c, pid_t *command, int signals)
 {
 	struct pollfd fds[2] = { { .fd = signals, .events = POLLIN }, { .fd = c->lifeline, .events = POLLIN } };
 	for (;;) {
 		if (poll(fds, 2, -1) < 0 && errno != EINTR)
 			return FAILED;
-		if (fds[1].revents)
-			return 128 + SIGKILL;
+		if (fds[1].revents) {
+			if (*command > 0 || !let_go(c))
+				return 128 + SIGKILL;
+			fds[1] = (struct pollfd){ .fd = -1 };
+		}
 		struct signalfd_siginfo info;
 		while (read(signals, &info, sizeof info) == sizeof info) {
 			if (info.ssi_signo != SIGCHLD) {
-				if (command > 0)
-					kill(command, (int)info.ssi_signo);
+				if (*command > 0)
+					forward(*command, (int)info.ssi_signo);
+				else if (c->lifeline < 0 && info.ssi_signo == SIGTERM)
+					return 0;
 				continue;
 			}
 			int status;
 			pid_t pid;
 			while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-				if (pid != command)
+				if (pid != *command)
 					continue;
+				*command = 0;
 				report(c, status);
 				return exit_code(status);
 			}
@@ -385,6 +434,7 @@ int main(int argc, char **argv)
 {
 	static struct config c;
 	parse(&c, argc, argv);
+	umask(022); // the builder's is 0
 	sigset_t all;
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL);
@@ -415,11 +465,11 @@ int main(int argc, char **argv)
 	drop_bounding_set(keep);
 	set_caps(keep);
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	for (int fd = 0; command > 0 && fd < 3; fd++)
+	for (int fd = 0; fd < 3; fd++)
 		close(fd);
-	int status = supervise(&c, command, signals);
+	int status = supervise(&c, &command, signals);
 	if (c.reaper || c.cgroup_name)
-		take_down(&c);
+		take_down(&c, command);
 	if (c.cgroup_name && unlinkat(c.cgroup_parent, c.cgroup_name, AT_REMOVEDIR))
 		status = status ? status : FAILED;
 	_exit(status);

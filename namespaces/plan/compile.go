@@ -35,6 +35,9 @@ func Compile(s Spec) (*Plan, error) {
 			return nil, err
 		}
 	}
+	if err := c.checkLogin(); err != nil {
+		return nil, err
+	}
 	c.namespaces()
 	c.root()
 	c.kernel()
@@ -114,17 +117,24 @@ func (c *compiler) namespaces() {
 // root makes the overlay on / and those on the host's other file systems: an
 // overlay does not show what is mounted in its lowers.
 func (c *compiler) root() {
-	c.overlay("/")
 	if !c.spec.HostBase {
+		c.overlay("/", Flags{})
 		return
 	}
+	var own Flags
+	for _, m := range c.spec.HostMounts {
+		if m.Path == "/" {
+			own = m.Flags
+		}
+	}
+	c.overlay("/", own)
 	mounts := slices.Clone(c.spec.HostMounts)
 	slices.SortFunc(mounts, func(a, b HostMount) int { return cmp.Compare(a.Path, b.Path) })
 	for _, m := range slices.Compact(mounts) {
 		own := m.Path == "/" || c.inHome(m.Path) ||
 			slices.ContainsFunc(ownMounts[:], func(dir string) bool { return below(m.Path, dir) })
 		if !own {
-			c.overlay(m.Path)
+			c.overlay(m.Path, m.Flags)
 		}
 	}
 }
@@ -132,9 +142,9 @@ func (c *compiler) root() {
 // ownMounts are the directories that a session never has from its layers.
 var ownMounts = [...]string{"/proc", "/sys", "/dev", "/run", "/tmp"}
 
-func (c *compiler) overlay(target string) {
+func (c *compiler) overlay(target string, host Flags) {
 	// No device file outside /dev means anything in a session.
-	o := Overlay{Target: target, Flags: Flags{NoSuid: c.plan.Class == Untrusted, NoDev: true}}
+	o := Overlay{Target: target, Flags: Flags{NoSuid: host.NoSuid || c.plan.Class == Untrusted, NoDev: true, NoExec: host.NoExec}}
 	sub := strings.TrimPrefix(target, "/")
 	for _, l := range c.spec.Layers {
 		l.Sub = path.Join(l.Sub, sub)

@@ -45,7 +45,7 @@ func hostSpec() Spec {
 		User:       User{Name: "root", Home: "/root"},
 		Layers:     []Layer{{Kind: LayerDir, Source: "/"}},
 		HostBase:   true,
-		HostMounts: []HostMount{{"/var/lib"}, {"/usr"}, {"/var"}, {"/run/lock"}, {"/dev/shm"}, {"/root/disk"}, {"/usr"}},
+		HostMounts: []HostMount{{Path: "/var/lib"}, {Path: "/usr"}, {Path: "/var"}, {Path: "/run/lock"}, {Path: "/dev/shm"}, {Path: "/root/disk"}, {Path: "/usr"}},
 		Upper:      &Upper{},
 		Namespaces: Namespaces{PID: true, IPC: true},
 		Privileges: Privileges{Capabilities: []string{"cap_chown", "cap_setuid"}},
@@ -169,7 +169,7 @@ func TestHomesOfSystemUsersHideNothing(t *testing.T) {
 
 func TestUppersOfOnePlanDiffer(t *testing.T) {
 	s := hostSpec()
-	s.HostMounts = []HostMount{{"/a/b"}, {"/a%2Fb"}, {"/a"}, {"/a@b"}, {"/upper"}}
+	s.HostMounts = []HostMount{{Path: "/a/b"}, {Path: "/a%2Fb"}, {Path: "/a"}, {Path: "/a@b"}, {Path: "/upper"}}
 	s.Upper = &Upper{Dir: "/kept"}
 	p, err := Compile(s)
 	if err != nil {

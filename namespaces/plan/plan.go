@@ -33,8 +33,13 @@ type User struct {
 }
 
 // HostMount is a file system of the host mounted below "/", which an overlay
-// of "/" alone would miss: "/usr", "/var".
-type HostMount struct{ Path string }
+// of "/" alone would miss: "/usr", "/var". Flags are the host's own: a stick that
+// the host mounts nosuid has no setuid program in a session either. ReadOnly
+// counts for nothing, since what is written goes to the session's layer.
+type HostMount struct {
+	Path  string
+	Flags Flags
+}
 
 // Spec is everything that decides a session's view.
 type Spec struct {
@@ -45,6 +50,10 @@ type Spec struct {
 	// Upper is the writable layer; nil makes the root read-only once it is
 	// complete.
 	Upper *Upper
+	// Login is set for the view of a login, whose processes are the host's PAM
+	// applications and user manager: /run, /dev and /sys are then the host's.
+	// Compile refuses with ErrLogin what such processes would not get.
+	Login bool
 	// HostBase is set when the last layer is the host's "/"; then HostMounts
 	// are overlaid one by one, but those at or below what Compile mounts
 	// itself (/proc, /sys, /dev, /run, /tmp, the home).

@@ -64,7 +64,7 @@ func TestNothingOverridesUntrusted(t *testing.T) {
 		func(s *Spec) { s.Upper = nil },
 		func(s *Spec) {
 			s.Layers = []Layer{{Kind: LayerDir, Source: "/"}}
-			s.HostBase, s.HostMounts = true, []HostMount{{"/usr"}}
+			s.HostBase, s.HostMounts = true, []HostMount{{Path: "/usr"}}
 		},
 		func(s *Spec) {
 			s.Lines = append(s.Lines, Line{Op: Bind{Source: "/x", Target: "/usr/x"}},

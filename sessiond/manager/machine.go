@@ -186,24 +186,29 @@ var onDisk = map[string]bool{
 
 // hostMounts lists the file systems of the host below "/" that belong to its
 // root: /usr, /var, /home, /boot, /opt and what else is mounted from a disk,
-// mounts below mounts included.
+// mounts below mounts included, and "/" itself for its flags. Where several
+// mounts lie on one point, what any of them forbids is forbidden.
 func (m machine) hostMounts() ([]plan.HostMount, error) {
 	b, err := readTable("/proc/thread-self/mountinfo")
 	if err != nil {
 		return nil, fmt.Errorf("list the host's file systems: %w", err)
 	}
 	var out []plan.HostMount
-	seen := map[string]bool{}
+	seen := map[string]int{}
 	for s := bufio.NewScanner(bytes.NewReader(b)); s.Scan(); {
 		mnt, ok := parseMount(s.Text())
-		if !ok || mnt.Point == "/" || !onDisk[mnt.Type] || seen[mnt.Point] || volatileDir(mnt.Point) {
+		if !ok || mnt.Point != "/" && !onDisk[mnt.Type] || volatileDir(mnt.Point) {
+			continue
+		}
+		if i, again := seen[mnt.Point]; again {
+			out[i].Flags = mnt.flags(out[i].Flags)
 			continue
 		}
 		if st, err := os.Stat(mnt.Point); err != nil || !st.IsDir() {
 			continue // a bound file, or a mount that another one hides
 		}
-		seen[mnt.Point] = true
-		out = append(out, plan.HostMount{Path: mnt.Point})
+		seen[mnt.Point] = len(out)
+		out = append(out, plan.HostMount{Path: mnt.Point, Flags: mnt.flags(plan.Flags{})})
 	}
 	return out, nil
 }

@@ -3,6 +3,8 @@ package manager
 import (
 	"strconv"
 	"strings"
+
+	"ninefold/namespaces/plan"
 )
 
 // MountPoint is one line of mountinfo (proc_pid_mountinfo(5)).
@@ -38,6 +40,21 @@ func parseMount(line string) (MountPoint, bool) {
 		m.Super = strings.Split(r[2], ",")
 	}
 	return m, true
+}
+
+// flags adds to f what the mount forbids.
+func (m MountPoint) flags(f plan.Flags) plan.Flags {
+	for _, o := range m.Options {
+		switch o {
+		case "nosuid":
+			f.NoSuid = true
+		case "nodev":
+			f.NoDev = true
+		case "noexec":
+			f.NoExec = true
+		}
+	}
+	return f
 }
 
 // unescape undoes the kernel's octal escapes of blanks and backslashes.

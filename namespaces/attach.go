@@ -216,6 +216,42 @@ func (b *builder) mountProc(op plan.Mount) error {
 	return b.attachDir(tree, op.Target)
 }
 
+// machineKnobs are what of /proc reaches the whole machine, and opens to uid 0
+// without any capability.
+var machineKnobs = [...]string{"sys", "sysrq-trigger", "irq", "bus", "fs"}
+
+// protectProc makes them read-only where the session has the host's /proc and
+// its first command is root. With a /proc of its own ninefold-init does it.
+func (b *builder) protectProc() error {
+	if b.first.namespaces.PID || b.first.identity.UID != 0 && b.first.capBits == 0 {
+		return nil
+	}
+	for _, knob := range machineKnobs {
+		name := "/proc/" + knob
+		at, err := kernel.OpenTargetIn(b.root, name, 0)
+		if isMissing(err) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		b.hold(at)
+		tree, err := kernel.OpenTree(at, true)
+		if err != nil {
+			return err
+		}
+		b.hold(tree)
+		if err := kernel.SetAttr(tree, kernel.ReadOnly, true); err != nil {
+			return err
+		}
+		if err := kernel.Attach(tree, at, name); err != nil {
+			return err
+		}
+		b.readonly = append(b.readonly, place{name, tree})
+	}
+	return nil
+}
+
 func options(words []string) []kernel.Option {
 	list := make([]kernel.Option, 0, len(words))
 	for _, w := range words {

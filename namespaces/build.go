@@ -88,6 +88,9 @@ func (b *builder) run() (s *Session, err error) {
 	if b.root == kernel.None {
 		return nil, fmt.Errorf("%w: nothing is mounted on /", ErrPlan)
 	}
+	if err := b.protectProc(); err != nil {
+		return nil, err
+	}
 	if err := kernel.PivotRoot(b.root); err != nil {
 		return nil, err
 	}
@@ -212,36 +215,55 @@ func (b *builder) mkdir(op plan.Mkdir) error {
 	if err := b.needRoot(); err != nil {
 		return err
 	}
-	dir, name, err := kernel.ParentIn(b.root, op.Path)
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	return kernel.Mkdir(dir, name, op.Mode, op.UID, op.GID)
+	return b.makeIn(op.Path, func(dir kernel.FD, name string, own bool) error {
+		return kernel.Mkdir(dir, name, op.Mode, ids(own, op.UID), ids(own, op.GID))
+	})
 }
 
 func (b *builder) link(op plan.Link) error {
 	if err := b.needRoot(); err != nil {
 		return err
 	}
-	dir, name, err := kernel.ParentIn(b.root, op.Path)
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	return kernel.Symlink(op.Text, dir, name)
+	return b.makeIn(op.Path, func(dir kernel.FD, name string, _ bool) error {
+		return kernel.Symlink(op.Text, dir, name)
+	})
 }
 
 func (b *builder) file(op plan.File) error {
 	if err := b.needRoot(); err != nil {
 		return err
 	}
-	dir, name, err := kernel.ParentIn(b.root, op.Path)
+	return b.makeIn(op.Path, func(dir kernel.FD, name string, own bool) error {
+		return kernel.WriteFile(dir, name, []byte(op.Content), op.Mode, ids(own, op.UID), ids(own, op.GID))
+	})
+}
+
+// makeIn runs f on the parent directory of a path, made if missing. In the
+// session user's own directory f runs with that user's file access, and own is
+// set: the user could exchange what root makes there before root is done with
+// it, and turn a link of root's, which steps follow, to another purpose.
+func (b *builder) makeIn(path string, f func(dir kernel.FD, name string, own bool) error) error {
+	dir, name, err := kernel.ParentIn(b.root, path)
 	if err != nil {
 		return err
 	}
 	defer dir.Close()
-	return kernel.WriteFile(dir, name, []byte(op.Content), op.Mode, op.UID, op.GID)
+	owner, err := kernel.Owner(dir)
+	if err != nil {
+		return err
+	}
+	if owner == 0 || owner != b.first.identity.UID {
+		return f(dir, name, false)
+	}
+	return b.asOrigin(plan.Origin(owner), func() error { return f(dir, name, true) })
+}
+
+// ids is the id to give to what was made; 0 leaves it as it is.
+func ids(own bool, id uint32) uint32 {
+	if own {
+		return 0
+	}
+	return id
 }
 
 func (b *builder) unmount(op plan.Unmount) error {

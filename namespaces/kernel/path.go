@@ -32,7 +32,8 @@ func OpenIn(root FD, path string, flags int) (FD, error) {
 	return FD(fd), nil
 }
 
-// Mkdir makes name in dir and sets owner and mode exactly (no umask).
+// Mkdir makes name in dir and sets owner and mode exactly (no umask), of what it
+// made and nothing else: a link that took its place meanwhile is not followed.
 func Mkdir(dir FD, name string, mode, uid, gid uint32) error {
 	err := unix.Mkdirat(int(dir), name, mode&0o777)
 	if err == unix.EEXIST {
@@ -41,17 +42,48 @@ func Mkdir(dir FD, name string, mode, uid, gid uint32) error {
 	if err != nil {
 		return fail("make directory", name, "", err)
 	}
-	if uid != 0 || gid != 0 {
-		if err := unix.Fchownat(int(dir), name, int(uid), int(gid), unix.AT_SYMLINK_NOFOLLOW); err != nil {
+	chown, chmod := uid != 0 || gid != 0, mode&^0o755 != 0
+	if !chown && !chmod {
+		return nil
+	}
+	raw, err := unix.Openat(int(dir), name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fail("open the new directory", name, "", err)
+	}
+	fd := FD(raw)
+	defer fd.Close()
+	if chown {
+		if err := unix.Fchown(raw, int(uid), int(gid)); err != nil {
 			return fail("set the owner of", name, "", err)
 		}
 	}
-	if mode&^0o755 != 0 {
-		if err := unix.Fchmodat(int(dir), name, mode, 0); err != nil {
+	if chmod {
+		if err := unix.Fchmod(raw, mode); err != nil {
 			return fail("set the mode of", name, "", err)
 		}
 	}
 	return nil
+}
+
+// Owner returns the uid that the open file belongs to.
+func Owner(fd FD) (uint32, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(fd), &st); err != nil {
+		return 0, fail("stat", fd.Proc(), "", err)
+	}
+	return st.Uid, nil
+}
+
+// OpenBelow opens path below dir as O_PATH. Links are followed as long as they
+// stay below dir, and none of them is absolute (RESOLVE_BENEATH of openat2(2)).
+func OpenBelow(dir FD, path string) (FD, error) {
+	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_MAGICLINKS}
+	var fd int
+	err := retry(func() (e error) { fd, e = unix.Openat2(int(dir), path, &how); return })
+	if err != nil {
+		return None, fail("open below "+dir.Proc(), path, "", err)
+	}
+	return FD(fd), nil
 }
 
 // Symlink makes name in dir a link with text, in place of a file, link or

@@ -69,22 +69,18 @@ func walkIn(root FD, path string, flags int) (FD, error) {
 			if links++; links > maxLinks {
 				return None, fail("open in the session's root", path, "", unix.ELOOP)
 			}
-			if st.Uid != 0 {
-				return None, &Error{Op: "follow link " + name + " on the way to", Path: path, Err: unix.EPERM,
-					Hint: "the link belongs to a user; only root's links may lead to a mount point"}
-			}
-			text := make([]byte, unix.PathMax)
-			n, err := unix.Readlinkat(int(at()), name, text)
+			text, err := rootLink(at(), name)
 			if err != nil {
-				return None, fail("read link on the way to", path, "", err)
+				return None, &Error{Op: "follow link " + name + " on the way to", Path: path, Err: err,
+					Hint: "only root's links may lead to a mount point"}
 			}
-			if target := string(text[:n]); strings.HasPrefix(target, "/") {
+			if strings.HasPrefix(text, "/") {
 				for i := range trail {
 					trail[i].Close()
 				}
 				trail = nil
 			}
-			left = append(strings.Split(string(text[:n]), "/"), left...)
+			left = append(strings.Split(text, "/"), left...)
 			continue
 		}
 		how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC | unix.O_NOFOLLOW, Resolve: unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS}
@@ -101,6 +97,31 @@ func walkIn(root FD, path string, flags int) (FD, error) {
 		return None, fail("open in the session's root", path, "", err)
 	}
 	return FD(fd), nil
+}
+
+// rootLink reads the symbolic link called name in dir, if root owns it. Who owns
+// it and what it says are asked of one descriptor: a name could be exchanged in
+// between by whom the directory belongs to.
+func rootLink(dir FD, name string) (string, error) {
+	raw, err := unix.Openat(int(dir), name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return "", err
+	}
+	link := FD(raw)
+	defer link.Close()
+	var st unix.Stat_t
+	if err := unix.Fstat(raw, &st); err != nil {
+		return "", err
+	}
+	if st.Uid != 0 {
+		return "", unix.EPERM
+	}
+	text := make([]byte, unix.PathMax)
+	n, err := unix.Readlinkat(raw, "", text)
+	if err != nil {
+		return "", err
+	}
+	return string(text[:n]), nil
 }
 
 // reopenPath duplicates an O_PATH descriptor, as a directory where asked.

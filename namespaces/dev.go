@@ -65,10 +65,25 @@ func (b *builder) mountDev(op plan.Mount) error {
 	return b.attachDir(mnt, op.Target)
 }
 
+// openDevice opens the host's /dev/name, with what the session's user may look
+// up. /dev/shm is everybody's to write: no link there leads out of /dev.
+func (b *builder) openDevice(name string) (source kernel.FD, err error) {
+	dev, err := kernel.OpenHost("/dev")
+	if err != nil {
+		return kernel.None, err
+	}
+	defer dev.Close()
+	err = b.asOrigin(plan.Origin(b.first.identity.UID), func() (err error) {
+		source, err = kernel.OpenBelow(dev, name)
+		return err
+	})
+	return source, err
+}
+
 // bindDevice shows the host's /dev/name, a device or a directory of them.
 func (b *builder) bindDevice(dev kernel.FD, name string) error {
 	host := path.Join("/dev", name)
-	source, err := kernel.OpenHost(host)
+	source, err := b.openDevice(name)
 	if err != nil {
 		return err
 	}
@@ -78,6 +93,9 @@ func (b *builder) bindDevice(dev kernel.FD, name string) error {
 		return err
 	}
 	b.hold(tree)
+	if err := kernel.SetAttr(tree, kernel.NoSuid|kernel.NoExec, true); err != nil {
+		return err
+	}
 	dir, err := kernel.IsDir(tree)
 	if err != nil {
 		return err

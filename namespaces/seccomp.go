@@ -21,7 +21,13 @@ var denied = []uint32{
 	unix.SYS_PIVOT_ROOT, unix.SYS_PROCESS_MADVISE, unix.SYS_PROCESS_VM_WRITEV, unix.SYS_QUOTACTL, unix.SYS_REBOOT,
 	unix.SYS_REQUEST_KEY, unix.SYS_SETNS, unix.SYS_SWAPOFF, unix.SYS_SWAPON, unix.SYS_SYSLOG, unix.SYS_UMOUNT2,
 	unix.SYS_UNSHARE, unix.SYS_USERFAULTFD, unix.SYS_VHANGUP,
+	unix.SYS_FANOTIFY_INIT, unix.SYS_KCMP, unix.SYS_QUOTACTL_FD, unix.SYS_OPEN_TREE_ATTR,
 }
+
+// deniedSockets are the families that reach past a network namespace (vsock(7):
+// the hypervisor and other guests) or into parts of the kernel that no desktop
+// asks for (the crypto interface, AF_ALG).
+var deniedSockets = []uint32{unix.AF_VSOCK, unix.AF_ALG}
 
 // newNamespaces are clone's flags that make namespaces.
 const newNamespaces = unix.CLONE_NEWNS | unix.CLONE_NEWUSER | unix.CLONE_NEWPID | unix.CLONE_NEWNET |
@@ -89,7 +95,12 @@ func filterProgram(arch, x32 uint32) []bpf.Instruction {
 	for _, call := range denied {
 		program = append(program, bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: call, SkipTrue: 1}, answer(unix.EPERM))
 	}
-	return append(program,
+	program = append(program, bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.SYS_SOCKET, SkipTrue: uint8(1 + 2*len(deniedSockets))}, load(dataArg0))
+	for _, family := range deniedSockets {
+		program = append(program, bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: family, SkipTrue: 1}, answer(unix.EAFNOSUPPORT))
+	}
+	// The number is looked at once more: a socket call has put its family in its place.
+	return append(program, load(dataNumber),
 		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.SYS_CLONE3, SkipTrue: 1}, answer(unix.ENOSYS),
 		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.SYS_CLONE, SkipTrue: 3},
 		load(dataArg0),

@@ -1,10 +1,13 @@
 package namespaces
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
 	"sync/atomic"
+
+	"golang.org/x/sys/unix"
 
 	"ninefold/namespaces/kernel"
 	"ninefold/namespaces/plan"
@@ -52,8 +55,11 @@ func (b *builder) makeCgroup() error {
 		return nil
 	}
 	kernel.SweepCgroups()
-	name := fmt.Sprintf("%d-%d", os.Getpid(), cgroupNumber.Add(1))
-	c, err := kernel.NewCgroup(name, b.first.cgroup)
+	var c kernel.Cgroup
+	err := error(unix.EEXIST)
+	for tries := 0; tries < 64 && errors.Is(err, unix.EEXIST); tries++ {
+		c, err = kernel.NewCgroup(fmt.Sprintf("%d-%d", os.Getpid(), cgroupNumber.Add(1)), b.first.cgroup)
+	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnsupported, err)
 	}

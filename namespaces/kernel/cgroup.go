@@ -82,8 +82,11 @@ func NewCgroup(name string, set map[string]string) (c Cgroup, err error) {
 			}
 		}
 	}
-	if err := Mkdir(c.Parent, name, 0o755, 0, 0); err != nil {
-		return c, err
+	// One that is there belongs to another session: of an earlier process with
+	// our pid, or of one in another container.
+	if err := unix.Mkdirat(int(c.Parent), name, 0o755); err != nil {
+		c.Parent.Close()
+		return c, fail("make cgroup", name, "", err)
 	}
 	if c.Dir, err = OpenIn(c.Parent, name, unix.O_PATH|unix.O_DIRECTORY); err != nil {
 		return c, err

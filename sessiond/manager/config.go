@@ -37,6 +37,9 @@ func loadConfig(dirs []string) (Config, error) {
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
+		if err == nil {
+			err = rely(name)
+		}
 		if err != nil {
 			return c, fmt.Errorf("read the configuration: %w", err)
 		}

@@ -3,7 +3,9 @@
 package manager
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -60,8 +62,36 @@ func (m *Manager) WithProgress(sink progress.Sink) *Manager {
 // StoreDir is the directory of the store.
 func (m *Manager) StoreDir() string { return filepath.Join(m.state, "store") }
 
+// ErrNotRoots says that root is asked to rely on what another user can change.
+var ErrNotRoots = errors.New("it is not root's alone")
+
+// rely checks that what root is to rely on is nobody else's to change: the
+// store, whose images the kernel mounts, or the machine's configuration. Users
+// may rely on what they like. What does not exist yet is judged by where it
+// will be.
+func rely(name string) error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	who, err := profile.Origin(name)
+	for errors.Is(err, fs.ErrNotExist) && name != "/" && name != "." {
+		name = filepath.Dir(name)
+		who, err = profile.Origin(name)
+	}
+	if err == nil && who != 0 {
+		err = fmt.Errorf("%w: uid %d can change it, or a directory above it; keep it where only root can write", ErrNotRoots, who)
+	}
+	if err != nil {
+		return fmt.Errorf("rely on %s: %w", name, err)
+	}
+	return nil
+}
+
 // Store opens the store, and makes it when there is none.
 func (m *Manager) Store() (*store.Store, error) {
+	if err := rely(m.StoreDir()); err != nil {
+		return nil, err
+	}
 	if err := os.MkdirAll(m.state, 0o700); err != nil {
 		return nil, fmt.Errorf("make the state directory: %w", err)
 	}

@@ -83,6 +83,10 @@ func (v *View) record(dir string) {
 	}
 	f := os.NewFile(uintptr(fd), plan.SessionFile)
 	defer f.Close()
+	// A pipe in its place would let us wait for ever.
+	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
+		return
+	}
 	var b [4096]byte
 	n, _ := f.Read(b[:])
 	for line := range strings.Lines(string(b[:n])) {

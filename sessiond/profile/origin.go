@@ -1,6 +1,7 @@
 package profile
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -62,6 +63,34 @@ func readOwned(name string) ([]byte, plan.Origin, error) {
 		return nil, 0, fmt.Errorf("%s: %w: at most %d bytes are read", name, tomlfile.ErrTooLarge, tomlfile.MaxSize)
 	}
 	return data, w.origin, nil
+}
+
+// Origin says whose a file or directory is, as readOwned does of what it reads:
+// root's, or that of the first other uid who can change it or put another in
+// its place. Links are followed.
+func Origin(name string) (plan.Origin, error) {
+	if !strings.HasPrefix(name, "/") {
+		dir, err := os.Getwd()
+		if err != nil {
+			return 0, err
+		}
+		name = dir + "/" + name
+	}
+	w := &walk{name: name}
+	defer w.close()
+	err := w.directory(name)
+	if !errors.Is(err, unix.ENOTDIR) {
+		return w.origin, err
+	}
+	// A file: every directory and link on the way has been judged, so what the
+	// name means now is what it meant then unless it is somebody's already.
+	fd, err := unix.Open(name, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return w.origin, &os.PathError{Op: "open", Path: name, Err: err}
+	}
+	defer unix.Close(fd)
+	_, err = w.judge(fd)
+	return w.origin, err
 }
 
 // walk goes down to a file and remembers the first owner that is not root.

@@ -16,6 +16,13 @@ INIT_CFLAGS := -std=gnu11 -O2 -Wall -Wextra -Werror -Wshadow -Wvla -Wformat=2 -W
 	-idirafter out/kernel-headers
 INIT_LDFLAGS := -static -s -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--gc-sections -Wl,--build-id=none
 
+# The PAM module is loaded by the system's own programs, so it is built with
+# the system's C library; pamhook tests that no symbol of it is newer than 2.17.
+PAM_CC := gcc
+PAM_CFLAGS := $(filter-out -fno-plt -idirafter out/kernel-headers,$(INIT_CFLAGS)) -fPIC -fvisibility=hidden
+PAM_LDFLAGS := -shared -s -Wl,--version-script=pamhook/module/exports.map -Wl,--gc-sections -Wl,--build-id=none \
+	-Wl,-z,relro,-z,now,-z,noexecstack,-z,defs
+
 # Two builds of one commit are byte-identical: no paths, no build id, no state of the checkout.
 export CGO_ENABLED := 0
 GOBUILD := $(GO) build -trimpath -buildvcs=false -ldflags "-s -w -buildid="
@@ -33,7 +40,7 @@ deps: ## install what building and testing need (Debian: apt-get; elsewhere it n
 	@scripts/deps build run test
 
 .PHONY: build
-build: bin/ninefold-init ## build the programs into bin/
+build: bin/ninefold-init bin/ninefold-enter bin/pam_ninefold.so ## build the programs into bin/
 	@scripts/deps build
 	@mkdir -p bin
 	$(GOBUILD) -o bin/ ./cmd/...
@@ -43,6 +50,19 @@ bin/ninefold-init: $(wildcard namespaces/init/*.c namespaces/init/*.h) Makefile 
 	@mkdir -p bin
 	@scripts/kernel-headers out/kernel-headers
 	$(INIT_CC) $(INIT_CFLAGS) -o $@.new $(filter %.c,$^) $(INIT_LDFLAGS) && mv $@.new $@
+
+DOOR_CLIENT := $(wildcard pamhook/client/*.c pamhook/client/*.h) pamhook/door.h
+
+bin/ninefold-enter: $(wildcard pamhook/enter/*.c) $(DOOR_CLIENT) Makefile scripts/kernel-headers
+	@scripts/deps build
+	@mkdir -p bin
+	@scripts/kernel-headers out/kernel-headers
+	$(INIT_CC) $(INIT_CFLAGS) -o $@.new $(filter %.c,$^) $(INIT_LDFLAGS) && mv $@.new $@
+
+bin/pam_ninefold.so: $(wildcard pamhook/module/*.c pamhook/module/*.h) pamhook/module/exports.map $(DOOR_CLIENT) Makefile
+	@scripts/deps build
+	@mkdir -p bin
+	$(PAM_CC) $(PAM_CFLAGS) -o $@.new $(filter %.c,$^) $(PAM_LDFLAGS) -lpam && mv $@.new $@
 
 .PHONY: run
 run: ## the demonstration: build, build a desktop from Debian's packages, run it, leave out/desktop.png

@@ -1,0 +1,44 @@
+// The PAM module's parts. See pam_ninefold.c.
+
+#ifndef NINEFOLD_MODULE_H
+#define NINEFOLD_MODULE_H
+
+#include <security/pam_ext.h>
+#include <security/pam_modules.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "../client/client.h"
+
+struct options {
+	bool prepare;        // before pam_systemd: say that this login is coming
+	bool deny;           // on-failure=deny
+	bool debug;
+	const char *profile; // what the service asks for where the person does not
+};
+
+// login is who logs in, resolved on the host.
+struct login {
+	const char *user;
+	uid_t uid;
+	gid_t gid;
+};
+
+// login_of tells who logs in, and returns false where such a login never
+// enters a view: root, system users, greeters, user managers (they go through
+// ninefold-enter), and callers that are not root.
+bool login_of(pam_handle_t *pamh, const struct options *o, struct login *login);
+
+// load_names makes glibc load the name services that the login program will
+// use after entering, so that they come from the host.
+void load_names(const struct login *login);
+
+// fill_request puts what PAM knows into a request.
+void fill_request(pam_handle_t *pamh, const struct options *o, const struct login *login, struct door_request *r);
+
+// enter_view goes into the namespaces of the answer, keeps the working
+// directory where it exists inside, and then sets the answer's environment.
+// On false everything is as before, *failed says what did not work and errno why.
+bool enter_view(pam_handle_t *pamh, const struct door_answer *answer, const char **failed);
+
+#endif

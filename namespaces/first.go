@@ -108,6 +108,9 @@ func (f *firstProcess) arguments(c Command, filter bool, extra ...string) []stri
 	for _, l := range f.limits {
 		argv = append(argv, "-L", l)
 	}
+	if len(c.Argv) == 0 {
+		return argv // nothing is executed that would have an environment
+	}
 	for _, e := range f.environment {
 		argv = append(argv, "-e", e)
 	}

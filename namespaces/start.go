@@ -33,6 +33,9 @@ func (b *builder) start() (*Session, error) {
 	return s, s.launch(b.command, l)
 }
 
+// firstHeld is the first descriptor that ninefold-init keeps without using it.
+const firstHeld = 9
+
 // launch is how ninefold-init is started: as the first process, or to join.
 type launch struct {
 	program string
@@ -132,6 +135,14 @@ func (s *Session) launch(c Command, l launch) (err error) {
 	files := []uintptr{c.Stdin.Fd(), c.Stdout.Fd(), c.Stderr.Fd(), uintptr(lifeR), uintptr(statusW), ^uintptr(0), uintptr(l.session)}
 	if l.cgroup != [2]kernel.FD{} {
 		files = append(files, uintptr(l.cgroup[0]), uintptr(l.cgroup[1]))
+	}
+	if len(c.Argv) == 0 && len(c.Hold) > 0 {
+		for len(files) < firstHeld {
+			files = append(files, ^uintptr(0))
+		}
+		for _, f := range c.Hold {
+			files = append(files, f.Fd())
+		}
 	}
 	filter, err := seccompFilter(s.first.privileges.Seccomp)
 	if err != nil {

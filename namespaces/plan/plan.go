@@ -99,6 +99,8 @@ type Projection struct {
 	Dir      string // "/etc"
 	Links    []Link // {Text: "/run/ninefold/machine/etc/resolv.conf", Path: "/etc/resolv.conf"}
 	Optional bool
+	// Writable leaves Dir as the host has it, for records that are appended to.
+	Writable bool
 }
 
 // Line is one parsed line of a namespace file with its origin.

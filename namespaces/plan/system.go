@@ -10,6 +10,10 @@ var inert = Flags{NoSuid: true, NoDev: true, NoExec: true}
 
 // kernel mounts what comes from the kernel: /proc, /sys and /dev.
 func (c *compiler) kernel() {
+	if c.spec.Login {
+		c.loginKernel()
+		return
+	}
 	n := c.spec.Namespaces
 	if n.PID {
 		c.add(Mount{Type: "proc", Target: "/proc", Flags: inert})
@@ -38,6 +42,10 @@ func (c *compiler) kernel() {
 
 // volatile mounts /run and /tmp.
 func (c *compiler) volatile() {
+	if c.spec.Login {
+		c.loginVolatile()
+		return
+	}
 	u := c.spec.User
 	runtime := fmt.Sprintf("/run/user/%d", u.UID)
 	c.add(
@@ -96,11 +104,14 @@ func (c *compiler) machine() {
 	var bound []string
 	for _, p := range c.spec.Projections {
 		if !slices.Contains(bound, p.Dir) {
+			flags.ReadOnly = !p.Writable
 			c.add(Bind{Source: p.Dir, Target: MachineDir + p.Dir, Optional: p.Optional, Flags: flags})
 			bound = append(bound, p.Dir)
 		}
 		for _, l := range p.Links {
-			c.add(l)
+			if !c.inLive(l.Path) {
+				c.add(l)
+			}
 		}
 	}
 	for _, f := range c.spec.Files {

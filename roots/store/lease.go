@@ -33,6 +33,10 @@ func (l *Lease) Close() error {
 	return f.Close()
 }
 
+// File is what the lease is held by: it holds for as long as any copy of the
+// descriptor is open, in whatever process. It stays the lease's.
+func (l *Lease) File() *os.File { return l.f }
+
 // Lease takes a lease of image id: a shared flock on a file that was made with
 // the image, so that it also works on a full or read-only file system.
 //

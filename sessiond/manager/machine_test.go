@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"ninefold/namespaces/plan"
+	"ninefold/sessiond/config"
 )
 
 // hostWith makes a machine of files; a value that begins with "->" is a link.
@@ -115,7 +116,7 @@ func TestConfigIsChecked(t *testing.T) {
 		"[trust]\ncas = \"image\"\n\n": "ninefold.toml:2:1",
 	} {
 		m := hostWith(t, map[string]string{"ninefold.toml": text})
-		_, err := loadConfig([]string{m.at("none"), m.root})
+		_, err := config.Load([]string{m.at("none"), m.root})
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%q: got %v, want %q", text, err, want)
 		}

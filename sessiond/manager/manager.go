@@ -11,6 +11,7 @@ import (
 
 	"ninefold/internal/progress"
 	"ninefold/roots/store"
+	"ninefold/sessiond/config"
 	"ninefold/sessiond/profile"
 )
 
@@ -38,6 +39,7 @@ type Manager struct {
 	state  string
 	host   machine
 	sink   progress.Sink
+	fixed  *config.Config // in place of what is on disk
 }
 
 // Open returns a Manager. Nothing is read before it is needed.

@@ -46,7 +46,7 @@ func (m *Manager) projectMachine(p *prepared) error {
 	s, want, image := &p.spec, p.profile.Project, p.base.image
 	ca := "image"
 	if want.CA {
-		c, err := loadConfig(m.config)
+		c, err := m.configuration()
 		if err != nil {
 			return err
 		}

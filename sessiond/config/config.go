@@ -1,0 +1,158 @@
+// Package config reads ninefold.toml, what an administrator says about the
+// machine as a whole.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"ninefold/internal/tomlfile"
+	"ninefold/sessiond/profile"
+)
+
+// ErrInvalid says that ninefold.toml is wrong.
+var ErrInvalid = errors.New("bad configuration")
+
+// FileName is the file in a directory of configuration.
+const FileName = "ninefold.toml"
+
+// Config is what ninefold.toml says.
+type Config struct {
+	Trust Trust `toml:"trust"`
+	Login Login `toml:"login"`
+	// File is where it was read; "" when there is none.
+	File string `toml:"-"`
+}
+
+// Trust is the one place that says whose certificate authorities sessions
+// trust.
+type Trust struct {
+	// CA is "host" (the default): the machine's, with what its administrator
+	// added; "image": those that came with the image; or a directory of the
+	// host with a ca-certificates.crt in it.
+	CA string `toml:"ca"`
+}
+
+// Plain is the choice of no profile: the machine as it is.
+const Plain = "none"
+
+// Login says which logins enter what. The zero Login lets none enter anything.
+type Login struct {
+	// Default is the profile of every login that nothing else names one for;
+	// "" or "none" is the machine as it is.
+	Default string `toml:"default"`
+	// Users are the profiles of single users, by name. They win over Default.
+	Users map[string]string `toml:"users"`
+	// Choose are the profiles that a user may choose at login, besides their
+	// own default.
+	Choose []string `toml:"choose"`
+	// OnFailure is what happens when a profile cannot be entered: "host" (the
+	// default) lets the user in on the machine as it is, "deny" refuses.
+	OnFailure string `toml:"on_failure"`
+}
+
+// For returns the default profile of user; "" is the machine as it is.
+func (l Login) For(user string) string {
+	name, ok := l.Users[user]
+	if !ok {
+		name = l.Default
+	}
+	if name == Plain {
+		return ""
+	}
+	return name
+}
+
+// May reports whether user may choose profile.
+func (l Login) May(user, profile string) bool {
+	return slices.Contains(l.Choose, profile) || profile == l.For(user) || profile == Plain && l.For(user) == ""
+}
+
+// Deny reports whether a login that cannot enter its profile is refused.
+func (l Login) Deny() bool { return l.OnFailure == "deny" }
+
+// Load reads the first ninefold.toml in dirs; none at all is the default
+// configuration. An error about its content is ErrInvalid and names the line.
+func Load(dirs []string) (Config, error) {
+	c := Config{Trust: Trust{CA: "host"}}
+	for _, d := range dirs {
+		name := filepath.Join(d, FileName)
+		b, err := read(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return c, fmt.Errorf("read the configuration: %w", err)
+		}
+		if err := tomlfile.Decode(name, b, &c); err != nil {
+			return c, fmt.Errorf("%w:\n%w", ErrInvalid, err)
+		}
+		c.File = name
+		return c, c.check(b)
+	}
+	return c, nil
+}
+
+func (c *Config) check(data []byte) error {
+	index := tomlfile.Index(c.File, data)
+	var errs tomlfile.Errors
+	bad := func(msg string, key ...string) {
+		errs = append(errs, index.Error(ErrInvalid, msg, key...))
+	}
+	switch ca := c.Trust.CA; {
+	case ca == "host" || ca == "image":
+	case strings.HasPrefix(ca, "/") && filepath.Clean(ca) == ca:
+	default:
+		bad(fmt.Sprintf("trust.ca is %q; it is \"host\", \"image\" or an absolute directory", ca), "trust", "ca")
+	}
+	name := func(s string, key ...string) {
+		if s != Plain && !profile.IsName(s) {
+			bad(fmt.Sprintf("%q cannot be the name of a profile", s), key...)
+		}
+	}
+	l := c.Login
+	if l.Default != "" {
+		name(l.Default, "login", "default")
+	}
+	for user, p := range l.Users {
+		name(p, "login", "users", user)
+	}
+	for _, p := range l.Choose {
+		name(p, "login", "choose")
+	}
+	switch l.OnFailure {
+	case "", "host", "deny":
+	default:
+		bad(fmt.Sprintf("login.on_failure is %q; it is \"host\" or \"deny\"", l.OnFailure), "login", "on_failure")
+	}
+	if len(errs) > 0 {
+		return fmt.Errorf("%w:\n%w", ErrInvalid, errs)
+	}
+	return nil
+}
+
+// read reads a regular file of at most tomlfile.MaxSize bytes; a FIFO must not
+// make anybody wait.
+func read(name string) ([]byte, error) {
+	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !st.Mode().IsRegular() || st.Size() > tomlfile.MaxSize {
+		return nil, fmt.Errorf("%s is not a regular file of at most %d bytes", name, tomlfile.MaxSize)
+	}
+	return io.ReadAll(io.LimitReader(f, tomlfile.MaxSize))
+}

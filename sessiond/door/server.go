@@ -1,0 +1,192 @@
+package door
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Handler answers requests. It must return when ctx ends. The server closes
+// the files of a reply, in the order of Reply.FDs, after it is sent.
+type Handler interface {
+	Answer(ctx context.Context, r Request, from Peer) (Reply, []*os.File)
+}
+
+// The bounds of the server. A user's connections never take the places that
+// root's login processes need.
+const (
+	maxConnections = 256
+	maxOfUsers     = 64
+	maxOfOneUser   = 8
+	ratePerSecond  = 20 // requests of one user
+	rateBurst      = 60
+	// budget is how long a request may take in all: a little less than the
+	// client waits, so that it still hears the answer.
+	budget = (TimeoutMS - 100) * time.Millisecond
+)
+
+// Server serves the door on one listener.
+type Server struct {
+	handler Handler
+	log     *slog.Logger
+	slots   chan struct{}
+	limits  limiter
+	wg      sync.WaitGroup
+}
+
+// NewServer returns a server that asks h.
+func NewServer(h Handler, log *slog.Logger) *Server {
+	return &Server{handler: h, log: log, slots: make(chan struct{}, maxConnections), limits: newLimiter()}
+}
+
+// Listen makes the door's socket at path, for who runs without socket
+// activation, in place of one that a dead process left. Everybody may connect:
+// authority comes from who the kernel says they are.
+func Listen(path string) (*net.UnixListener, error) {
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	l, err := net.ListenUnix("unixpacket", &net.UnixAddr{Name: path, Net: "unixpacket"})
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(path, 0o666); err != nil {
+		l.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// Serve answers until ctx ends, then closes l and waits for what is under way,
+// which is over within a second. The error is that of a broken listener.
+func (s *Server) Serve(ctx context.Context, l *net.UnixListener) error {
+	defer s.wg.Wait()
+	stop := context.AfterFunc(ctx, func() { l.Close() })
+	defer stop()
+	defer l.Close()
+	for {
+		select {
+		case s.slots <- struct{}{}:
+		case <-ctx.Done():
+			return nil
+		}
+		c, err := l.AcceptUnix()
+		if err != nil {
+			<-s.slots
+			if ctx.Err() != nil {
+				return nil
+			}
+			if errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) || errors.Is(err, unix.ECONNABORTED) {
+				s.log.Error("cannot accept a connection", "error", err)
+				select {
+				case <-time.After(50 * time.Millisecond):
+				case <-ctx.Done():
+				}
+				continue
+			}
+			return err
+		}
+		accepted := bootTime()
+		s.wg.Go(func() {
+			defer func() { <-s.slots }()
+			defer c.Close()
+			s.serve(ctx, c, accepted)
+		})
+	}
+}
+
+// serve answers one connection. What a stranger sends is never written to the
+// log beyond its size and who sent it.
+func (s *Server) serve(ctx context.Context, c *net.UnixConn, accepted time.Duration) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), budget)
+	defer cancel()
+	deadline, _ := ctx.Deadline()
+	_ = c.SetDeadline(deadline)
+	uid, err := uidOf(c)
+	if err != nil {
+		return
+	}
+	release, ok := s.limits.admit(uid, time.Now())
+	if !ok {
+		return
+	}
+	defer release()
+	buf := make([]byte, requestLen+1)
+	n, err := c.Read(buf)
+	if err != nil {
+		return
+	}
+	// What it says comes first: who asks costs more to find out.
+	r, err := DecodeRequest(buf[:n])
+	if err != nil {
+		s.log.Debug("refused a message at the door", "uid", uid, "bytes", n, "error", err)
+		return
+	}
+	from, err := s.identify(c, accepted)
+	if err != nil {
+		s.log.Warn("refused a caller at the door", "uid", uid, "error", err)
+		return
+	}
+	reply, files := Reply{Verdict: Host}, []*os.File(nil)
+	if r.Op != Ping {
+		reply, files = s.handler.Answer(ctx, r, from)
+	}
+	defer func() {
+		for _, f := range files {
+			f.Close()
+		}
+	}()
+	reply.Op = r.Op
+	if err := send(c, reply, files); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		s.log.Debug("the answer did not arrive", "uid", uid, "pid", from.PID, "error", err)
+	}
+}
+
+func (s *Server) identify(c *net.UnixConn, accepted time.Duration) (from Peer, err error) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return from, err
+	}
+	if cerr := raw.Control(func(fd uintptr) { from, err = peerOf(int(fd), accepted) }); cerr != nil {
+		return from, cerr
+	}
+	return from, err
+}
+
+func uidOf(c *net.UnixConn) (uint32, error) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	var cred *unix.Ucred
+	if cerr := raw.Control(func(fd uintptr) { cred, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) }); cerr != nil {
+		return 0, cerr
+	}
+	if err != nil {
+		return 0, err
+	}
+	return cred.Uid, nil
+}
+
+func send(c *net.UnixConn, r Reply, files []*os.File) error {
+	b, err := r.Encode()
+	if err != nil {
+		return err
+	}
+	var control []byte
+	if len(files) > 0 {
+		fds := make([]int, len(files))
+		for i, f := range files {
+			fds[i] = int(f.Fd())
+		}
+		control = unix.UnixRights(fds...)
+	}
+	_, _, err = c.WriteMsgUnix(b, control, nil)
+	return err
+}

@@ -1,0 +1,117 @@
+package manager
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+
+	"ninefold/namespaces/plan"
+	"ninefold/roots/store"
+	"ninefold/sessiond/identity"
+	"ninefold/sessiond/profile"
+)
+
+// Login is the view of a login, decided and claimed. Release must be called.
+type Login struct {
+	Plan *plan.Plan
+	// Layers are what the root is made of, topmost first: images by name, and
+	// "host".
+	Layers []string
+	// Environment is what a login process sets after it has entered.
+	Environment []string
+	// Notes say what of the profile a login does not have.
+	Notes []string
+	held  *prepared
+}
+
+// Login decides the view of u in profile p, as Plan does for a session. It
+// fails with plan.ErrLogin when the profile asks for what a login cannot have.
+// Nothing is built here but what an image build left out; ctx bounds that.
+func (m *Manager) Login(ctx context.Context, p *profile.Profile, u identity.User) (*Login, error) {
+	held := &prepared{profile: p, user: u}
+	l := &Login{held: held}
+	if err := m.login(ctx, l); err != nil {
+		l.Release()
+		return nil, fmt.Errorf("profile %s: %w", p.Name, err)
+	}
+	return l, nil
+}
+
+func (m *Manager) login(ctx context.Context, l *Login) (err error) {
+	held, p := l.held, l.held.profile
+	if p.Keep.Root == "user" {
+		return fmt.Errorf("%w: what a user wrote would be part of the root; set keep.root = \"no\"", plan.ErrLogin)
+	}
+	if held.base, err = m.compose(ctx, p, true); err != nil {
+		return err
+	}
+	held.spec.Login = true
+	if err := m.specify(held); err != nil {
+		return err
+	}
+	if len(held.spec.Limits) > 0 {
+		held.spec.Limits = nil
+		l.Notes = append(l.Notes, "the profile's limits do not hold for logins; pam_limits and systemd set them")
+	}
+	if len(p.Devices) > 0 {
+		l.Notes = append(l.Notes, "a login has the devices that the host gives its user, not those of the profile's list alone")
+	}
+	files, lines := m.host.logs()
+	held.spec.Projections = append(held.spec.Projections, files)
+	held.spec.Lines = append(lines, held.spec.Lines...)
+	if l.Plan, err = plan.Compile(held.spec); err != nil {
+		return err
+	}
+	for _, piece := range held.base.pieces {
+		l.Layers = append(l.Layers, piece.Name)
+	}
+	if held.base.onHost {
+		l.Layers = append(l.Layers, profile.HostBase)
+	}
+	env := map[string]string{"NINEFOLD_PROFILE": p.Name}
+	maps.Copy(env, held.base.environment)
+	maps.Copy(env, p.Environment)
+	for _, name := range slices.Sorted(maps.Keys(env)) {
+		l.Environment = append(l.Environment, name+"="+env[name])
+	}
+	return nil
+}
+
+// Files are the locks that keep what the view stands on. Whoever keeps a copy
+// of them open keeps the locks.
+func (l *Login) Files() []*os.File {
+	var files []*os.File
+	if l.held.base != nil {
+		for _, lease := range l.held.base.leases {
+			if s, ok := lease.(*store.Lease); ok {
+				files = append(files, s.File())
+			}
+		}
+	}
+	return files
+}
+
+// Release gives up our own claim on what the view stands on.
+func (l *Login) Release() { l.held.release() }
+
+// logs keep the records of logins where the host keeps them: sshd and login
+// write them after the view is entered. Single files are links into a live
+// directory, since logrotate renames over them.
+func (m machine) logs() (plan.Projection, []plan.Line) {
+	const dir = "/var/log"
+	files := plan.Projection{Dir: dir, Optional: true, Writable: true}
+	for _, name := range []string{"wtmp", "btmp", "lastlog"} {
+		if name = dir + "/" + name; m.exists(name) {
+			files.Links = append(files.Links, plan.Link{Text: live(name), Path: name})
+		}
+	}
+	var lines []plan.Line
+	for _, d := range []string{dir + "/journal", "/var/lib/wtmpdb", "/var/lib/lastlog"} {
+		if m.exists(d) {
+			lines = append(lines, plan.Line{Op: plan.Bind{Source: d, Target: d, Flags: plan.Flags{NoSuid: true, NoDev: true, NoExec: true}}})
+		}
+	}
+	return files, lines
+}

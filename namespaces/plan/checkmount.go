@@ -46,6 +46,10 @@ func IsHostname(s string) bool {
 // maxLayers is the kernel's limit on lowers of one overlay (OVL_MAX_STACK).
 const maxLayers = 500
 
+// MaxWithout is how many paths a layer can be seen without: each is made anew
+// for each session.
+const MaxWithout = 1000
+
 func checkOverlay(o Overlay) error {
 	if err := checkPath("target", o.Target); err != nil {
 		return err
@@ -88,7 +92,28 @@ func checkLayer(l Layer) error {
 			return err
 		}
 	}
+	if err := checkWithout(l); err != nil {
+		return err
+	}
 	return checkIDs(uint32(l.Origin))
+}
+
+func checkWithout(l Layer) error {
+	if len(l.Without) > 0 && l.Kind != LayerDir {
+		return invalid("the layer %s is an image and cannot be seen without %s", short(l.Source), short(l.Without[0]))
+	}
+	if len(l.Without) > MaxWithout {
+		return invalid("the layer %s is to be seen without %d paths; at most %d are possible", short(l.Source), len(l.Without), MaxWithout)
+	}
+	for _, p := range l.Without {
+		if err := checkPath("path", p); err != nil {
+			return err
+		}
+		if p == "/" {
+			return invalid("the layer %s cannot be seen without its root", short(l.Source))
+		}
+	}
+	return nil
 }
 
 func checkUpper(u Upper) error {

@@ -121,6 +121,9 @@ func (m *maker) overlay() Op {
 		if l.Kind != LayerDir {
 			l.Data = m.path()
 		}
+		if l.Kind == LayerDir && m.bool() {
+			l.Without = []string{m.path()}
+		}
 		o.Lowers = append(o.Lowers, l)
 	}
 	if m.bool() {

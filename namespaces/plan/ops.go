@@ -44,6 +44,9 @@ type Layer struct {
 	// Sub is a directory inside the layer that serves as its root: "" or "usr".
 	// An overlay leaves out a layer that has no such directory.
 	Sub string
+	// Without are paths in a LayerDir, absolute below Source, that an image
+	// above it removes: they are not seen.
+	Without []string
 	// Origin says who had a hand in the layer.
 	Origin Origin
 }

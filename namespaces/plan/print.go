@@ -196,6 +196,10 @@ func (l *line) overlay(o Overlay) {
 		l.pair("data", y.Data)
 		l.pair("sub", y.Sub)
 		l.number("origin", uint64(y.Origin), 0)
+		for _, p := range y.Without {
+			l.raw("\\\n\t\twithout")
+			l.add(p)
+		}
 	}
 	if u := o.Upper; u != nil {
 		l.raw("\\\n\tupper")

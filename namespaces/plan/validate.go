@@ -140,6 +140,9 @@ func textBound(op Op) int {
 		n := words + 2*len(o.Target)
 		for _, l := range o.Lowers {
 			n += words + 2*(len(l.Source)+len(l.Data)+len(l.Sub))
+			for _, p := range l.Without {
+				n += 32 + 2*len(p)
+			}
 		}
 		if o.Upper != nil {
 			n += words + 2*(len(o.Upper.Dir)+len(o.Upper.Name))

@@ -124,13 +124,21 @@ func (a *args) overlay(m Mount) Op {
 			y := Layer{Kind: LayerKind(a.one("KIND")), Source: a.one("SOURCE")}
 			a.pairs(pair{"data=", a.text(&y.Data)}, pair{"sub=", a.text(&y.Sub)}, pair{"origin=", a.id((*uint32)(&y.Origin))})
 			o.Lowers = append(o.Lowers, y)
+		case "without":
+			p := a.one("PATH")
+			if len(o.Lowers) == 0 {
+				a.fail("without %s stands before the first layer", quote(p))
+				return nil
+			}
+			y := &o.Lowers[len(o.Lowers)-1]
+			y.Without = append(y.Without, p)
 		case "upper":
 			u := Upper{}
 			a.pairs(pair{"dir=", a.text(&u.Dir)}, pair{"name=", a.text(&u.Name)},
 				pair{"size=", a.size(&u.Size)}, pair{"origin=", a.id((*uint32)(&u.Origin))})
 			o.Upper = &u
 		default:
-			a.fail("%s where a layer or the upper should be%s", quote(w), hint(w, []string{"layer", "upper"}))
+			a.fail("%s where a layer or the upper should be%s", quote(w), hint(w, []string{"layer", "without", "upper"}))
 		}
 	}
 	return o

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 
+	"ninefold/namespaces/plan"
 	"ninefold/roots/compat"
 	"ninefold/roots/image"
 	"ninefold/roots/store"
@@ -44,7 +45,35 @@ func (m *Manager) decide(ctx context.Context, s *store.Store, q question) (*stac
 	if err := d.components(out); err != nil {
 		return nil, err
 	}
+	if err := d.removed(out); err != nil {
+		return nil, err
+	}
 	return out, d.facts(ctx, out)
+}
+
+// removed notes what the pieces remove of the host.
+func (d *decider) removed(out *stack) error {
+	if !out.OnHost {
+		return nil // the layers of images say it themselves
+	}
+	for _, p := range out.Pieces {
+		chain, err := d.store.Chain(p.Image)
+		if err != nil {
+			return err
+		}
+		own := slices.IndexFunc(chain, func(m *image.Manifest) bool { return m.ID() == p.Above }) + 1
+		for _, m := range chain[own:] {
+			for _, path := range m.Removed {
+				out.Removed = append(out.Removed, "/"+path)
+			}
+		}
+	}
+	slices.Sort(out.Removed)
+	out.Removed = slices.Compact(out.Removed)
+	if n := len(out.Removed); n > plan.MaxWithout {
+		return fmt.Errorf("%w: the images remove %d paths, and on the host at most %d can be hidden", ErrIncompatible, n, plan.MaxWithout)
+	}
+	return nil
 }
 
 // join decides how runtime and base come together.

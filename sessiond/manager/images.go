@@ -66,7 +66,7 @@ func (m *Manager) stackUp(ctx context.Context, s *store.Store, p *profile.Profil
 		c.layers = append(c.layers, layers...)
 	}
 	if c.onHost {
-		c.layers = append(c.layers, plan.Layer{Kind: plan.LayerDir, Source: "/"})
+		c.layers = append(c.layers, plan.Layer{Kind: plan.LayerDir, Source: "/", Without: k.Removed})
 	}
 	return nil
 }

@@ -16,7 +16,7 @@ import (
 
 // stackVersion changes when a stack would hold something else for the same
 // images.
-const stackVersion = 1
+const stackVersion = 2
 
 // stack is what a session on images stands on, decided. It is kept with the
 // store, so that a session start reads one small record and decides nothing.
@@ -31,6 +31,9 @@ type stack struct {
 	// Pieces are topmost first; the host's root comes below when OnHost.
 	Pieces []piece
 	OnHost bool
+	// Removed are paths of the host, with a slash in front and sorted, that the
+	// pieces remove.
+	Removed []string
 	// Environment is what the images fix, the topmost counts.
 	Environment map[string]string
 	Facts       *imageFacts

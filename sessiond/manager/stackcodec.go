@@ -33,6 +33,7 @@ func encodeStack(s *stack) ([]byte, error) {
 	w.number(s.Facts.Version)
 	w.text(s.Stamp)
 	w.flag(s.OnHost)
+	w.texts(s.Removed)
 	w.text(string(why))
 	w.number(len(s.Pieces))
 	for _, p := range s.Pieces {
@@ -63,6 +64,7 @@ func decodeStack(b []byte) (*stack, error) {
 	s := &stack{Version: stackVersion, Facts: &imageFacts{Version: imageFactsVersion}}
 	s.Stamp = r.text()
 	s.OnHost = r.flag()
+	s.Removed = r.texts()
 	s.why = r.text()
 	for range r.count() {
 		s.Pieces = append(s.Pieces, piece{Image: r.digest(), Name: r.text(), Above: r.digest()})

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -45,7 +46,7 @@ func (m *Manager) Which(ctx context.Context, r Request, name string) (*Whence, e
 		return nil, err
 	}
 	defer p.release()
-	l := &lookup{m: m, onHost: p.base.onHost}
+	l := &lookup{m: m, onHost: p.base.onHost, hidden: p.base.stack.Removed}
 	if p.spec.Upper != nil && p.spec.Upper.Dir != "" {
 		l.kept = filepath.Join(p.spec.Upper.Dir, "upper")
 	}
@@ -77,6 +78,11 @@ type lookup struct {
 	kept   string
 	trees  []*image.Tree // topmost first
 	onHost bool
+	hidden []string // of the host, by the images
+}
+
+func (l *lookup) removed(name string) bool {
+	return slices.ContainsFunc(l.hidden, func(p string) bool { return name == p || strings.HasPrefix(name, p+"/") })
 }
 
 func (l *lookup) load(ctx context.Context, s *store.Store, pieces []piece) error {
@@ -141,7 +147,7 @@ func (l *lookup) at(name string, w *Whence) (target string, found bool) {
 		}
 		return e.Target, true
 	}
-	if !l.onHost {
+	if !l.onHost || l.removed(name) {
 		return "", false
 	}
 	if _, err := os.Lstat(name); err != nil {

@@ -108,7 +108,8 @@ soak: build ## sessions made, killed and undone for SOAKTIME, and nothing left b
 .PHONY: install
 install: build ## install below DESTDIR and PREFIX
 	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/lib/ninefold' \
-		'$(DESTDIR)/usr/lib/ninefold/recipes' '$(DESTDIR)/usr/lib/ninefold/profiles'
+		'$(DESTDIR)/usr/lib/ninefold/recipes' '$(DESTDIR)/usr/lib/ninefold/profiles' \
+		'$(DESTDIR)/etc/ninefold/recipes' '$(DESTDIR)/etc/ninefold/profiles'
 	install -m 755 bin/sessionctl '$(DESTDIR)$(PREFIX)/lib/ninefold/sessionctl'
 	ln -sf ../lib/ninefold/sessionctl '$(DESTDIR)$(PREFIX)/bin/sessionctl'
 	install -m 755 $$(ls bin/* | grep -vx bin/sessionctl) '$(DESTDIR)$(PREFIX)/lib/ninefold/'

@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"ninefold/cmd/internal/exit"
 	"ninefold/cmd/internal/session"
 	"ninefold/sessiond/manager"
 )
@@ -30,7 +32,10 @@ profile or --keep keeps it for the user.`,
 			return a.profileNames(), cobra.ShellCompDirectiveNoFileComp
 		},
 		RunE: func(c *cobra.Command, args []string) error {
-			r.Profile, r.Command = args[0], args[1:]
+			// session.Plain understood every flag that is right.
+			if r.Profile, r.Command = args[0], args[1:]; len(r.Command) > 0 && strings.HasPrefix(r.Command[0], "-") {
+				return exit.Usagef("flags are --keep and --user NAME; write -- before a command that begins with a dash", "run: %s does not belong after the profile", r.Command[0])
+			}
 			// Signals are the command's own business.
 			status := session.Run(context.WithoutCancel(c.Context()), a.Stdio, session.Request{Config: a.config, State: a.state, Request: r})
 			a.status = &status

@@ -18,17 +18,22 @@ func Plain(args []string) (Request, bool) {
 		}
 		return false
 	}
-	for seen := false; len(args) > 0; {
+	for seen := false; ; {
 		switch {
+		case len(args) == 0:
+			return r, r.Profile != ""
 		case value("--config", &r.Config), value("--state", &r.State):
 		case !seen && args[0] == "run":
 			seen, args = true, args[1:]
 		case seen && args[0] == "--keep":
 			r.Keep, args = true, args[1:]
 		case seen && value("--user", &r.User):
-		case seen && args[0] != "" && args[0][0] != '-':
+		case args[0] != "" && args[0][0] == '-' && (r.Profile == "" || args[0] != "--"):
+			return r, false
+		case seen && r.Profile == "" && args[0] != "":
 			r.Profile, args = args[0], args[1:]
-			if len(args) > 0 && args[0] == "--" {
+		case r.Profile != "":
+			if args[0] == "--" {
 				args = args[1:]
 			}
 			r.Command = args
@@ -37,5 +42,4 @@ func Plain(args []string) (Request, bool) {
 			return r, false
 		}
 	}
-	return r, false
 }

@@ -9,9 +9,6 @@ import (
 
 func TestPlain(t *testing.T) {
 	run := func(profile string, command ...string) Request {
-		if command == nil {
-			command = []string{}
-		}
 		return Request{Request: manager.Request{Profile: profile, Command: command}}
 	}
 	full := run("desktop", "ls", "-l", "--", "x")
@@ -26,6 +23,11 @@ func TestPlain(t *testing.T) {
 		{[]string{"run", "host"}, run("host"), true},
 		{[]string{"--config", "/c", "--state=/s", "run", "--user", "mia", "--keep", "desktop", "--", "ls", "-l", "--", "x"}, full, true},
 		{[]string{"run", "--config=/c", "--keep", "--state", "/s", "--user=mia", "desktop", "ls", "-l", "--", "x"}, full, true},
+		{[]string{"run", "desktop", "--user", "mia", "--state=/s", "--keep", "--config", "/c", "--", "ls", "-l", "--", "x"}, full, true},
+		{[]string{"run", "host", "--", "--user", "x"}, run("host", "--user", "x"), true},
+		{[]string{"run", "host", "ls", "--user", "x"}, run("host", "ls", "--user", "x"), true},
+		{[]string{"run", "host", "--kep", "--", "true"}, Request{}, false},
+		{[]string{"run", "host", "--user"}, Request{}, false},
 		{[]string{"run"}, Request{}, false},
 		{[]string{"run", "--help"}, Request{}, false},
 		{[]string{"run", "--kep", "host"}, Request{}, false},

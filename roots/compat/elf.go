@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -43,6 +44,17 @@ const maxNames = 4096
 
 // errNotDynamic says that a file asks nothing of a dynamic linker.
 var errNotDynamic = errors.New("not a dynamic ELF file")
+
+// readLibrary closes f after reading what it defines; ok is false when it is
+// no library that programs of abi can use.
+func readLibrary(f *os.File, abi ABI) (defines []string, ok bool, err error) {
+	defer f.Close()
+	b, err := readELF(f)
+	if errors.Is(err, errNotDynamic) || err == nil && b.abi != abi {
+		return nil, false, nil
+	}
+	return b.defines, err == nil, err
+}
 
 // readELF reads r, which need not be an ELF file at all: errNotDynamic then.
 func readELF(r io.ReaderAt) (binary, error) {

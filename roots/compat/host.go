@@ -75,12 +75,9 @@ func (h *Host) Library(soname string, abi ABI) ([]string, bool, error) {
 		if err != nil {
 			return nil, false, err
 		}
-		b, err := readELF(f)
-		f.Close()
-		if errors.Is(err, errNotDynamic) || err == nil && b.abi != abi {
-			continue
+		if defines, ok, err := readLibrary(f, abi); ok || err != nil {
+			return defines, ok, err
 		}
-		return b.defines, err == nil, err
 	}
 	return nil, false, nil
 }

@@ -1,7 +1,6 @@
 package compat
 
 import (
-	"errors"
 	"path"
 	"slices"
 	"strings"
@@ -60,12 +59,9 @@ func (t *Tree) Library(soname string, abi ABI) ([]string, bool, error) {
 		if err != nil {
 			return nil, false, err
 		}
-		b, err := readELF(f)
-		f.Close()
-		if errors.Is(err, errNotDynamic) || err == nil && b.abi != abi {
-			continue
+		if defines, ok, err := readLibrary(f, abi); ok || err != nil {
+			return defines, ok, err
 		}
-		return b.defines, err == nil, err
 	}
 	return nil, false, nil
 }

@@ -1,7 +1,6 @@
 package debian
 
 import (
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -11,7 +10,6 @@ import (
 
 	"ninefold/roots/debian/deb822"
 	"ninefold/roots/lock"
-	"ninefold/roots/pkg"
 )
 
 // StatusFile is where dpkg keeps what is installed.
@@ -90,14 +88,4 @@ func Installed(statusFile string) ([]lock.Package, error) {
 	}
 	slices.SortStableFunc(out, func(a, b lock.Package) int { return strings.Compare(a.Name+":"+a.Arch, b.Name+":"+b.Arch) })
 	return out, nil
-}
-
-// Fingerprint names a set of installed packages by their names, versions and
-// architectures.
-func Fingerprint(packages []lock.Package) pkg.Digest {
-	h := sha256.New()
-	for _, p := range packages {
-		fmt.Fprintf(h, "%s %s %s\n", p.Name, p.Version, p.Arch)
-	}
-	return pkg.Digest(h.Sum(nil))
 }

@@ -44,7 +44,10 @@ func Hint(err error) string {
 	if e.Hint != "" {
 		return e.Hint
 	}
-	if errors.Is(e.Err, unix.EPERM) || errors.Is(e.Err, unix.EACCES) {
+	if errors.Is(e.Err, unix.EACCES) {
+		return "its permissions, or those of a directory above it, keep the one out whom it is opened for"
+	}
+	if errors.Is(e.Err, unix.EPERM) {
 		return "this needs root (CAP_SYS_ADMIN); run it as root or through sudo, and not inside an unprivileged container"
 	}
 	if errors.Is(e.Err, unix.ENOSYS) {

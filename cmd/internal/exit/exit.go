@@ -3,6 +3,7 @@
 package exit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -119,11 +120,15 @@ func Of(err error, rules []Rule) (Code, string) {
 		}
 		return e.Code, hint("")
 	}
-	for _, set := range [][]Rule{rules, edge} {
-		for _, r := range set {
-			if errors.Is(err, r.Is) {
-				return r.Code, hint(r.Hint)
-			}
+	for _, r := range rules {
+		if errors.Is(err, r.Is) {
+			return r.Code, hint(r.Hint)
+		}
+	}
+	for _, r := range edge {
+		if errors.Is(err, r.Is) {
+			// What is known of a system call is nearer than a rule for all of them.
+			return r.Code, hint(cmp.Or(kernel.Hint(err), r.Hint))
 		}
 	}
 	// Whatever else it is called: somebody wrote it wrong.

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"ninefold/namespaces/kernel"
 )
 
 var errBusy = errors.New("store is in use")
@@ -30,6 +32,7 @@ func TestOf(t *testing.T) {
 		{errors.New("odd"), Failed, ""},
 		{fmt.Errorf("open store: %w", errBusy), Busy, "wait for it"},
 		{fmt.Errorf("read: %w", &os.PathError{Op: "open", Path: "/x", Err: unix.EACCES}), NotPermitted, "root"},
+		{fmt.Errorf("make: %w", &kernel.Error{Op: "unshare", Err: unix.EPERM}), NotPermitted, "container"},
 		{fmt.Errorf("read: %w", fs.ErrNotExist), NotFound, ""},
 		{fmt.Errorf("write: %w", unix.ENOSPC), Failed, "make room"},
 		{fmt.Errorf("write: %w", unix.EROFS), NotPermitted, "--state"},

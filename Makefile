@@ -71,6 +71,7 @@ run: ## the demonstration: build, build a desktop from Debian's packages, run it
 .PHONY: test
 test: deps build vet lint ## every check and test; those that need root run as root or through sudo
 	@scripts/as-root --prepare
+	@$(GO) list -modfile=packaging/tools.mod -deps tool >/dev/null # so that root finds them fetched
 	$(GO) test -exec '$(CURDIR)/scripts/as-root' ./...
 
 .PHONY: vet
@@ -116,6 +117,14 @@ install: build ## install below DESTDIR and PREFIX
 	install -m 644 recipes/*.toml '$(DESTDIR)/usr/lib/ninefold/recipes/'
 	install -m 644 profiles/*.toml '$(DESTDIR)/usr/lib/ninefold/profiles/'
 
+.PHONY: deb
+deb: build ## dist/*.deb for Debian 12 and 13, with everything that logins need
+	@scripts/package deb
+
+.PHONY: rpm
+rpm: build ## dist/*.rpm, the same without a PAM stack of its own
+	@scripts/package rpm
+
 .PHONY: clean
 clean: ## remove what was built; the state directory stays
-	rm -rf bin out
+	rm -rf bin out dist

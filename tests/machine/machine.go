@@ -1,0 +1,107 @@
+package machine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// Options change how a machine is made.
+type Options struct {
+	// State is a directory of the host that the machine has as
+	// /var/lib/ninefold, with an image store in it, say. The default is a
+	// directory of the machine's own. Either way it is on a real file system,
+	// because an overlay cannot be a layer of two more.
+	State  string
+	Nspawn []string // further arguments of systemd-nspawn
+}
+
+// Machine is a booted machine. Close must be called. Its methods may be used
+// by several goroutines, but for Reboot, Kill and Close.
+type Machine struct {
+	Suite   string
+	options Options
+	name    string
+	tree    string
+	dir     string // upper, work, root, state, console
+	launch  *launch
+	leader  int // the machine's PID 1, as the host numbers it
+}
+
+const bootTime = 90 * time.Second
+
+// Start boots a machine of the suite; only root can. Making the tree for the first time takes
+// minutes and the network.
+func Start(ctx context.Context, suite string, o Options) (*Machine, error) {
+	tree, err := Tree(ctx, suite)
+	if err != nil {
+		return nil, err
+	}
+	// Not below /tmp, which is often a tmpfs: a machine writes a lot.
+	dir, err := os.MkdirTemp(cacheDir(), "running-"+suite+"-")
+	if err != nil {
+		return nil, err
+	}
+	m := &Machine{Suite: suite, options: o, tree: tree, dir: dir, name: "nf" + filepath.Base(dir)[len("running"):]}
+	for _, sub := range []string{"upper", "work", "root"} {
+		if err := os.Mkdir(filepath.Join(dir, sub), 0o755); err != nil {
+			return nil, errors.Join(err, m.Close())
+		}
+	}
+	if o.State != "" {
+		err = os.Symlink(o.State, filepath.Join(dir, "state"))
+	} else {
+		err = os.Mkdir(filepath.Join(dir, "state"), 0o700)
+	}
+	if err != nil {
+		return nil, errors.Join(err, m.Close())
+	}
+	if err := m.boot(ctx); err != nil {
+		return nil, errors.Join(err, m.Close())
+	}
+	return m, nil
+}
+
+func (m *Machine) boot(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, bootTime, fmt.Errorf("no boot within %s", bootTime))
+	defer cancel()
+	if err := m.start(ctx); err != nil {
+		console, _ := os.ReadFile(m.Console())
+		return fmt.Errorf("boot %s: %w\nconsole:\n%s", m.Suite, err, tail(console))
+	}
+	return nil
+}
+
+// Console is the file that holds what the machine wrote to its console.
+func (m *Machine) Console() string { return filepath.Join(m.dir, "console") }
+
+// Leader is the machine's first process as the host numbers it.
+func (m *Machine) Leader() int { return m.leader }
+
+// Kill ends the machine as a power failure would. What it wrote stays.
+func (m *Machine) Kill() error { return m.end() }
+
+// Reboot shuts the machine down in order and boots it again. What it wrote
+// stays, but for what is in memory.
+func (m *Machine) Reboot(ctx context.Context) error {
+	if l := m.launch; l != nil {
+		m.Run(ctx, "systemctl", "poweroff")
+		select {
+		case <-l.done:
+		case <-ctx.Done():
+			return errors.Join(context.Cause(ctx), m.end())
+		case <-time.After(bootTime):
+			return errors.Join(fmt.Errorf("%s does not shut down within %s", m.Suite, bootTime), m.end())
+		}
+		if err := m.end(); err != nil {
+			return err
+		}
+	}
+	return m.boot(ctx)
+}
+
+// Close ends the machine and removes what it wrote.
+func (m *Machine) Close() error { return errors.Join(m.end(), os.RemoveAll(m.dir)) }

@@ -6,6 +6,7 @@ STATE    ?= /var/lib/ninefold
 FUZZTIME ?= 5m
 SOAKTIME ?= 30m
 BENCH    ?=
+SUITE    ?= trixie
 
 # The first process of a session: static, so that it needs nothing of a
 # session's root, and small, because every session holds one. With musl it
@@ -105,6 +106,13 @@ soak: build ## sessions made, killed and undone for SOAKTIME, and nothing left b
 	@mkdir -p out
 	$(GO) build -o out/soak ./tests/soak
 	$(SUDO) out/soak -for $(SOAKTIME)
+
+.PHONY: machine
+machine: build ## a console on a booted Debian SUITE (bookworm, trixie) with Ninefold in it; all thrown away afterwards
+	@scripts/deps test
+	@mkdir -p out
+	$(GO) build -o out/machine ./tests/machine/console
+	$(SUDO) out/machine -suite $(SUITE)
 
 .PHONY: install
 install: build ## install below DESTDIR and PREFIX

@@ -54,6 +54,10 @@ enum door_fd {
 #define DOOR_VESTIBULE 1u   // the mount namespace is a vestibule: the way in follows at the login shell
 #define DOOR_NO_NEW_PRIVS 2u // the wrapper sets no_new_privs before it executes
 
+// In a vestibule ninefold-enter is bound over the login shell, without nosuid;
+// this is the shell itself, for whom the view is not to be had, and for root.
+#define DOOR_SHELL "/run/ninefold/vestibule/shell"
+
 struct door_request {
 	uint32_t magic, length;
 	uint16_t version, op;

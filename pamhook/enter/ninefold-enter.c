@@ -3,6 +3,9 @@
 //   ninefold-enter user@ -- COMMAND [ARGUMENT…]             the user manager
 //   ninefold-enter session [-p PROFILE] -- COMMAND [ARGUMENT…]
 //
+// By any other name it stands in a vestibule in the place of a login shell: what
+// it was executed as is then run in the view, and DOOR_SHELL where there is none.
+//
 // Its privilege comes from file capabilities alone (cap_sys_admin and
 // cap_sys_chroot, permitted but not effective, so that a kernel that may not
 // grant them still runs the program): AmbientCapabilities= in a unit would stay
@@ -32,11 +35,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 enum { REFUSED = 1, FAILED = 125, CANNOT_EXECUTE = 126, NOT_FOUND = 127 };
+
+// command is what is to be run, by its path in the view and that on the host.
+struct command {
+	const char *in_view, *on_host;
+	char **argv;
+};
 
 #define NEEDED ((1u << CAP_SYS_ADMIN) | (1u << CAP_SYS_CHROOT))
 
@@ -130,17 +140,17 @@ static void give_up_privileges(bool untrusted, bool no_new_privs)
 }
 
 __attribute__((noreturn))
-static void run(char **command, char **environment)
+static void run(const char *path, char **argv, char **environment)
 {
-	execve(command[0], command, environment);
-	die(errno == ENOENT ? NOT_FOUND : CANNOT_EXECUTE, "%s: %s", command[0], strerror(errno));
+	execve(path, argv, environment);
+	die(errno == ENOENT ? NOT_FOUND : CANNOT_EXECUTE, "%s: %s", path, strerror(errno));
 }
 
 __attribute__((noreturn))
-static void run_on_host(char **command)
+static void run_on_host(const struct command *c)
 {
 	give_up_privileges(false, false);
-	run(command, environ);
+	run(c->on_host, c->argv, environ);
 }
 
 // with_settings returns the environment with the answer's NAME=VALUE strings
@@ -169,7 +179,7 @@ static char **with_settings(char *settings)
 }
 
 // enter_and_run comes back where the host is still the way to go.
-static void enter_and_run(struct door_answer *answer, char **command)
+static void enter_and_run(struct door_answer *answer, const struct command *c)
 {
 	struct door_way_back back;
 	const char *failed;
@@ -195,8 +205,8 @@ static void enter_and_run(struct door_answer *answer, char **command)
 	if (getuid() != uid || getgid() != gid)
 		die(FAILED, "the view's user namespace has no uid %u and gid %u", uid, gid);
 	// While there is a way back: is there something to run?
-	if (!back.none && access(command[0], X_OK)) {
-		warn("%s in the view: %s", command[0], strerror(errno));
+	if (!back.none && access(c->in_view, X_OK)) {
+		warn("%s in the view: %s", c->in_view, strerror(errno));
 		if (!door_go_back(&back))
 			die(FAILED, "go back to the host: %s", strerror(errno));
 		if (cwd[0] == '/' && chdir(cwd))
@@ -208,14 +218,32 @@ static void enter_and_run(struct door_answer *answer, char **command)
 	// By name and without privilege: the way is the view's.
 	if ((cwd[0] != '/' || chdir(cwd)) && chdir("/"))
 		die(FAILED, "change to the root of the view: %s", strerror(errno));
-	run(command, with_settings(answer->reply.environment));
+	run(c->in_view, c->argv, with_settings(answer->reply.environment));
 }
 
-// parse returns the command and fills in the request.
-static char **parse(int argc, char **argv, struct door_request *request)
+// parse_shell is for a call by the name of a login shell, such as "-bash". The
+// path comes from the kernel, but whoever runs this by hand chooses it: it is
+// used after everything is given up, inside the view alone.
+static void parse_shell(char **argv, struct door_request *request, struct command *c)
+{
+	const char *path = (const char *)getauxval(AT_EXECFN); // getauxval(3)
+	door_request(request, DOOR_JOIN, geteuid());
+	c->argv = argv;
+	c->on_host = DOOR_SHELL;
+	c->in_view = path && path[0] == '/' ? path : DOOR_SHELL;
+}
+
+static void parse(int argc, char **argv, struct door_request *request, struct command *c)
 {
 	static const char usage[] = "usage: ninefold-enter user@|session [-p PROFILE] -- /COMMAND [ARGUMENT…]";
 	int at = 2;
+	if (argc < 1)
+		die(FAILED, "%s", usage);
+	const char *slash = strrchr(argv[0], '/');
+	if (strcmp(slash ? slash + 1 : argv[0], "ninefold-enter")) {
+		parse_shell(argv, request, c);
+		return;
+	}
 	if (argc > 1 && !strcmp(argv[1], "user@"))
 		door_request(request, DOOR_MANAGER, geteuid());
 	else if (argc > 1 && !strcmp(argv[1], "session"))
@@ -229,9 +257,10 @@ static char **parse(int argc, char **argv, struct door_request *request)
 	}
 	if (argc < at + 2 || strcmp(argv[at], "--"))
 		die(FAILED, "%s", usage);
-	if (argv[at + 1][0] != '/')
-		die(FAILED, "%s: give the whole path, since PATH is not looked at", argv[at + 1]);
-	return argv + at + 1;
+	c->argv = argv + at + 1;
+	c->in_view = c->on_host = c->argv[0];
+	if (c->argv[0][0] != '/')
+		die(FAILED, "%s: give the whole path, since PATH is not looked at", c->argv[0]);
 }
 
 int main(int argc, char **argv)
@@ -244,29 +273,30 @@ int main(int argc, char **argv)
 		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
 			_exit(FAILED);
 	bool able = set_effective();
-	char **command = parse(argc, argv, &request);
+	struct command command;
+	parse(argc, argv, &request, &command);
 	if (geteuid() == 0 || geteuid() != getuid() || getegid() != getgid())
-		run_on_host(command);
+		run_on_host(&command);
 	if (!able) {
 		warn("no capability to enter a view (no file capabilities, no_new_privs or nosuid?); staying on the host");
-		run_on_host(command);
+		run_on_host(&command);
 	}
 	if (door_failed_recently()) {
 		warn("sessiond did not answer less than %d s ago; staying on the host", DOOR_FAILED_SECONDS);
-		run_on_host(command);
+		run_on_host(&command);
 	}
 	int e = door_ask(&request, &answer);
 	if (e) {
 		warn("%s (%s: %s); staying on the host", door_why(e), DOOR_PATH, strerror(-e));
-		run_on_host(command);
+		run_on_host(&command);
 	}
 	if (*answer.reply.message)
 		warn("%s", answer.reply.message);
 	if (answer.reply.verdict == DOOR_REFUSE)
 		die(REFUSED, "refused");
 	if (answer.reply.verdict == DOOR_ENTER) {
-		enter_and_run(&answer, command);
+		enter_and_run(&answer, &command);
 		warn("staying on the host");
 	}
-	run_on_host(command);
+	run_on_host(&command);
 }

@@ -1,15 +1,15 @@
 package door
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"ninefold/sessiond/process"
 )
 
 // Peer is who asks, as the kernel says.
@@ -66,21 +66,23 @@ func peerOf(fd int, accepted time.Duration) (Peer, error) {
 		pidfd = -1
 	}
 	p := Peer{PID: int(cred.Pid), UID: cred.Uid}
-	if p.Start, err = StartTime(p.PID); err != nil {
+	if p.Start, err = process.StartTime(p.PID); err != nil {
 		return Peer{}, fmt.Errorf("%w: %w", ErrPeer, err)
 	}
 	if time.Duration(p.Start)*tick > accepted+tick {
 		return Peer{}, fmt.Errorf("%w: process %d started after it had connected", ErrPeer, p.PID)
 	}
-	if p.Unit, err = unitOf(p.PID); err != nil {
+	path, err := process.CgroupOf(p.PID)
+	if err != nil {
 		return Peer{}, fmt.Errorf("%w: %w", ErrPeer, err)
 	}
+	p.Unit = parseUnit(path)
 	if pidfd >= 0 {
 		gone := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
 		if n, err := unix.Poll(gone, 0); err == nil && n > 0 {
 			return Peer{}, fmt.Errorf("%w: it has ended", ErrPeer)
 		}
-	} else if again, err := StartTime(p.PID); err != nil || again != p.Start {
+	} else if again, err := process.StartTime(p.PID); err != nil || again != p.Start {
 		return Peer{}, fmt.Errorf("%w: it has ended", ErrPeer)
 	}
 	return p, nil
@@ -93,56 +95,6 @@ func bootTime() time.Duration {
 	var ts unix.Timespec
 	_ = unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts) // fails for a bad address alone
 	return time.Duration(ts.Nano())
-}
-
-// StartTime returns when the process pid started, in clock ticks since boot.
-func StartTime(pid int) (uint64, error) {
-	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	if err != nil {
-		return 0, err
-	}
-	// The name in parentheses may hold anything, parentheses too.
-	end := bytes.LastIndexByte(b, ')')
-	fields := strings.Fields(string(b[end+1:]))
-	if end < 0 || len(fields) < 20 {
-		return 0, fmt.Errorf("/proc/%d/stat is not understood", pid)
-	}
-	return strconv.ParseUint(fields[19], 10, 64)
-}
-
-func unitOf(pid int) (Unit, error) {
-	path, err := cgroupOf(pid)
-	if err != nil {
-		return Unit{}, err
-	}
-	root, err := cgroupOf(1)
-	if err != nil {
-		return Unit{}, err
-	}
-	// The service manager itself says where its tree begins; in a container
-	// that need not be /.
-	root = strings.TrimSuffix(root, "/init.scope")
-	return parseUnit(strings.TrimPrefix(path, strings.TrimSuffix(root, "/"))), nil
-}
-
-// cgroupOf returns the path of pid's cgroup in the tree that systemd keeps:
-// the unified one, or the named one of a mixed set-up.
-func cgroupOf(pid int) (string, error) {
-	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cgroup")
-	if err != nil {
-		return "", err
-	}
-	unified := ""
-	for line := range strings.Lines(string(b)) {
-		line = strings.TrimSuffix(line, "\n")
-		if path, ok := strings.CutPrefix(line, "0::"); ok {
-			unified = path
-		}
-		if _, path, ok := strings.Cut(line, ":name=systemd:"); ok {
-			return path, nil
-		}
-	}
-	return unified, nil
 }
 
 // parseUnit reads the first three elements of a cgroup path, which root alone

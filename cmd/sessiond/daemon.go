@@ -1,0 +1,232 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/activation"
+	"github.com/coreos/go-systemd/v22/daemon"
+	"golang.org/x/sys/unix"
+
+	"ninefold/sessiond/api"
+	"ninefold/sessiond/config"
+	"ninefold/sessiond/door"
+	"ninefold/sessiond/journal"
+	"ninefold/sessiond/login"
+	"ninefold/sessiond/manager"
+	"ninefold/sessiond/service"
+	"ninefold/sessiond/units"
+	"ninefold/sessiond/views"
+)
+
+// options are the command line.
+type options struct {
+	config, state, runtime string
+	inside, debug          bool
+}
+
+func parse(args []string) (options, error) {
+	var o options
+	f := flag.NewFlagSet("sessiond", flag.ContinueOnError)
+	f.StringVar(&o.config, "config", "", "read profiles and ninefold.toml from `DIR` (default /etc/ninefold over /usr/lib/ninefold)")
+	f.StringVar(&o.state, "state", "", "the store is in `DIR` (default /var/lib/ninefold)")
+	f.StringVar(&o.runtime, "runtime", filepath.Dir(door.Path), "the door and the journal are in `DIR`")
+	f.BoolVar(&o.debug, "debug", false, "log every question")
+	f.BoolVar(&o.inside, insideFlag, false, "used by sessiond itself: its mount namespace is made")
+	err := f.Parse(args)
+	if err == nil && f.NArg() > 0 {
+		err = fmt.Errorf("unknown argument %q", f.Arg(0))
+	}
+	return o, err
+}
+
+func run(args []string) error {
+	o, err := parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if os.Geteuid() != 0 {
+		return manager.ErrNotRoot
+	}
+	if !o.inside {
+		return enterOwnNamespace(args)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM, unix.SIGINT)
+	defer stop()
+	return o.serve(ctx)
+}
+
+// serve runs the daemon until ctx ends, and then until what is under way is
+// done. Views stay.
+func (o options) serve(ctx context.Context) error {
+	// The live heap is a few MiB; without a floor every view that is made would
+	// make the collector run, and each run costs a login time.
+	debug.SetGCPercent(200)
+	level := slog.LevelInfo
+	if o.debug {
+		level = slog.LevelDebug
+	}
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level, ReplaceAttr: withoutTime}))
+	// Everybody passes through here to the door.
+	if err := os.MkdirAll(o.runtime, 0o755); err != nil {
+		return fmt.Errorf("make the runtime directory: %w", err)
+	}
+	j, err := journal.Open(filepath.Join(o.runtime, "state", "views"))
+	if err != nil {
+		return err
+	}
+	base := manager.Open(manager.Options{Config: o.config, State: o.state})
+	events := service.NewEvents()
+	var live *config.Live
+	m := func() *manager.Manager { return base.WithConfig(live.State().Config) }
+	ready := make(chan struct{}, 1)
+	live = config.Follow(base.Config(), log, func() {
+		events.Publish(api.Event{Kind: api.ConfigChanged})
+		select {
+		case ready <- struct{}{}:
+		default: // one is on its way
+		}
+	})
+	u, needs := machineUnits(log)
+	vs := views.New(views.Options{Manager: m, Journal: j, Units: u, Log: log, Needs: needs, Event: events.Publish})
+	if err := vs.Recover(ctx); err != nil {
+		return err
+	}
+	logins := login.New(live, vs, log)
+	listeners, err := o.listen()
+	if err != nil {
+		return err
+	}
+	_ = service.New(live, vs, logins, m, u, events)
+
+	// What fails alone does not end the daemon; a door that fails does.
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var wg sync.WaitGroup
+	wg.Go(func() { vs.Run(ctx) })
+	wg.Go(func() { u.Watch(ctx, vs.Changed) })
+	wg.Go(func() {
+		if err := live.Watch(ctx); err != nil {
+			log.Error("changes of the configuration are not seen until the daemon starts anew", "error", err)
+		}
+	})
+	wg.Go(func() { compose(ctx, m, ready) })
+	server := door.NewServer(logins, log)
+	for _, l := range listeners {
+		wg.Go(func() {
+			if err := server.Serve(ctx, l); err != nil {
+				cancel(fmt.Errorf("the door: %w", err))
+			}
+		})
+	}
+	wg.Go(func() { watchdog(ctx) })
+	_, _ = daemon.SdNotify(false, daemon.SdNotifyReady) // there may be nobody to notify
+	log.Info("ready", "views", len(vs.List()))
+	<-ctx.Done()
+	_, _ = daemon.SdNotify(false, daemon.SdNotifyStopping)
+	wg.Wait()
+	vs.Close()
+	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// withoutTime leaves the time to the journal, which has its own.
+func withoutTime(groups []string, a slog.Attr) slog.Attr {
+	if len(groups) == 0 && a.Key == slog.TimeKey && os.Getenv("JOURNAL_STREAM") != "" {
+		return slog.Attr{}
+	}
+	return a
+}
+
+// unitsOfMachine is what the parts of the daemon ask of systemd.
+type unitsOfMachine interface {
+	views.Units
+	service.Units
+	Watch(ctx context.Context, changed func())
+}
+
+// machineUnits returns systemd where it runs the machine. The user's manager
+// then runs in the view, so every root needs one.
+func machineUnits(log *slog.Logger) (unitsOfMachine, []string) {
+	if units.Booted() {
+		return units.New(log), []string{"/usr/lib/systemd/systemd"}
+	}
+	return units.None{}, nil
+}
+
+// listen returns the door: what systemd hands over, or a socket of our own.
+func (o options) listen() ([]*net.UnixListener, error) {
+	byName, err := activation.ListenersWithNames()
+	if err != nil {
+		return nil, fmt.Errorf("take over the door: %w", err)
+	}
+	var out []*net.UnixListener
+	for name, listeners := range byName {
+		for _, l := range listeners {
+			u, ok := l.(*net.UnixListener)
+			if name != "door" || !ok {
+				if l != nil {
+					l.Close()
+				}
+				continue
+			}
+			// The socket is systemd's and stays when we go.
+			u.SetUnlinkOnClose(false)
+			out = append(out, u)
+		}
+	}
+	if len(out) > 0 {
+		return out, nil
+	}
+	l, err := door.Listen(filepath.Join(o.runtime, filepath.Base(door.Path)))
+	if err != nil {
+		return nil, fmt.Errorf("make the door: %w", err)
+	}
+	return []*net.UnixListener{l}, nil
+}
+
+// compose makes ready what the profiles need, at the start and after each
+// change of the configuration, so that no login waits for it.
+func compose(ctx context.Context, m func() *manager.Manager, ready <-chan struct{}) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ready:
+			m().Ready(ctx)
+		}
+	}
+}
+
+// watchdog tells systemd that the daemon lives, twice in the time it allows.
+func watchdog(ctx context.Context) {
+	interval, err := daemon.SdWatchdogEnabled(false)
+	if err != nil || interval == 0 {
+		return
+	}
+	t := time.NewTicker(interval / 2)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+			_, _ = daemon.SdNotify(false, daemon.SdNotifyWatchdog)
+		}
+	}
+}

@@ -1,0 +1,162 @@
+package login
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"ninefold/sessiond/door"
+	"ninefold/sessiond/identity"
+	"ninefold/sessiond/journal"
+	"ninefold/sessiond/views"
+)
+
+// prepare is the first word of a login: its view is made, so that it is there
+// when the user's manager asks, and the choice is kept for that.
+func (l *Logins) prepare(ctx context.Context, p pick, u identity.User, r door.Request) (door.Reply, []*os.File, error) {
+	l.remember(r.UID, p)
+	if p.profile == nil {
+		return door.Reply{Verdict: door.Host, Message: p.note}, nil, nil
+	}
+	if m := l.views.Manager(r.UID); m != nil && (m.View == nil || m.View.Profile() != p.profile.Name) {
+		// The manager is not asked again, so there is nothing to make. What the
+		// session gets is decided when it asks.
+		return door.Reply{Verdict: door.Enter, Profile: p.profile.Name}, nil, nil
+	}
+	v, err := l.views.Acquire(ctx, u, p.profile)
+	if err != nil {
+		return door.Reply{}, nil, err
+	}
+	return door.Reply{Verdict: door.Enter, View: v.ID(), Profile: v.Profile()}, nil, nil
+}
+
+// remember keeps the choice of a login for the manager that it starts.
+func (l *Logins) remember(uid uint32, p pick) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	for u, old := range l.pending {
+		if now.Sub(old.at) > pendingFor {
+			delete(l.pending, u)
+		}
+	}
+	p.at = now
+	l.pending[uid] = p
+}
+
+// manager answers user@UID.service. What it is told is recorded, for the
+// sessions that follow. A process of the user in that unit that asks later
+// gets the manager's view, and changes nothing.
+func (l *Logins) manager(ctx context.Context, p pick, u identity.User, r door.Request, caller journal.Process) (door.Reply, []*os.File, error) {
+	if m := l.views.Manager(r.UID); m != nil && m.Process != caller {
+		if m.View == nil {
+			return door.Reply{Verdict: door.Host}, nil, nil
+		}
+		return l.enter(m.View, "")
+	}
+	if p.profile == nil {
+		l.views.ManagerOnHost(r.UID, caller, cmp.Or(p.why, "no profile applied when it was started"))
+		return door.Reply{Verdict: door.Host}, nil, nil
+	}
+	v, err := l.views.Acquire(ctx, u, p.profile)
+	if err != nil {
+		l.views.ManagerOnHost(r.UID, caller, reason(err))
+		return door.Reply{}, nil, err
+	}
+	if err := v.SetManager(caller); err != nil {
+		l.views.ManagerOnHost(r.UID, caller, "its record could not be written")
+		return door.Reply{}, nil, err
+	}
+	return l.enter(v, "")
+}
+
+// session answers a session: never with another view than that of the user's
+// manager, since both share one bus.
+func (l *Logins) session(ctx context.Context, p pick, u identity.User, r door.Request, caller journal.Process) (door.Reply, []*os.File, error) {
+	m := l.views.Manager(r.UID)
+	var v *views.View
+	note := p.note
+	switch {
+	case m == nil && p.profile == nil:
+		return door.Reply{Verdict: door.Host, Message: note}, nil, nil
+	case m == nil:
+		var err error
+		if v, err = l.views.Acquire(ctx, u, p.profile); err != nil {
+			return door.Reply{}, nil, err
+		}
+	case m.View == nil && p.profile == nil:
+		return door.Reply{Verdict: door.Host, Message: note}, nil, nil
+	case m.View == nil:
+		why := cmp.Or(m.Why, "it was started without ninefold")
+		return door.Reply{}, nil, &errHost{why: fmt.Sprintf("your user manager runs on the host (%s); end all your sessions to get profile %s", why, p.profile.Name)}
+	case p.profile != nil && p.profile.Name == m.View.Profile():
+		v = m.View
+	case p.explicit:
+		name := "the host"
+		if p.profile != nil {
+			name = "profile " + p.profile.Name
+		}
+		why := fmt.Sprintf("your running session is in profile %s; end all your sessions to get %s", m.View.Profile(), name)
+		if p.profile == nil {
+			return door.Reply{Verdict: door.Host, Message: why}, nil, nil
+		}
+		return door.Reply{}, nil, &errHost{why: why}
+	default:
+		v = m.View
+		note = fmt.Sprintf("you join your running session in profile %s; what the configuration says now holds after you have ended all your sessions", v.Profile())
+	}
+	if r.Service == "sshd" && v.Lacks("sftp") {
+		return door.Reply{}, nil, &errHost{why: fmt.Sprintf("profile %s has no sftp-server, so ssh logins stay on the host; put openssh-sftp-server into its image", v.Profile())}
+	}
+	reply, files, err := l.enter(v, note)
+	if err != nil {
+		return reply, files, err
+	}
+	if _, err := v.Attach(views.Login{Session: r.Session, Service: r.Service, TTY: r.TTY, Rhost: r.Rhost, Leader: caller}); err != nil {
+		for _, f := range files {
+			f.Close()
+		}
+		return door.Reply{}, nil, err
+	}
+	return reply, files, nil
+}
+
+var kinds = map[string]door.FDKind{"mount": door.FDMount, "ipc": door.FDIPC, "uts": door.FDUTS}
+
+// enter makes the reply that hands out a view. Views that are not root's alone
+// are not entered by login processes, which go on to run as root inside.
+func (l *Logins) enter(v *views.View, note string) (door.Reply, []*os.File, error) {
+	if !v.Trusted() {
+		return door.Reply{}, nil, &errHost{why: fmt.Sprintf("profile %s is not root's alone, and logins do not enter such views", v.Profile())}
+	}
+	files, names, err := v.Namespaces()
+	if err != nil {
+		return door.Reply{}, nil, err
+	}
+	reply := door.Reply{Verdict: door.Enter, View: v.ID(), Profile: v.Profile(), Message: note}
+	for _, name := range names {
+		reply.FDs = append(reply.FDs, kinds[name])
+	}
+	env, left := fit(append([]string{"NINEFOLD_VIEW=" + v.ID()}, v.Environment()...))
+	reply.Environment = env
+	if left > 0 {
+		l.log.Warn("the environment of a profile does not fit into an answer", "profile", v.Profile(), "left out", left)
+	}
+	return reply, files, nil
+}
+
+// fit returns the variables that fit into an answer, and how many do not.
+func fit(env []string) (in []string, left int) {
+	room := 1024 - 1
+	for _, e := range env {
+		if len(e)+1 > room {
+			left++
+			continue
+		}
+		room -= len(e) + 1
+		in = append(in, e)
+	}
+	return in, left
+}

@@ -1,0 +1,86 @@
+package views
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"ninefold/sessiond/journal"
+	"ninefold/sessiond/process"
+)
+
+// Recover finds the views that an earlier daemon left: it takes over those
+// that live and removes the records of the others. It is called once, before
+// anything else.
+func (vs *Views) Recover(ctx context.Context) error {
+	records, problems, err := vs.o.Journal.Read()
+	if err != nil {
+		return err
+	}
+	for _, p := range problems {
+		vs.o.Log.Error("the record of a view cannot be used", "view", p.ID, "error", p.Err)
+		if errors.Is(p.Err, journal.ErrDamaged) {
+			_ = vs.o.Journal.Remove(p.ID) // tried again at the next start
+		}
+	}
+	for _, r := range records {
+		v, why := vs.takeOver(r)
+		if v == nil {
+			vs.o.Log.Info("a view is over", "view", r.ID, "user", r.User, "profile", r.Profile, "why", why)
+			if err := vs.o.Journal.Remove(r.ID); err != nil {
+				vs.o.Log.Error("a record could not be removed", "error", err)
+			}
+			continue
+		}
+		vs.mu.Lock()
+		vs.views[r.ID] = v
+		vs.mu.Unlock()
+		if !v.holderGone {
+			vs.adopt(ctx, v)
+		}
+		vs.watchHolder(v)
+		if r.Manager.PID != 0 {
+			vs.watchLeader(r.Manager)
+		}
+		for _, s := range r.Sessions {
+			vs.watchLeader(s.Leader)
+		}
+		vs.o.Log.Info("view found again", "view", r.ID, "user", r.User, "profile", r.Profile)
+	}
+	vs.Changed()
+	return nil
+}
+
+// takeOver opens what a record names: by its holder, or if that was killed, by
+// a process of the view that the record knows. Each is told by pid and start
+// time, and has to be in the namespace of the record.
+func (vs *Views) takeOver(r *journal.Record) (*View, string) {
+	if r.MountNS == 0 {
+		return nil, "the daemon ended while it was being made"
+	}
+	candidates := []journal.Process{r.Holder, r.Manager}
+	for _, s := range r.Sessions {
+		candidates = append(candidates, s.Leader)
+	}
+	for i, p := range candidates {
+		pidfd, err := process.Open(p.PID, p.Start)
+		if err != nil {
+			continue
+		}
+		ns, mount, err := openNamespaces(p.PID, r.Isolated)
+		// Still the process that was opened: its number was not free meanwhile.
+		if err == nil && mount == r.MountNS && process.Alive(p.PID, p.Start) {
+			v := &View{vs: vs, rec: *r, until: time.Now().Add(grace), ns: ns, pidfd: pidfd, holderGone: i > 0}
+			if v.holderGone {
+				pidfd.Close()
+				v.pidfd = nil
+			}
+			return v, ""
+		}
+		for _, n := range ns {
+			n.file.Close()
+		}
+		pidfd.Close()
+	}
+	return nil, "its holder has ended, and no session is in it"
+}

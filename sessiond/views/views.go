@@ -1,0 +1,265 @@
+// Package views makes and keeps the views of logins: one composed root with
+// its namespaces for a user and a profile, pinned by a process of its own, the
+// holder. A view lives for as long as a session, the user's manager or any
+// process is in it, whatever becomes of the daemon.
+package views
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base32"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"ninefold/sessiond/api"
+	"ninefold/sessiond/identity"
+	"ninefold/sessiond/journal"
+	"ninefold/sessiond/manager"
+	"ninefold/sessiond/process"
+	"ninefold/sessiond/profile"
+)
+
+const (
+	// makeTimeout bounds the making of a view. The login that asked has gone on
+	// without it long before; the next one finds it.
+	makeTimeout = 20 * time.Second
+	// grace is how long a view waits for the login that it was made for.
+	grace = time.Minute
+	// sweepEvery is how often is looked for views that nobody uses, besides
+	// whenever something says that one might be.
+	sweepEvery = 30 * time.Second
+)
+
+// ErrUnusable says that a root lacks what a login needs.
+var ErrUnusable = api.ErrUnusable
+
+// Units puts holders out of the daemon's reach.
+type Units interface {
+	// Adopt moves a process into a scope of its own.
+	Adopt(ctx context.Context, scope, description string, pid int) error
+}
+
+// Options are what a Views stands on.
+type Options struct {
+	// Manager decides what a view is made of; asked anew for each.
+	Manager func() *manager.Manager
+	Journal *journal.Journal
+	Units   Units
+	Log     *slog.Logger
+	// Needs are programs that every root must have, besides the login shell.
+	Needs []string
+	// Event is called for each change, and must not call back.
+	Event func(api.Event)
+}
+
+// Views are the live views. It is safe for use by several goroutines.
+type Views struct {
+	o    Options
+	soon chan struct{}
+	wg   sync.WaitGroup
+
+	mu       sync.Mutex
+	views    map[string]*View
+	making   map[key]*flight
+	onHost   map[uint32]hostManager
+	stopping bool
+}
+
+// key is what there is one view of at a time.
+type key struct {
+	uid     uint32
+	profile string
+}
+
+// flight is a view in the making.
+type flight struct {
+	done chan struct{}
+	view *View
+	err  error
+}
+
+// hostManager is a user manager that stays on the host, and why.
+type hostManager struct {
+	journal.Process
+	why string
+}
+
+// New returns a Views without views; Recover finds those that there are.
+func New(o Options) *Views {
+	if o.Event == nil {
+		o.Event = func(api.Event) {}
+	}
+	return &Views{o: o, soon: make(chan struct{}, 1), views: map[string]*View{}, making: map[key]*flight{}, onHost: map[uint32]hostManager{}}
+}
+
+// Acquire returns the view of a user in a profile: the one in use, or a new
+// one. It waits until ctx ends; the view is made all the same, and is there for
+// the next login. It stays for a grace period without anybody in it.
+func (vs *Views) Acquire(ctx context.Context, u identity.User, p *profile.Profile) (*View, error) {
+	k := key{u.UID, p.Name}
+	vs.mu.Lock()
+	if v := vs.usable(k); v != nil {
+		v.until = time.Now().Add(grace)
+		vs.mu.Unlock()
+		return v, nil
+	}
+	if vs.stopping {
+		vs.mu.Unlock()
+		return nil, errors.New("the daemon is stopping")
+	}
+	f := vs.making[k]
+	if f == nil {
+		f = &flight{done: make(chan struct{})}
+		vs.making[k] = f
+		vs.wg.Go(func() { vs.fly(k, f, u, p) })
+	}
+	vs.mu.Unlock()
+	select {
+	case <-f.done:
+		return f.view, f.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("the view of profile %s is not ready yet: %w", p.Name, ctx.Err())
+	}
+}
+
+func (vs *Views) fly(k key, f *flight, u identity.User, p *profile.Profile) {
+	ctx, cancel := context.WithTimeout(context.Background(), makeTimeout)
+	defer cancel()
+	f.view, f.err = vs.make(ctx, u, p)
+	vs.mu.Lock()
+	delete(vs.making, k)
+	if f.err == nil {
+		vs.views[f.view.rec.ID] = f.view
+	}
+	vs.mu.Unlock()
+	close(f.done)
+	if f.err == nil {
+		vs.watchHolder(f.view)
+		vs.o.Event(api.Event{Kind: api.ViewNew, ID: f.view.rec.ID, UID: u.UID})
+	}
+}
+
+// usable returns the view of k that a login may be given. One that nobody is
+// in and nobody waits for is not: the profile may say something else by now.
+func (vs *Views) usable(k key) *View {
+	var best *View
+	for _, v := range vs.views {
+		if v.rec.UID != k.uid || v.rec.Profile != k.profile || v.ended {
+			continue
+		}
+		used := v.inUse()
+		if !used && (v.holderGone || time.Now().After(v.until)) {
+			continue
+		}
+		if best == nil || used && !best.inUse() {
+			best = v
+		}
+	}
+	return best
+}
+
+// Get returns a live view by id.
+func (vs *Views) Get(id string) (*View, error) {
+	vs.mu.Lock()
+	defer vs.mu.Unlock()
+	if v := vs.views[id]; v != nil && !v.ended {
+		return v, nil
+	}
+	return nil, fmt.Errorf("view %s: %w", id, api.ErrNotFound)
+}
+
+// List returns the live views, oldest first.
+func (vs *Views) List() []*View {
+	vs.mu.Lock()
+	defer vs.mu.Unlock()
+	out := make([]*View, 0, len(vs.views))
+	for _, v := range vs.views {
+		if !v.ended {
+			out = append(out, v)
+		}
+	}
+	slices.SortFunc(out, func(a, b *View) int {
+		if c := a.rec.Created.Compare(b.rec.Created); c != 0 {
+			return c
+		}
+		return strings.Compare(a.rec.ID, b.rec.ID)
+	})
+	return out
+}
+
+// Close waits for what is under way. Live views stay as they are.
+func (vs *Views) Close() {
+	vs.mu.Lock()
+	vs.stopping = true
+	vs.mu.Unlock()
+	vs.wg.Wait()
+}
+
+func newID(uid uint32) string {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
+	return fmt.Sprintf("%d-%s", uid, strings.ToLower(base32.StdEncoding.EncodeToString(b[:5])))
+}
+
+// View is one live view.
+type View struct {
+	vs *Views
+	// Guarded by vs.mu: rec's Manager and Sessions, and what follows.
+	rec        journal.Record
+	until      time.Time
+	ended      bool
+	holderGone bool
+
+	pidfd *os.File // of the holder; nil when it is gone
+	ns    []namespace
+	// journalled orders the records of this view: a newer one must not be
+	// overtaken by an older one.
+	journalled sync.Mutex
+}
+
+// inUse reports whether a session or a manager is in v. vs.mu is held.
+func (v *View) inUse() bool {
+	return len(v.rec.Sessions) > 0 || process.Alive(v.rec.Manager.PID, v.rec.Manager.Start)
+}
+
+// ID, UID and Profile never change.
+func (v *View) ID() string            { return v.rec.ID }
+func (v *View) UID() uint32           { return v.rec.UID }
+func (v *View) Profile() string       { return v.rec.Profile }
+func (v *View) Trusted() bool         { return v.rec.Class == "trusted" }
+func (v *View) Environment() []string { return v.rec.Environment }
+
+// Lacks reports whether the host has a program that v's root does not: "sftp".
+func (v *View) Lacks(what string) bool { return slices.Contains(v.rec.Lacks, what) }
+
+// Describe returns the view in the words of the api.
+func (v *View) Describe() api.View {
+	v.vs.mu.Lock()
+	defer v.vs.mu.Unlock()
+	r := &v.rec
+	out := api.View{ID: r.ID, UID: r.UID, User: r.User, Profile: r.Profile, Class: r.Class, Layers: r.Layers, Isolated: r.Isolated,
+		Holder: r.Holder.PID, Scope: r.Scope, MountNS: r.MountNS, Created: r.Created, Plan: r.Plan, Notes: r.Notes,
+		Manager: process.Alive(r.Manager.PID, r.Manager.Start)}
+	for _, s := range r.Sessions {
+		out.Sessions = append(out.Sessions, s.ID)
+	}
+	return out
+}
+
+// Sessions returns the sessions in v in the words of the api, oldest first.
+func (v *View) Sessions() []api.Session {
+	v.vs.mu.Lock()
+	defer v.vs.mu.Unlock()
+	var out []api.Session
+	for _, s := range v.rec.Sessions {
+		out = append(out, api.Session{ID: s.ID, View: v.rec.ID, UID: v.rec.UID, User: v.rec.User, Profile: v.rec.Profile,
+			Service: s.Service, TTY: s.TTY, Rhost: s.Rhost, Leader: s.Leader.PID, Since: s.Since})
+	}
+	return out
+}

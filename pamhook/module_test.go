@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -396,5 +397,22 @@ func TestWhatIsTold(t *testing.T) {
 		Rhost: strings.Repeat("h", 255), Session: "c42", Class: "user"}
 	if q != want {
 		t.Errorf("told %+v\nwant %+v", q, want)
+	}
+}
+
+// A display manager has threads, which share their root and working directory
+// until the module takes its own.
+func TestAThreadedProgram(t *testing.T) {
+	needRoot(t)
+	v := newView(t)
+	listen(t, v.enter())
+	service(t, "nf-threads", built(t, "pam_ninefold.so"), "")
+	program := filepath.Join(t.TempDir(), "threaded")
+	if out, err := exec.Command("gcc", "-o", program, "testdata/threaded.c", "-lpam", "-lpam_misc", "-pthread").CombinedOutput(); err != nil {
+		t.Fatalf("gcc: %v\n%s", err, out)
+	}
+	r := finish(t, exec.Command(program, "nf-threads", person, where))
+	if r.code != 0 || !strings.HasPrefix(r.out, v.id()+"\nin-the-view\n") {
+		t.Errorf("not in the view: %+v", r)
 	}
 }

@@ -95,7 +95,7 @@ func TestPamAuthUpdate(t *testing.T) {
 
 	update("--force")
 	before := tree(t, stacks)
-	for _, name := range []string{"ninefold", "ninefold-prepare"} {
+	for _, name := range []string{"ninefold", "ninefold-prepare", "ninefold-choose"} {
 		b, err := os.ReadFile("../packaging/pam-configs/" + name)
 		if err != nil {
 			t.Fatal(err)
@@ -111,7 +111,24 @@ func TestPamAuthUpdate(t *testing.T) {
 	if got := order("common-session-noninteractive"); !slices.Equal(got, []string{"pam_unix.so", "pam_mkhomedir.so"}) {
 		t.Errorf("common-session-noninteractive: %q", got)
 	}
-	update("--remove", "ninefold", "ninefold-prepare")
+	// What touches authentication is the administrator's to switch on.
+	auth := func() string {
+		t.Helper()
+		b, err := os.ReadFile(filepath.Join(stacks, "common-auth"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Join(regexp.MustCompile(`(?m)^auth.*$`).FindAllString(string(b), -1), "\n")
+	}
+	plain := auth()
+	lacks(t, "common-auth", plain, "ninefold")
+	update("--enable", "ninefold-choose")
+	// pam_unix is no longer first: it would take a password that was typed before.
+	want = []string{"auth\t[default=ignore]\tpam_ninefold.so", strings.Replace(plain, "pam_unix.so nullok", "pam_unix.so nullok try_first_pass", 1)}
+	if got := auth(); strings.ReplaceAll(got, " \n", "\n") != strings.Join(want, "\n") {
+		t.Errorf("common-auth:\n%s\nwant\n%s", got, strings.Join(want, "\n"))
+	}
+	update("--remove", "ninefold", "ninefold-prepare", "ninefold-choose")
 	if after := tree(t, stacks); after != before {
 		t.Errorf("after the removal:\n%s\nbefore the installation:\n%s", after, before)
 	}

@@ -29,6 +29,11 @@ struct login {
 // ninefold-enter), and callers that are not root.
 bool login_of(pam_handle_t *pamh, const struct options *o, struct login *login);
 
+// take_choice_from_name makes PERSON and NINEFOLD_PROFILE=PROFILE of a typed
+// PERSON+PROFILE, if PERSON is an account, and the whole is none or one of the
+// same uid. What of it the person may choose is for the daemon to say.
+void take_choice_from_name(pam_handle_t *pamh, const struct options *o);
+
 // load_names makes glibc load the name services that the login program will
 // use after entering, so that they come from the host.
 void load_names(const struct login *login);

@@ -10,6 +10,11 @@
 // here, since this process is root and goes on to load and run what it finds
 // inside; the daemon hands out a vestibule for the others.
 //
+//   auth [default=ignore] pam_ninefold.so
+//
+// before what asks for a password lets a person type NAME+PROFILE. It
+// authenticates nobody and never fails.
+//
 // Options: prepare, profile=NAME, on-failure=host|deny, debug.
 //
 // Whatever fails leaves the login on the host with a line that says why, or
@@ -181,4 +186,19 @@ EXPORT int pam_sm_close_session(pam_handle_t *pamh, int flags, int argc, const c
 {
 	(void)pamh, (void)flags, (void)argc, (void)argv;
 	return PAM_SUCCESS;
+}
+
+EXPORT int pam_sm_authenticate(pam_handle_t *pamh, int flags, int argc, const char **argv)
+{
+	struct options o;
+	(void)flags;
+	parse(pamh, argc, argv, &o);
+	take_choice_from_name(pamh, &o);
+	return PAM_IGNORE;
+}
+
+EXPORT int pam_sm_setcred(pam_handle_t *pamh, int flags, int argc, const char **argv)
+{
+	(void)pamh, (void)flags, (void)argc, (void)argv;
+	return PAM_IGNORE;
 }

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -32,6 +33,13 @@ func cgroupRoot() string {
 	return strings.TrimSuffix(strings.TrimSuffix(root, "/init.scope"), "/")
 }
 
+// unified reports whether systemd keeps its tree in cgroup2 alone. A container can
+// be in a named hierarchy of its host's that is mounted nowhere inside.
+var unified = sync.OnceValue(func() bool {
+	var fs unix.Statfs_t
+	return unix.Statfs("/sys/fs/cgroup", &fs) == nil && fs.Type == unix.CGROUP2_SUPER_MAGIC
+})
+
 // cgroupOf returns the path, and where that hierarchy is mounted.
 func cgroupOf(pid int) (path, mounted string, err error) {
 	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cgroup")
@@ -44,7 +52,7 @@ func cgroupOf(pid int) (path, mounted string, err error) {
 		if p, ok := strings.CutPrefix(line, "0::"); ok {
 			path = p
 		}
-		if _, p, ok := strings.Cut(line, ":name=systemd:"); ok {
+		if _, p, ok := strings.Cut(line, ":name=systemd:"); ok && !unified() {
 			return p, mounted + "/systemd", nil
 		}
 	}

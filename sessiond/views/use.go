@@ -64,6 +64,7 @@ func (v *View) Attach(l Login) (string, error) {
 	v.rec.Sessions = slices.DeleteFunc(v.rec.Sessions, func(s journal.Session) bool { return s.Leader == l.Leader })
 	s := journal.Session{ID: id, Service: l.Service, TTY: l.TTY, Rhost: l.Rhost, Leader: l.Leader, Since: time.Now().UTC()}
 	v.rec.Sessions = append(v.rec.Sessions, s)
+	v.until = time.Time{} // the login that it was kept for has come
 	v.vs.mu.Unlock()
 	if err := v.save(); err != nil {
 		return "", err
@@ -77,6 +78,7 @@ func (v *View) Attach(l Login) (string, error) {
 func (v *View) SetManager(p journal.Process) error {
 	v.vs.mu.Lock()
 	v.rec.Manager = p
+	v.until = time.Time{}
 	delete(v.vs.onHost, v.rec.UID)
 	v.vs.mu.Unlock()
 	v.vs.watchLeader(p)

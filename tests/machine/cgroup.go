@@ -17,14 +17,17 @@ import (
 // cgroup is a machine's own: systemd-nspawn puts the machine below the one it
 // was started in, and two of them in one would share it. Where the host still
 // has systemd's legacy hierarchy there is one in that, too.
-type cgroup struct{ dir, legacy string }
+type cgroup struct {
+	dir, legacy string
+	root        string // where the machine sees its own root
+}
 
 func makeCgroup(name string) (*cgroup, error) {
 	unified, legacy, err := hierarchies()
 	if err != nil {
 		return nil, err
 	}
-	c := &cgroup{dir: filepath.Join(unified, name)}
+	c := &cgroup{dir: filepath.Join(unified, name), root: filepath.Join(unified, name, "payload")}
 	if legacy != "" {
 		c.legacy = filepath.Join(legacy, name)
 	}
@@ -130,7 +133,7 @@ func (c *cgroup) leader(ctx context.Context, ended <-chan struct{}) (int, error)
 
 // inside is the directory of the machine's cgroup unit.
 func (c *cgroup) inside(unit string) string {
-	return filepath.Join(c.dir, "payload", "system.slice", unit)
+	return filepath.Join(c.root, "system.slice", unit)
 }
 
 // remove removes the cgroups, whose processes have been killed and are about

@@ -10,6 +10,9 @@ import (
 	"sync"
 )
 
+// insideDeb names the package where there is no checkout to make it of.
+const insideDeb = "NINEFOLD_DEB"
+
 var made struct {
 	sync.Mutex
 	deb map[string]string // by the top of the checkout
@@ -18,6 +21,9 @@ var made struct {
 // Package makes the .deb of what `make build` left in top's bin/, once per
 // process, and returns its name.
 func Package(ctx context.Context, top string) (string, error) {
+	if deb := os.Getenv(insideDeb); deb != "" {
+		return deb, nil
+	}
 	made.Lock()
 	defer made.Unlock()
 	if deb := made.deb[top]; deb != "" {

@@ -27,13 +27,20 @@ echo "caps=$(sed -n 's/^CapPrm:[[:space:]]*//p' /proc/self/status)"
 // hold for every login: it is in one piece.
 func (b *Booted) probe(t *testing.T, w Way, user string) map[string]string {
 	t.Helper()
+	p, _ := b.probed(t, w, user)
+	return p
+}
+
+// probed returns, too, what the terminal showed or stderr had.
+func (b *Booted) probed(t *testing.T, w Way, user string) (p map[string]string, shown string) {
+	t.Helper()
 	b = b.For(t)
 	b.Write("/home/"+user+"/probe", probeScript)
 	r := b.Login(w, user, "sh /home/"+user+"/probe")
 	if !r.OK() {
 		t.Fatal(r)
 	}
-	p := map[string]string{}
+	p = map[string]string{}
 	for line := range strings.Lines(r.Stdout) {
 		if name, value, ok := strings.Cut(strings.TrimRight(line, "\n"), "="); ok {
 			p[name] = value
@@ -51,5 +58,5 @@ func (b *Booted) probe(t *testing.T, w Way, user string) map[string]string {
 	if strings.Trim(p["caps"], "0") != "" {
 		t.Errorf("a login with capabilities: %v", p)
 	}
-	return p
+	return p, r.Stderr
 }

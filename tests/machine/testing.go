@@ -20,18 +20,7 @@ type Booted struct {
 // is skipped, unless NINEFOLD_MUST_RUN is 1.
 func Boot(t testing.TB, suite string, o Options) *Booted {
 	t.Helper()
-	lack := t.Skipf
-	if os.Getenv("NINEFOLD_MUST_RUN") == "1" {
-		lack = t.Fatalf
-	}
-	if os.Geteuid() != 0 {
-		lack("a machine needs root")
-	}
-	for _, p := range []string{"systemd-nspawn", "mmdebstrap", "nsenter"} {
-		if _, err := exec.LookPath(p); err != nil {
-			lack("a machine needs %s", p)
-		}
-	}
+	able(t)
 	ctx := t.Context()
 	m, err := Start(ctx, suite, o)
 	if err != nil {
@@ -48,6 +37,26 @@ func Boot(t testing.TB, suite string, o Options) *Booted {
 		}
 	})
 	return b
+}
+
+// able skips a test that this host cannot boot a machine for.
+func able(t testing.TB) {
+	t.Helper()
+	lack := t.Skipf
+	if os.Getenv("NINEFOLD_MUST_RUN") == "1" {
+		lack = t.Fatalf
+	}
+	if os.Geteuid() != 0 {
+		lack("a machine needs root")
+	}
+	if os.Getenv(inside) != "" {
+		return
+	}
+	for _, p := range []string{"systemd-nspawn", "mmdebstrap", "nsenter"} {
+		if _, err := exec.LookPath(p); err != nil {
+			lack("a machine needs %s", p)
+		}
+	}
 }
 
 // For returns the same machine for a subtest.

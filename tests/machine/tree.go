@@ -48,7 +48,7 @@ var masked = []string{
 	"display-manager.service",
 }
 
-// files of every machine. The service is whose cgroup commands run in, so that
+// files of every machine. The service of commands is whose cgroup commands run in, so that
 // logind sees them as what a service of the machine would start.
 var files = map[string]string{
 	"etc/hostname":                      "machine\n",
@@ -58,6 +58,10 @@ var files = map[string]string{
 	"etc/ssh/ssh_config.d/machine.conf": "Host *\n\tStrictHostKeyChecking no\n\tUserKnownHostsFile /dev/null\n\tLogLevel ERROR\n",
 	"etc/ssh/sshd_config.d/machine.conf": "UseDNS no\nPermitRootLogin yes\nMaxStartups 200\n" +
 		"PasswordAuthentication yes\nKbdInteractiveAuthentication no\n",
+	// In a virtual machine the second disk says what to do.
+	"etc/systemd/system/machine-payload.service": "[Unit]\nConditionVirtualization=vm\n\n[Service]\n" +
+		"ExecStart=/bin/sh -c 'mount /dev/vdb /mnt && exec /mnt/run'\nStandardOutput=file:/dev/ttyS0\nStandardError=file:/dev/ttyS0\n" +
+		"ExecStopPost=systemctl --force --force poweroff\n\n[Install]\nWantedBy=multi-user.target\n",
 	"etc/systemd/system/" + commandUnit: "[Service]\nExecStart=/bin/sleep infinity\nDelegate=yes\nTasksMax=infinity\n\n[Install]\nWantedBy=multi-user.target\n",
 }
 
@@ -126,7 +130,7 @@ func furnish(ctx context.Context, tree string) error {
 	steps := [][]string{
 		{"systemd-machine-id-setup"},
 		{"ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "/root/.ssh/id_ed25519"},
-		{"systemctl", "enable", commandUnit},
+		{"systemctl", "enable", commandUnit, "machine-payload.service"},
 		append([]string{"systemctl", "mask"}, masked...),
 	}
 	if err := os.MkdirAll(filepath.Join(tree, "root/.ssh"), 0o700); err != nil {

@@ -12,6 +12,14 @@ import (
 	"time"
 )
 
+// release is a Debian release whose kernel is tested on.
+type release struct {
+	suite  string
+	kernel string // what uname -r begins with
+}
+
+var packages = []string{"linux-image-cloud-amd64", "systemd-sysv", "udev", "procps", "xz-utils", "e2fsprogs"}
+
 var releases = []release{{"bookworm", "6.1."}, {"trixie", "6.12."}}
 
 // tested are the packages whose tests depend on what the kernel can.
@@ -43,7 +51,15 @@ func TestStockKernels(t *testing.T) {
 	}
 	for _, r := range releases {
 		t.Run(r.suite, func(t *testing.T) {
-			console := boot(ctx, t, prepare(ctx, t, r), payload(ctx, t, files, script.String()))
+			dir := t.TempDir()
+			payload, err := Payload(ctx, dir, files, script.String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			console, err := Boot(ctx, prepare(ctx, t, r), payload, dir, RunPayload...)
+			if err != nil {
+				t.Fatal(err)
+			}
 			if !strings.Contains(console, "kernel "+r.kernel) {
 				t.Fatalf("it did not boot Linux %s\n%s", r.kernel, tail(console))
 			}
@@ -65,6 +81,40 @@ func failures(console string) string {
 		}
 	}
 	return tail(strings.Join(kept, ""))
+}
+
+// cacheDir keeps disks between runs; they are made again when their recipe changes.
+func cacheDir() string {
+	if dir := os.Getenv("NINEFOLD_TEST_CACHE"); dir != "" {
+		return dir
+	}
+	return "/var/cache/ninefold-tests"
+}
+
+// prepare makes the release's disk, once.
+func prepare(ctx context.Context, t *testing.T, r release) Disk {
+	t.Helper()
+	dir := filepath.Join(cacheDir(), "vm-1-"+r.suite)
+	d, ok := Open(dir)
+	if ok {
+		return d
+	}
+	if err := os.MkdirAll(cacheDir(), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	work, err := os.MkdirTemp(cacheDir(), "making-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(work)
+	tree := filepath.Join(work, "tree")
+	if err := run(ctx, "mmdebstrap", "--quiet", "--variant=minbase", "--include="+strings.Join(packages, ","), r.suite, tree); err != nil {
+		t.Fatal(err)
+	}
+	if d, err = Make(ctx, tree, dir); err != nil {
+		t.Fatal(err)
+	}
+	return d
 }
 
 func need(t *testing.T, programs ...string) {

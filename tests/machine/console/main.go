@@ -22,9 +22,10 @@ func main() {
 	suite := flag.String("suite", "trixie", "which Debian: "+strings.Join(machine.Suites, " or "))
 	state := flag.String("state", "", "directory that the machine has as /var/lib/ninefold")
 	plain := flag.Bool("plain", false, "without Ninefold")
+	command := flag.String("c", "", "shell command to run instead of a shell on this terminal")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := console(ctx, *suite, *state, *plain)
+	err := console(ctx, *suite, *state, *command, *plain)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "console:", err)
@@ -32,7 +33,7 @@ func main() {
 	}
 }
 
-func console(ctx context.Context, suite, state string, plain bool) (err error) {
+func console(ctx context.Context, suite, state, command string, plain bool) (err error) {
 	m, err := machine.Start(ctx, suite, machine.Options{State: state})
 	if err != nil {
 		return err
@@ -46,6 +47,15 @@ func console(ctx context.Context, suite, state string, plain bool) (err error) {
 		if err := m.Install(ctx, "."); err != nil {
 			return err
 		}
+	}
+	if command != "" {
+		r := m.Input(ctx, os.Stdin, "sh", "-c", command)
+		fmt.Print(r.Stdout)
+		fmt.Fprint(os.Stderr, r.Stderr)
+		if !r.OK() {
+			err = fmt.Errorf("%s", r)
+		}
+		return err
 	}
 	t, err := m.Terminal(ctx, "login", "-f", "root")
 	if err != nil {

@@ -1,0 +1,111 @@
+package machine
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+// imaged is a profile whose root is an image, of another release than one of
+// the machines.
+const imaged = `version = 1
+name = "imaged"
+base = "login"
+namespace = """
+file /etc/ninefold-marker imaged
+"""
+`
+
+var imageMade atomic.Bool
+
+// image builds the image "login" once per process, over the network.
+var image = sync.OnceValues(func() (state string, err error) {
+	imageMade.Store(true)
+	top, err := filepath.Abs("../..")
+	if err != nil {
+		return "", err
+	}
+	// A state directory is root's alone, and outlives the test that made it.
+	state, err = os.MkdirTemp(cacheDir(), "state-")
+	if err != nil {
+		return "", err
+	}
+	config := filepath.Join(state, "config")
+	recipes := filepath.Join(config, "recipes")
+	if err := os.MkdirAll(recipes, 0o755); err != nil {
+		return state, err
+	}
+	for _, f := range []string{top + "/recipes/debian-base.toml", top + "/recipes/debian-base.lock", "testdata/login.toml"} {
+		text, err := os.ReadFile(f)
+		if err != nil {
+			return state, err
+		}
+		if err := os.WriteFile(filepath.Join(recipes, filepath.Base(f)), text, 0o644); err != nil {
+			return state, err
+		}
+	}
+	out, err := exec.Command(top+"/bin/sessionctl", "--state", state, "--config", config, "image", "build", "login").CombinedOutput()
+	if err != nil {
+		return state, &os.PathError{Op: "build the image in", Path: state + "\n" + string(tail(out)), Err: err}
+	}
+	return state, nil
+})
+
+// imagedMachine boots a machine where every login is to enter the image.
+func imagedMachine(t *testing.T, suite string) *Booted {
+	t.Helper()
+	able(t)
+	state, err := image()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := installed(t, suite, Options{State: state})
+	b.Write(profileDir+"imaged.toml", imaged)
+	b.configure("[login]\ndefault = \"imaged\"\n")
+	return b
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if imageMade.Load() {
+		if state, _ := image(); state != "" {
+			os.RemoveAll(state)
+		}
+	}
+	os.Exit(code)
+}
+
+// TestLoginsToAnImage logs in to a root that is an image of Debian 13, whatever
+// the machine is.
+func TestLoginsToAnImage(t *testing.T) {
+	for _, suite := range suites() {
+		t.Run(suite, func(t *testing.T) {
+			b := imagedMachine(t, suite)
+			for _, w := range Ways {
+				t.Run(w.Name, func(t *testing.T) {
+					b := b.For(t)
+					p := b.probe(t, w, "bob")
+					if p["marker"] != "imaged" || p["profile"] != "imaged" || p["mnt"] == b.hostNS() || p["cwd"] != "/home/bob" {
+						t.Errorf("not in the view: %v", p)
+					}
+					b.allIn("bob", p["mnt"])
+					r := b.Login(w, "bob", ". /etc/os-release; echo $VERSION_CODENAME; test -e /usr/sbin/sshd || echo no sshd")
+					if strings.Join(strings.Fields(r.Stdout), " ") != "trixie no sshd" {
+						t.Errorf("not the image's root: %s", r)
+					}
+				})
+			}
+			t.Run("ssh-channels", func(t *testing.T) {
+				b := b.For(t)
+				b.Write("/run/batch", "get /etc/ninefold-marker /run/by-sftp\n")
+				if r := b.Run("sftp", "-b", "/run/batch", "bob@localhost"); !r.OK() || b.Must("cat", "/run/by-sftp") != "imaged" {
+					t.Errorf("sftp: %s", r)
+				}
+			})
+		})
+	}
+}

@@ -1,0 +1,176 @@
+package machine
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// disaster is something that happens to Ninefold, or to the machine, that must
+// cost nobody a login.
+type disaster struct {
+	name   string
+	strike string // shell, as root in the machine
+	repair string
+	// reason is what the screen says; "" says nothing.
+	reason string
+	// view: the login may or shall land in its view all the same.
+	view view
+}
+
+type view int
+
+const (
+	onHost view = iota
+	inView
+	either
+)
+
+// The broken profile and the missing one come with their own configuration.
+const toProfile = `printf '[login]\ndefault = "%s"\n' %s >/etc/ninefold/ninefold.toml`
+
+var disasters = []disaster{
+	{
+		name:   "daemon dead",
+		strike: "systemctl stop sessiond-door.socket sessiond.service",
+		repair: "systemctl start sessiond-door.socket sessiond.service",
+		reason: `ninefold: .*you are on the host`,
+	},
+	{
+		name:   "daemon that cannot start",
+		strike: "mv /usr/lib/ninefold/sessiond /usr/lib/ninefold/away && systemctl kill -s KILL sessiond.service",
+		repair: "mv /usr/lib/ninefold/away /usr/lib/ninefold/sessiond && systemctl restart sessiond.service && rm -f /run/ninefold/door.failed",
+		reason: `ninefold: .*you are on the host`,
+	},
+	{
+		name:   "daemon stopped",
+		strike: "systemctl kill -s STOP sessiond.service",
+		repair: "systemctl kill -s CONT sessiond.service; rm -f /run/ninefold/door.failed; sleep 0.5",
+		reason: `ninefold: .*you are on the host`,
+	},
+	{
+		name:   "daemon killed between prepare and enter",
+		strike: `cp -p /etc/pam.d/common-session /run/common-session && printf '#!/bin/sh\nsystemctl kill -s KILL sessiond.service\nsystemctl stop sessiond.service\nexit 0\n' >/run/killer && chmod 755 /run/killer && awk '/pam_systemd/ { print "session optional pam_exec.so /bin/sh /run/killer" } { print }' /run/common-session >/etc/pam.d/common-session`,
+		repair: "cp -p /run/common-session /etc/pam.d/common-session; systemctl restart sessiond.service; rm -f /run/ninefold/door.failed",
+		reason: `ninefold: `,
+		view:   either,
+	},
+	{
+		name:   "no such profile",
+		strike: fmt.Sprintf(toProfile, "%s", "lost"),
+		repair: fmt.Sprintf(toProfile, "%s", "marked"),
+		reason: `ninefold: .*lost`,
+	},
+	{
+		name:   "profile broken",
+		strike: "cp /etc/ninefold/profiles/marked.toml /run/ && echo 'bsae = 1' >/etc/ninefold/profiles/marked.toml && systemctl restart sessiond.service",
+		repair: "cp /run/marked.toml /etc/ninefold/profiles/marked.toml",
+		reason: `ninefold: .*marked`,
+	},
+	{
+		name:   "configuration broken",
+		strike: "cp /etc/ninefold/ninefold.toml /run/ && echo 'defualt = 1' >>/etc/ninefold/ninefold.toml",
+		repair: "cp /run/ninefold.toml /etc/ninefold/ninefold.toml",
+		view:   inView, // the last good one is in force
+	},
+	{
+		name:   "image missing",
+		strike: `printf 'version = 1\nname = "imaged"\nbase = "gone"\n' >/etc/ninefold/profiles/imaged.toml; ` + fmt.Sprintf(toProfile, "%s", "imaged"),
+		repair: fmt.Sprintf(toProfile, "%s", "marked") + "; rm /etc/ninefold/profiles/imaged.toml",
+		reason: `ninefold: .*(imaged|gone)`,
+	},
+	{
+		name:   "state full",
+		strike: "systemctl stop sessiond.service && mount -t tmpfs -o size=64k tmpfs /var/lib/ninefold && dd if=/dev/zero of=/var/lib/ninefold/full status=none; systemctl start sessiond.service",
+		repair: "umount /var/lib/ninefold; systemctl restart sessiond.service",
+		reason: `ninefold: `,
+		view:   either,
+	},
+	{
+		name:   "run full",
+		strike: "dd if=/dev/zero of=/run/full bs=1M status=none 2>&1; true",
+		repair: "rm -f /run/full /run/ninefold/door.failed; systemctl restart sessiond.service",
+		reason: `ninefold: `,
+		view:   either,
+	},
+	{
+		name:   "run/ninefold gone",
+		strike: "rm -rf /run/ninefold",
+		repair: "systemctl stop sessiond.service sessiond-door.socket; systemctl start sessiond-door.socket sessiond.service",
+		reason: `ninefold: .*you are on the host`,
+	},
+	{
+		name:   "wrapper without its capabilities",
+		strike: "setcap -r /usr/lib/ninefold/ninefold-enter",
+		repair: "setcap cap_sys_admin,cap_sys_chroot+ep /usr/lib/ninefold/ninefold-enter",
+		reason: `ninefold: `,
+	},
+	{
+		name:   "module gone",
+		strike: "mv /usr/lib/*/security/pam_ninefold.so /run/",
+		repair: "mv /run/pam_ninefold.so /usr/lib/$(uname -m)-linux-gnu/security/",
+		view:   onHost,
+	},
+}
+
+// TestNobodyIsLockedOut tries what can go wrong. Each time a login works, with
+// a line that says why it is not where it should be.
+func TestNobodyIsLockedOut(t *testing.T) {
+	for _, suite := range suites() {
+		t.Run(suite, func(t *testing.T) {
+			b := installed(t, suite, Options{})
+			for _, d := range disasters {
+				t.Run(strings.ReplaceAll(d.name, " ", "-"), func(t *testing.T) { b.For(t).survive(t, d) })
+			}
+			t.Run("package-removed", func(t *testing.T) {
+				b := b.For(t)
+				b.gone("bob")
+				b.Must("dpkg", "--remove", "ninefold")
+				for _, w := range Ways {
+					if p := b.probe(t, w, "bob"); p["mnt"] != b.hostNS() {
+						t.Errorf("not on the host: %v", p)
+					}
+				}
+				if left := b.Run("grep", "-rn", "ninefold", "/etc/pam.d"); left.OK() {
+					t.Errorf("the PAM stack still names it: %s", left)
+				}
+			})
+		})
+	}
+}
+
+func (b *Booted) survive(t *testing.T, d disaster) {
+	b.gone("bob")
+	b.Must("sh", "-c", d.strike)
+	b.configured()
+	for _, w := range Ways {
+		if w.Name == "sudo" || w.Name == "su-tty" {
+			continue
+		}
+		p, shown := b.probed(t, w, "bob")
+		ns := b.hostNS()
+		switch {
+		case d.view == onHost && p["mnt"] != ns:
+			t.Errorf("%s: not on the host: %v", w.Name, p)
+		case d.view == inView && p["mnt"] == ns:
+			t.Errorf("%s: not in the view: %v", w.Name, p)
+		}
+		said := regexp.MustCompile(`(?m)^.*ninefold: .*$`).FindAllString(shown, -1)
+		// Without a terminal sshd shows no messages of the session phase.
+		wanted := d.reason != "" && p["mnt"] == ns && w.Name != "ssh"
+		switch {
+		case wanted && (len(said) != 1 || !regexp.MustCompile(d.reason).MatchString(said[0])):
+			t.Errorf("%s: want one line like %q, and it says:\n%s", w.Name, d.reason, shown)
+		case d.reason == "" && len(said) > 0:
+			t.Errorf("%s: it says: %s", w.Name, said)
+		}
+	}
+	b.Must("sh", "-c", d.repair)
+	b.configured()
+	b.gone("bob")
+	if p := b.probe(t, Ways[0], "bob"); p["marker"] != "marked" {
+		t.Errorf("after the repair: %v", p)
+	}
+	b.gone("bob")
+}

@@ -32,6 +32,7 @@ import (
 // options are the command line.
 type options struct {
 	config, state, runtime string
+	grace                  time.Duration
 	inside, debug          bool
 }
 
@@ -41,6 +42,7 @@ func parse(args []string) (options, error) {
 	f.StringVar(&o.config, "config", "", "read profiles and ninefold.toml from `DIR` (default /etc/ninefold over /usr/lib/ninefold)")
 	f.StringVar(&o.state, "state", "", "the store is in `DIR` (default /var/lib/ninefold)")
 	f.StringVar(&o.runtime, "runtime", filepath.Dir(door.Path), "the door and the journal are in `DIR`")
+	f.DurationVar(&o.grace, "grace", 0, "keep a view that nobody is in for `DURATION` (default 1m)")
 	f.BoolVar(&o.debug, "debug", false, "log every question")
 	f.BoolVar(&o.inside, insideFlag, false, "used by sessiond itself: its mount namespace is made")
 	err := f.Parse(args)
@@ -101,7 +103,7 @@ func (o options) serve(ctx context.Context) error {
 		}
 	})
 	u, needs := machineUnits(log)
-	vs := views.New(views.Options{Manager: m, Journal: j, Units: u, Log: log, Needs: needs, Event: events.Publish})
+	vs := views.New(views.Options{Manager: m, Journal: j, Units: u, Log: log, Needs: needs, Grace: o.grace, Event: events.Publish})
 	if err := vs.Recover(ctx); err != nil {
 		return err
 	}

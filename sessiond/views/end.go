@@ -22,16 +22,16 @@ const endTimeout = 2 * time.Second
 // Run looks after the views until ctx ends: it removes the sessions that are
 // over and ends the views that nobody uses.
 func (vs *Views) Run(ctx context.Context) {
-	tick := time.NewTicker(sweepEvery)
-	defer tick.Stop()
+	next := time.NewTimer(sweepEvery)
+	defer next.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case <-next.C:
 		case <-vs.soon:
 		}
-		vs.Sweep(time.Now())
+		next.Reset(vs.sweep(time.Now()))
 	}
 }
 
@@ -85,9 +85,11 @@ func (vs *Views) watchHolder(v *View) {
 	}()
 }
 
-// Sweep drops the sessions and managers that are over, and ends each view that
-// has neither, that no login is on its way to, and that no process is in.
-func (vs *Views) Sweep(now time.Time) {
+// sweep drops the sessions and managers that are over, and ends each view that
+// has neither, that no login is on its way to, and that no process is in. It
+// returns when to look again.
+func (vs *Views) sweep(now time.Time) (next time.Duration) {
+	next = sweepEvery
 	type gone struct {
 		v   *View
 		ids []string
@@ -110,8 +112,12 @@ func (vs *Views) Sweep(now time.Time) {
 		if len(g.ids) > 0 {
 			changed = append(changed, g)
 		}
-		if !v.inUse() && (now.After(v.until) || v.holderGone) {
+		switch {
+		case v.inUse():
+		case now.After(v.until) || v.holderGone:
 			idle = append(idle, v)
+		default:
+			next = min(next, v.until.Sub(now)+time.Millisecond)
 		}
 	}
 	vs.mu.Unlock()
@@ -124,12 +130,12 @@ func (vs *Views) Sweep(now time.Time) {
 		}
 	}
 	if len(idle) == 0 {
-		return
+		return next
 	}
 	inside, err := process.ByMountNS()
 	if err != nil {
 		vs.o.Log.Error("cannot look for processes in views", "error", err)
-		return
+		return next
 	}
 	for _, v := range idle {
 		others := slices.DeleteFunc(inside[v.rec.MountNS], func(pid int) bool { return pid == v.rec.Holder.PID })
@@ -137,6 +143,7 @@ func (vs *Views) Sweep(now time.Time) {
 			vs.endIdle(v, now)
 		}
 	}
+	return next
 }
 
 // endIdle ends v unless a login came for it meanwhile.

@@ -32,7 +32,7 @@ func (vs *Views) make(ctx context.Context, u identity.User, p *profile.Profile) 
 	}
 	// The holder keeps the locks; ours are needed until it has them.
 	defer login.Release()
-	v := &View{vs: vs, until: time.Now().Add(grace)}
+	v := &View{vs: vs, until: time.Now().Add(vs.o.Grace)}
 	v.rec = journal.Record{ID: newID(u.UID), UID: u.UID, User: u.Name, Profile: p.Name, Class: string(login.Plan.Class),
 		Plan: plan.Print(login.Plan), Layers: login.Layers, Environment: login.Environment, Notes: login.Notes,
 		Isolated: isolated(login.Plan), Created: time.Now().UTC()}

@@ -70,7 +70,7 @@ func (vs *Views) takeOver(r *journal.Record) (*View, string) {
 		ns, mount, err := openNamespaces(p.PID, r.Isolated)
 		// Still the process that was opened: its number was not free meanwhile.
 		if err == nil && mount == r.MountNS && process.Alive(p.PID, p.Start) {
-			v := &View{vs: vs, rec: *r, until: time.Now().Add(grace), ns: ns, pidfd: pidfd, holderGone: i > 0}
+			v := &View{vs: vs, rec: *r, until: time.Now().Add(vs.o.Grace), ns: ns, pidfd: pidfd, holderGone: i > 0}
 			if v.holderGone {
 				pidfd.Close()
 				v.pidfd = nil

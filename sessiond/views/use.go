@@ -61,13 +61,18 @@ func (v *View) Attach(l Login) (string, error) {
 		return "", fmt.Errorf("view %s: %d sessions are in it, and no more are let in", v.rec.ID, maxSessions)
 	}
 	// A process that asks twice is one login.
+	before := len(v.rec.Sessions)
 	v.rec.Sessions = slices.DeleteFunc(v.rec.Sessions, func(s journal.Session) bool { return s.Leader == l.Leader })
+	again := len(v.rec.Sessions) < before
 	s := journal.Session{ID: id, Service: l.Service, TTY: l.TTY, Rhost: l.Rhost, Leader: l.Leader, Since: time.Now().UTC()}
 	v.rec.Sessions = append(v.rec.Sessions, s)
 	v.until = time.Time{} // the login that it was kept for has come
 	v.vs.mu.Unlock()
 	if err := v.save(); err != nil {
 		return "", err
+	}
+	if again {
+		return id, nil
 	}
 	v.vs.watchLeader(l.Leader)
 	v.vs.o.Event(api.Event{Kind: api.SessionNew, ID: id, UID: v.rec.UID})

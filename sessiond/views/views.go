@@ -29,8 +29,6 @@ const (
 	// makeTimeout bounds the making of a view. The login that asked has gone on
 	// without it long before; the next one finds it.
 	makeTimeout = 20 * time.Second
-	// grace is how long a view waits for the login that it was made for.
-	grace = time.Minute
 	// sweepEvery is how often is looked for views that nobody uses, besides
 	// whenever something says that one might be.
 	sweepEvery = 30 * time.Second
@@ -54,6 +52,9 @@ type Options struct {
 	Log     *slog.Logger
 	// Needs are programs that every root must have, besides the login shell.
 	Needs []string
+	// Grace is how long a view waits for the login that it was made for; 0 is a
+	// minute.
+	Grace time.Duration
 	// Event is called for each change, and must not call back.
 	Event func(api.Event)
 }
@@ -95,17 +96,20 @@ func New(o Options) *Views {
 	if o.Event == nil {
 		o.Event = func(api.Event) {}
 	}
+	if o.Grace == 0 {
+		o.Grace = time.Minute
+	}
 	return &Views{o: o, soon: make(chan struct{}, 1), views: map[string]*View{}, making: map[key]*flight{}, onHost: map[uint32]hostManager{}}
 }
 
 // Acquire returns the view of a user in a profile: the one in use, or a new
 // one. It waits until ctx ends; the view is made all the same, and is there for
-// the next login. It stays for a grace period without anybody in it.
+// the next login. It stays for Options.Grace without anybody in it.
 func (vs *Views) Acquire(ctx context.Context, u identity.User, p *profile.Profile) (*View, error) {
 	k := key{u.UID, p.Name}
 	vs.mu.Lock()
 	if v := vs.usable(k); v != nil {
-		v.until = time.Now().Add(grace)
+		v.until = time.Now().Add(vs.o.Grace)
 		vs.mu.Unlock()
 		return v, nil
 	}
@@ -141,6 +145,7 @@ func (vs *Views) fly(k key, f *flight, u identity.User, p *profile.Profile) {
 	close(f.done)
 	if f.err == nil {
 		vs.watchHolder(f.view)
+		vs.Changed() // it may end unused
 		vs.o.Event(api.Event{Kind: api.ViewNew, ID: f.view.rec.ID, UID: u.UID})
 	}
 }

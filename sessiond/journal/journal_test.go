@@ -45,10 +45,6 @@ func TestWhatIsWrittenIsFoundAgain(t *testing.T) {
 
 func TestDamageIsToldAndLeft(t *testing.T) {
 	dir := t.TempDir()
-	j, err := Open(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
 	whole, err := Encode(example("x"))
 	if err != nil {
 		t.Fatal(err)
@@ -70,7 +66,8 @@ func TestDamageIsToldAndLeft(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if j, err = Open(dir); err != nil {
+	j, err := Open(dir)
+	if err != nil {
 		t.Fatal(err)
 	}
 	records, problems, err := j.Read()

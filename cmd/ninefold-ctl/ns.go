@@ -65,6 +65,6 @@ func (a *app) seen(pid int) error {
 	if v.Profile != "" {
 		where = fmt.Sprintf("in a session of profile %s for %s", v.Profile, v.User)
 	}
-	_, err = fmt.Fprintf(a.Out, "# process %d, %s\n%s", v.PID, where, plan.Print(v.Plan))
+	_, err = fmt.Fprint(a.Out, show.Plain(fmt.Sprintf("# process %d, %s\n%s", v.PID, where, plan.Print(v.Plan))))
 	return err
 }

@@ -65,6 +65,11 @@ func (c *Command) fill() (*os.File, error) {
 	for _, f := range []**os.File{&c.Stdin, &c.Stdout, &c.Stderr} {
 		if *f == nil {
 			*f = null
+			continue
+		}
+		if st, err := (*f).Stat(); err == nil && st.IsDir() {
+			null.Close()
+			return nil, fmt.Errorf("%w: %s is a directory, from which a session would reach the host's root; give it a file or a pipe", ErrPlan, (*f).Name())
 		}
 	}
 	return null, nil

@@ -48,6 +48,7 @@ var tries = map[string]func(args []string) error{
 	"calls":       filteredCalls,
 	"look":        func(args []string) error { return readable(args...) },
 	"tasks":       forkBomb,
+	"xattrs":      plantXattrs,
 	"runaway":     runAway,
 }
 
@@ -256,6 +257,22 @@ func filteredCalls([]string) error {
 		}
 	}
 	return nil
+}
+
+// plantXattrs writes what an overlay would take for its own: redirects lead a
+// directory elsewhere, metacopy a file to other content.
+func plantXattrs([]string) error {
+	name := "/var/tmp/ninefold-xattr"
+	if err := os.MkdirAll(name, 0o755); err != nil {
+		return err
+	}
+	var last error
+	for _, attr := range []string{"trusted.overlay.redirect", "trusted.overlay.opaque", "trusted.overlay.metacopy"} {
+		if last = unix.Setxattr(name, attr, []byte("/etc"), 0); last == nil {
+			return broke("set " + attr)
+		}
+	}
+	return last
 }
 
 // forkBomb makes processes until something stops it.

@@ -30,6 +30,7 @@ func TestTries(t *testing.T) {
 		{"make the calls that the filter takes away, by their numbers and by x32's", "refused", "calls", nil, []string{root, attacker}, []string{"filtered"}},
 		{"talk to the hypervisor", "refused", "vsock", nil, []string{root}, []string{"filtered"}},
 		{"talk to the kernel's crypto interface", "refused", "alg", nil, []string{root}, []string{"filtered"}},
+		{"plant an overlay's own attributes in a layer", "refused", "xattrs", nil, []string{root, attacker}, []string{"plain", "pid", "apart"}},
 		{"fork without end", "the limit ends it, and the session leaves nothing", "tasks", nil, []string{attacker}, []string{"limited"}},
 	} {
 		t.Run(a.name, func(t *testing.T) {

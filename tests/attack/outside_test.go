@@ -165,6 +165,20 @@ func TestThingsThatAUserPrepared(t *testing.T) {
 	}
 }
 
+// A directory as a stream would be a way from it to the host's root.
+func TestDirectoryAsInput(t *testing.T) {
+	etc, err := os.Open("/etc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer etc.Close()
+	cmd := sessionctl("run", "plain", "--", "sh", "-c", "cat /proc/self/fd/0/../../proc/1/cmdline; echo got in")
+	cmd.Stdin = etc
+	if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), "is a directory") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
 // What is mounted in a session is not on the host, and a session that ended has
 // left nothing.
 func TestNothingOnTheHost(t *testing.T) {

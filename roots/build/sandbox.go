@@ -61,7 +61,7 @@ func (s *sandbox) plan(below []string, upper string) *plan.Plan {
 		ops = append(ops, plan.Environment{Name: e[0], Value: e[1]})
 	}
 	ops = append(ops,
-		plan.Privileges{Capabilities: sandboxCapabilities, NoNewPrivs: true},
+		plan.Privileges{Capabilities: sandboxCapabilities, NoNewPrivs: true, Seccomp: "default"},
 		plan.Identity{UID: 0, GID: 0})
 	return &plan.Plan{Class: plan.Trusted, Ops: ops}
 }

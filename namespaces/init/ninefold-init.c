@@ -117,7 +117,7 @@ static void parse_groups(struct config *c, const char *list)
 	while (*list) {
 		char *end;
 		unsigned long g = strtoul(list, &end, 10);
-		if (end == list || (*end && *end != ','))
+		if (*list < '0' || *list > '9' || (*end && *end != ',') || g >= UINT32_MAX)
 			die(FAILED, "bad group list");
 		c->groups[c->ngroups++] = (gid_t)g;
 		list = *end ? end + 1 : end;

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"ninefold/internal/regular"
 	"ninefold/roots/debian/deb822"
 )
 
@@ -37,7 +38,7 @@ func HostSources(root string) []HostSource {
 	}
 	var out []HostSource
 	for _, file := range files {
-		data, err := readBounded(file, maxSourceFile)
+		data, err := regular.Read(file, maxSourceFile)
 		if err != nil {
 			continue
 		}

@@ -18,6 +18,8 @@ import (
 	"github.com/ProtonMail/go-crypto/openpgp/clearsign"
 	pgperrors "github.com/ProtonMail/go-crypto/openpgp/errors"
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
+
+	"ninefold/internal/regular"
 )
 
 const (
@@ -52,7 +54,7 @@ func defaultKeyrings(root string) []string {
 func LoadKeyring(paths ...string) (*Keyring, error) {
 	k := &Keyring{}
 	for _, path := range paths {
-		data, err := readBounded(path, maxKeyring)
+		data, err := regular.Read(path, maxKeyring)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("%w: %s is not there; install debian-archive-keyring or name another keyring in [source]", ErrNoKeyring, path)
 		}
@@ -166,21 +168,4 @@ func issuer(raw []byte) string {
 		return fmt.Sprintf("%016X", *sig.IssuerKeyId)
 	}
 	return "unknown"
-}
-
-// readBounded reads a file of at most limit bytes.
-func readBounded(path string, limit int64) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
-		return nil, err
-	}
-	if int64(len(data)) > limit {
-		return nil, fmt.Errorf("%s is larger than %d bytes", path, limit)
-	}
-	return data, nil
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/ulikunitz/xz"
 
 	"ninefold/internal/progress"
+	"ninefold/internal/regular"
 	"ninefold/roots/lock"
 )
 
@@ -100,7 +101,7 @@ func fetchIndex(ctx context.Context, base, name string, byHash bool, packed, pla
 
 // readIndex returns the text of a kept index if it still has its hash.
 func readIndex(kept string, plain content) (string, error) {
-	data, err := readBounded(kept, plain.size)
+	data, err := regular.Read(kept, plain.size)
 	if err != nil {
 		return "", err
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"ninefold/internal/regular"
 	"ninefold/roots/debian/deb822"
 	"ninefold/roots/lock"
 )
@@ -60,7 +61,7 @@ func (x *index) same(p lock.Package) *entry {
 // installed, sorted by name. URL, Size and SHA256 are empty: dpkg does not
 // keep them. A machine without the file is ErrNoApt.
 func Installed(statusFile string) ([]lock.Package, error) {
-	data, err := readBounded(statusFile, maxStatus)
+	data, err := regular.Read(statusFile, maxStatus)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w: there is no %s, so this machine's packages are unknown; use an image as the base", ErrNoApt, statusFile)
 	}

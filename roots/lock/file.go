@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"ninefold/internal/regular"
 	"ninefold/roots/pkg"
 )
 
@@ -83,12 +84,10 @@ func Decode(file string, text []byte) (*Lock, error) {
 
 // Read reads a lock file. A file that is not there is fs.ErrNotExist.
 func Read(path string) (*Lock, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("read lock: %w", err)
+	text, err := regular.Read(path, maxSize)
+	if errors.Is(err, regular.ErrNot) || errors.Is(err, regular.ErrTooLarge) {
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxSize+1))
 	if err != nil {
 		return nil, fmt.Errorf("read lock: %w", err)
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"ninefold/internal/regular"
 	"ninefold/roots/compat"
 	"ninefold/roots/image"
 	"ninefold/roots/pkg"
@@ -214,7 +215,7 @@ func TestADecisionHoldsUntilTheHostChanges(t *testing.T) {
 	if err := h.m.Forget(h.s); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := readBounded(h.m.derived("stacks", q.key()), maxRecord); err == nil {
+	if _, err := regular.Read(h.m.derived("stacks", q.key()), maxRecord); err == nil {
 		t.Error("a decision about a collected image is kept")
 	}
 }

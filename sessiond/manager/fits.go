@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ninefold/internal/progress"
+	"ninefold/internal/regular"
 	"ninefold/roots/compat"
 	"ninefold/roots/image"
 	"ninefold/roots/pkg"
@@ -151,7 +152,7 @@ func (d *decider) packageFacts(p *pkg.Package) (*compat.Facts, error) {
 		return nil, err
 	}
 	name := d.m.derived("packages", id.String())
-	if b, err := readBounded(name, maxRecord); err == nil {
+	if b, err := regular.Read(name, maxRecord); err == nil {
 		if f, err := compat.DecodeFacts(b); err == nil {
 			return f, nil
 		}

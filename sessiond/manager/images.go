@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"ninefold/internal/regular"
 	"ninefold/namespaces/plan"
 	"ninefold/roots/image"
 	"ninefold/roots/pkg"
@@ -123,7 +124,7 @@ func (e *unbuilt) Hint() string {
 // longer has.
 func (m *Manager) Forget(s *store.Store) error {
 	err := m.sweepRecords("stacks", func(file string) bool {
-		b, err := readBounded(file, maxRecord)
+		b, err := regular.Read(file, maxRecord)
 		if err != nil {
 			return false
 		}

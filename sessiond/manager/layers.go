@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"ninefold/internal/regular"
 	"ninefold/namespaces/plan"
 	"ninefold/roots/driver"
 	"ninefold/roots/store"
@@ -45,7 +46,7 @@ func (m *Manager) Driver(s *store.Store) (driver.Driver, error) {
 	var u unix.Utsname
 	_ = unix.Uname(&u) // fails for a bad address alone
 	name := m.derived("drivers", unix.ByteSliceToString(u.Release[:]))
-	if b, err := readBounded(name, 4096); err == nil {
+	if b, err := regular.Read(name, 4096); err == nil {
 		if d, err := driver.ByName(string(b)); err == nil {
 			return d, nil
 		}

@@ -6,12 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
 	"strings"
 
+	"ninefold/internal/regular"
 	"ninefold/namespaces/plan"
 )
 
@@ -163,7 +163,7 @@ func (m machine) exists(name string) bool {
 // language is the LANG of the machine, "" when it says nothing.
 func (m machine) language() string {
 	for _, name := range []string{"/etc/locale.conf", "/etc/default/locale"} {
-		b, err := readBounded(m.at(name), 16<<10)
+		b, err := regular.Read(m.at(name), 16<<10)
 		if err != nil {
 			continue
 		}
@@ -242,26 +242,4 @@ func volatileDir(p string) bool {
 		}
 	}
 	return false
-}
-
-// readBounded reads a small file; a larger one is an error.
-func readBounded(name string, limit int64) ([]byte, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	st, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !st.Mode().IsRegular() || st.Size() > limit {
-		return nil, fmt.Errorf("read %s: %w: not a regular file of at most %d bytes", name, errors.ErrUnsupported, limit)
-	}
-	b := make([]byte, st.Size())
-	n, err := f.ReadAt(b, 0)
-	if err != nil && n < len(b) {
-		return nil, &fs.PathError{Op: "read", Path: name, Err: err}
-	}
-	return b[:n], nil
 }

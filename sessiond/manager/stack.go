@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"ninefold/internal/regular"
 	"ninefold/roots/compat"
 	"ninefold/roots/image"
 )
@@ -87,7 +88,7 @@ const maxRecord = 16 << 20
 
 // readStack returns the kept stack; nil when there is none that holds.
 func (m *Manager) readStack(q question) *stack {
-	b, err := readBounded(m.derived("stacks", q.key()), maxRecord)
+	b, err := regular.Read(m.derived("stacks", q.key()), maxRecord)
 	if err != nil {
 		return nil
 	}

@@ -5,13 +5,13 @@ package recipefile
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"ninefold/internal/regular"
 	"ninefold/internal/tomlfile"
 	"ninefold/roots/recipe"
 )
@@ -82,12 +82,14 @@ func File(path string) (*recipe.Recipe, error) {
 // read reads at most what the parser takes, so that a wrong name (a disk
 // image, /dev/zero) costs nothing.
 func read(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
+	data, err := regular.Read(path, tomlfile.MaxSize)
+	switch {
+	case errors.Is(err, regular.ErrTooLarge):
+		return nil, fmt.Errorf("%w: %w", tomlfile.ErrTooLarge, err)
+	case errors.Is(err, regular.ErrNot):
+		return nil, fmt.Errorf("%w: %w", recipe.ErrInvalid, err)
 	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, tomlfile.MaxSize+1))
+	return data, err
 }
 
 func tomlFiles(dir string) ([]string, error) {

@@ -2,10 +2,12 @@ package attack
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -163,6 +165,22 @@ func TestThingsThatAUserPrepared(t *testing.T) {
 			t.Errorf("%s: %v\n%s", c.what, err, out)
 		}
 	}
+}
+
+// An untrusted session that sees the host's processes cannot follow one of its
+// own user's to the host's root, nor trace it.
+func TestOwnProcessesOutside(t *testing.T) {
+	outside := exec.Command("sleep", "1000")
+	outside.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: attackerUID, Gid: attackerUID}}
+	if err := outside.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = outside.Process.Kill()
+		_ = outside.Wait()
+	}()
+	pid := fmt.Sprintf("/proc/%d/", outside.Process.Pid)
+	attack(t, attacker, "theirs-on-the-host", "look", pid+"root/.", pid+"cwd/.", pid+"mem", pid+"fd/0", pid+"environ")
 }
 
 // A directory as a stream would be a way from it to the host's root.

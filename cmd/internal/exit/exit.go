@@ -75,6 +75,8 @@ var edge = []Rule{
 	{Is: unix.EROFS, Code: NotPermitted, Hint: "that file system is read-only; choose another directory with --state"},
 	{Is: fs.ErrPermission, Code: NotPermitted, Hint: "run it as root, or through sudo"},
 	{Is: fs.ErrNotExist, Code: NotFound},
+	{Is: unix.ENOTDIR, Code: NotFound, Hint: "something that is no directory stands where one should be"},
+	{Is: fs.ErrInvalid, Code: Usage},
 }
 
 // Error carries a code and a hint with an error; it wins over every rule.

@@ -34,6 +34,8 @@ func TestOf(t *testing.T) {
 		{fmt.Errorf("read: %w", &os.PathError{Op: "open", Path: "/x", Err: unix.EACCES}), NotPermitted, "root"},
 		{fmt.Errorf("make: %w", &kernel.Error{Op: "unshare", Err: unix.EPERM}), NotPermitted, "container"},
 		{fmt.Errorf("read: %w", fs.ErrNotExist), NotFound, ""},
+		{fmt.Errorf("read: %w", &os.PathError{Op: "open", Path: "/file/x", Err: unix.ENOTDIR}), NotFound, "no directory"},
+		{fmt.Errorf("path: %w", fs.ErrInvalid), Usage, ""},
 		{fmt.Errorf("write: %w", unix.ENOSPC), Failed, "make room"},
 		{fmt.Errorf("write: %w", unix.EROFS), NotPermitted, "--state"},
 		{fmt.Errorf("mount: %w", hinted{}), Failed, "another file system"},

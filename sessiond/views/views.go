@@ -52,8 +52,8 @@ type Options struct {
 	Log     *slog.Logger
 	// Needs are programs that every root must have, besides the login shell.
 	Needs []string
-	// Grace is how long a view waits for the login that it was made for; 0 is a
-	// minute.
+	// Grace is how long a view waits for the login that it was made for; 0 is
+	// ten seconds. A login that comes later gets a new one.
 	Grace time.Duration
 	// Event is called for each change, and must not call back.
 	Event func(api.Event)
@@ -97,7 +97,7 @@ func New(o Options) *Views {
 		o.Event = func(api.Event) {}
 	}
 	if o.Grace == 0 {
-		o.Grace = time.Minute
+		o.Grace = 10 * time.Second
 	}
 	return &Views{o: o, soon: make(chan struct{}, 1), views: map[string]*View{}, making: map[key]*flight{}, onHost: map[uint32]hostManager{}}
 }
@@ -109,7 +109,7 @@ func (vs *Views) Acquire(ctx context.Context, u identity.User, p *profile.Profil
 	k := key{u.UID, p.Name}
 	vs.mu.Lock()
 	if v := vs.usable(k); v != nil {
-		v.until = time.Now().Add(vs.o.Grace)
+		vs.keep(v)
 		vs.mu.Unlock()
 		return v, nil
 	}
@@ -140,6 +140,7 @@ func (vs *Views) fly(k key, f *flight, u identity.User, p *profile.Profile) {
 	delete(vs.making, k)
 	if f.err == nil {
 		vs.views[f.view.rec.ID] = f.view
+		vs.keep(f.view)
 	}
 	vs.mu.Unlock()
 	close(f.done)
@@ -148,6 +149,12 @@ func (vs *Views) fly(k key, f *flight, u identity.User, p *profile.Profile) {
 		vs.Changed() // it may end unused
 		vs.o.Event(api.Event{Kind: api.ViewNew, ID: f.view.rec.ID, UID: u.UID})
 	}
+}
+
+// keep has v wait for a login. vs.mu is held.
+func (vs *Views) keep(v *View) {
+	v.until = time.Now().Add(vs.o.Grace)
+	time.AfterFunc(vs.o.Grace+time.Millisecond, vs.Changed)
 }
 
 // usable returns the view of k that a login may be given. One that nobody is

@@ -18,11 +18,7 @@ func isMissing(err error) bool {
 // openSource opens the source of a bind as its origin and copies its mount.
 func (b *builder) openSource(i int, bind plan.Bind) error {
 	var source kernel.FD
-	who := bind.Origin
-	if bind.AsUser && who == 0 {
-		who = plan.Origin(b.first.identity.UID)
-	}
-	err := b.asOrigin(who, func() (err error) {
+	err := b.asOrigin(b.opener(bind), func() (err error) {
 		source, err = kernel.OpenHost(bind.Source)
 		return err
 	})
@@ -43,6 +39,14 @@ func (b *builder) openSource(i int, bind plan.Bind) error {
 	}
 	b.sources[i] = b.hold(tree)
 	return nil
+}
+
+// opener is whose rights the source of a bind is opened with.
+func (b *builder) opener(bind plan.Bind) plan.Origin {
+	if bind.AsUser && bind.Origin == 0 {
+		return plan.Origin(b.first.identity.UID)
+	}
+	return bind.Origin
 }
 
 // asOrigin runs f with the file access of a plan's origin. The session's user
@@ -114,10 +118,22 @@ func (b *builder) union(source kernel.FD, op plan.Bind) error {
 	}
 	b.hold(there)
 	m := kernel.OverlayMount{Upper: kernel.None, Work: kernel.None, Attr: attrs(op.Flags), Source: "ninefold"}
+	// An overlay does not ask what the mounts of its trees forbid.
+	for _, tree := range []kernel.FD{there, source} {
+		forbidden, err := kernel.Forbidden(tree)
+		if err != nil {
+			return err
+		}
+		m.Attr |= forbidden
+	}
 	switch {
 	case op.Create:
 		m.Lowers, m.Upper = []kernel.FD{there}, source
-		if m.Work, err = b.workBeside(op.Source); err != nil {
+		// Beside a source in a home, a path that the user can turn elsewhere.
+		if err = b.asOrigin(b.opener(op), func() (err error) {
+			m.Work, err = b.workBeside(op.Source)
+			return err
+		}); err != nil {
 			return err
 		}
 	case op.Where == plan.After:

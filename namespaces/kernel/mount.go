@@ -125,6 +125,24 @@ func SetAttr(mnt FD, set Attr, recursive bool) error {
 	return setattr(mnt, &unix.MountAttr{Attr_set: uint64(set)}, recursive, set.String())
 }
 
+// Forbidden are the attributes nosuid, nodev and noexec that the mount which fd
+// lies on has (statfs(2)).
+func Forbidden(fd FD) (a Attr, err error) {
+	var st unix.Statfs_t
+	if err := retry(func() error { return unix.Fstatfs(int(fd), &st) }); err != nil {
+		return 0, fail("ask for the mount flags of", fd.Proc(), "", err)
+	}
+	for _, f := range []struct {
+		bit  int64
+		attr Attr
+	}{{unix.ST_NOSUID, NoSuid}, {unix.ST_NODEV, NoDev}, {unix.ST_NOEXEC, NoExec}} {
+		if int64(st.Flags)&f.bit != 0 {
+			a |= f.attr
+		}
+	}
+	return a, nil
+}
+
 // Private cuts a mount, and all below it when recursive, off from propagation.
 func Private(mnt FD, recursive bool) error {
 	return setattr(mnt, &unix.MountAttr{Propagation: unix.MS_PRIVATE}, recursive, "private")

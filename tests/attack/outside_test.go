@@ -44,6 +44,16 @@ func TestSetuidOnAStick(t *testing.T) {
 	attack(t, attacker, "plain", "run", stick(t))
 }
 
+// Nor does it work by way of a union, which is a mount of its own.
+func TestSetuidOnAStickInAUnion(t *testing.T) {
+	name := stick(t)
+	p := profile{"union", fmt.Sprintf("namespace = \"bind -a %s /mnt\"\n", filepath.Dir(name)), 0}
+	if err := p.write(); err != nil {
+		t.Fatal(err)
+	}
+	attack(t, attacker, "union", "run", "/mnt/"+filepath.Base(name))
+}
+
 // A setuid program that is honoured on the host's root is not in an untrusted session.
 func TestSetuidOnTheHost(t *testing.T) {
 	name := bin + "/setuid"

@@ -18,15 +18,8 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 	"golang.org/x/sys/unix"
 
-	"ninefold/sessiond/api"
-	"ninefold/sessiond/config"
 	"ninefold/sessiond/door"
-	"ninefold/sessiond/journal"
-	"ninefold/sessiond/login"
 	"ninefold/sessiond/manager"
-	"ninefold/sessiond/service"
-	"ninefold/sessiond/units"
-	"ninefold/sessiond/views"
 )
 
 // options are the command line.
@@ -82,51 +75,21 @@ func (o options) serve(ctx context.Context) error {
 		level = slog.LevelDebug
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level, ReplaceAttr: withoutTime}))
-	// Everybody passes through here to the door.
-	if err := os.MkdirAll(o.runtime, 0o755); err != nil {
-		return fmt.Errorf("make the runtime directory: %w", err)
-	}
-	j, err := journal.Open(filepath.Join(o.runtime, "state", "views"))
+	d, err := o.assemble(ctx, log)
 	if err != nil {
 		return err
 	}
-	base := manager.Open(manager.Options{Config: o.config, State: o.state})
-	events := service.NewEvents()
-	var live *config.Live
-	m := func() *manager.Manager { return base.WithConfig(live.State().Config) }
-	ready := make(chan struct{}, 1)
-	live = config.Follow(base.Config(), log, func() {
-		events.Publish(api.Event{Kind: api.ConfigChanged})
-		select {
-		case ready <- struct{}{}:
-		default: // one is on its way
-		}
-	})
-	u, needs := machineUnits(log)
-	vs := views.New(views.Options{Manager: m, Journal: j, Units: u, Log: log, Needs: needs, Grace: o.grace, Event: events.Publish})
-	if err := vs.Recover(ctx); err != nil {
-		return err
-	}
-	logins := login.New(live, vs, log)
 	listeners, err := o.listen()
 	if err != nil {
 		return err
 	}
-	_ = service.New(live, vs, logins, m, u, events)
 
 	// What fails alone does not end the daemon; a door that fails does.
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var wg sync.WaitGroup
-	wg.Go(func() { vs.Run(ctx) })
-	wg.Go(func() { u.Watch(ctx, vs.Changed) })
-	wg.Go(func() {
-		if err := live.Watch(ctx); err != nil {
-			log.Error("changes of the configuration are not seen until the daemon starts anew", "error", err)
-		}
-	})
-	wg.Go(func() { compose(ctx, m, ready) })
-	server := door.NewServer(logins, log)
+	d.run(ctx, &wg)
+	server := door.NewServer(d.logins, log)
 	for _, l := range listeners {
 		wg.Go(func() {
 			if err := server.Serve(ctx, l); err != nil {
@@ -134,13 +97,13 @@ func (o options) serve(ctx context.Context) error {
 			}
 		})
 	}
-	wg.Go(func() { watchdog(ctx) })
+	wg.Go(func() { watchdog(ctx, d) })
 	_, _ = daemon.SdNotify(false, daemon.SdNotifyReady) // there may be nobody to notify
-	log.Info("ready", "views", len(vs.List()))
+	log.Info("ready", "views", len(d.views.List()))
 	<-ctx.Done()
 	_, _ = daemon.SdNotify(false, daemon.SdNotifyStopping)
 	wg.Wait()
-	vs.Close()
+	d.views.Close()
 	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
 		return err
 	}
@@ -153,22 +116,6 @@ func withoutTime(groups []string, a slog.Attr) slog.Attr {
 		return slog.Attr{}
 	}
 	return a
-}
-
-// unitsOfMachine is what the parts of the daemon ask of systemd.
-type unitsOfMachine interface {
-	views.Units
-	service.Units
-	Watch(ctx context.Context, changed func())
-}
-
-// machineUnits returns systemd where it runs the machine. The user's manager
-// then runs in the view, so every root needs one.
-func machineUnits(log *slog.Logger) (unitsOfMachine, []string) {
-	if units.Booted() {
-		return units.New(log), []string{"/usr/lib/systemd/systemd"}
-	}
-	return units.None{}, nil
 }
 
 // listen returns the door: what systemd hands over, or a socket of our own.
@@ -202,21 +149,9 @@ func (o options) listen() ([]*net.UnixListener, error) {
 	return []*net.UnixListener{l}, nil
 }
 
-// compose makes ready what the profiles need, at the start and after each
-// change of the configuration, so that no login waits for it.
-func compose(ctx context.Context, m func() *manager.Manager, ready <-chan struct{}) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ready:
-			m().Ready(ctx)
-		}
-	}
-}
-
-// watchdog tells systemd that the daemon lives, twice in the time it allows.
-func watchdog(ctx context.Context) {
+// watchdog tells systemd that the daemon lives, twice in the time it allows. It
+// takes the lock that every login takes: a daemon that is stuck there is dead.
+func watchdog(ctx context.Context, d *parts) {
 	interval, err := daemon.SdWatchdogEnabled(false)
 	if err != nil || interval == 0 {
 		return
@@ -228,6 +163,7 @@ func watchdog(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-t.C:
+			d.views.List()
 			_, _ = daemon.SdNotify(false, daemon.SdNotifyWatchdog)
 		}
 	}

@@ -73,6 +73,9 @@ func (l Login) For(user string) string {
 
 // May reports whether user may choose profile.
 func (l Login) May(user, profile string) bool {
+	if profile == "" {
+		return false // no choice is not one
+	}
 	return slices.Contains(l.Choose, profile) || profile == l.For(user) || profile == Plain && l.For(user) == ""
 }
 

@@ -11,7 +11,7 @@ import (
 
 // Recover finds the views that an earlier daemon left: it takes over those
 // that live and removes the records of the others. It is called once, before
-// anything else.
+// anything else. ctx is that of the daemon.
 func (vs *Views) Recover(ctx context.Context) error {
 	records, problems, err := vs.o.Journal.Read()
 	if err != nil {
@@ -23,6 +23,7 @@ func (vs *Views) Recover(ctx context.Context) error {
 			_ = vs.o.Journal.Remove(p.ID) // tried again at the next start
 		}
 	}
+	var homeless []*View
 	for _, r := range records {
 		v, why := vs.takeOver(r)
 		if v == nil {
@@ -36,7 +37,7 @@ func (vs *Views) Recover(ctx context.Context) error {
 		vs.views[r.ID] = v
 		vs.mu.Unlock()
 		if !v.holderGone {
-			vs.adopt(ctx, v)
+			homeless = append(homeless, v)
 		}
 		vs.watchHolder(v)
 		if r.Manager.PID != 0 {
@@ -47,6 +48,14 @@ func (vs *Views) Recover(ctx context.Context) error {
 		}
 		vs.o.Log.Info("view found again", "view", r.ID, "user", r.User, "profile", r.Profile)
 	}
+	// Most have their scope; asking for the others must not delay the first login.
+	vs.wg.Go(func() {
+		for _, v := range homeless {
+			if ctx.Err() == nil {
+				vs.adopt(ctx, v)
+			}
+		}
+	})
 	vs.Changed()
 	return nil
 }

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"ninefold/sessiond/api"
+	"ninefold/sessiond/config"
+	"ninefold/sessiond/journal"
+	"ninefold/sessiond/login"
+	"ninefold/sessiond/manager"
+	"ninefold/sessiond/service"
+	"ninefold/sessiond/units"
+	"ninefold/sessiond/views"
+)
+
+// parts are the rooms of the daemon, joined.
+type parts struct {
+	log     *slog.Logger
+	config  *config.Live
+	views   *views.Views
+	logins  *login.Logins
+	units   unitsOfMachine
+	manager func() *manager.Manager
+	ready   chan struct{} // the configuration changed
+	// service is what every surface stands on.
+	service *service.Service
+}
+
+// assemble makes the parts and finds the views that there are.
+func (o options) assemble(ctx context.Context, log *slog.Logger) (*parts, error) {
+	// Everybody passes through here to the door.
+	if err := os.MkdirAll(o.runtime, 0o755); err != nil {
+		return nil, fmt.Errorf("make the runtime directory: %w", err)
+	}
+	j, err := journal.Open(filepath.Join(o.runtime, "state", "views"))
+	if err != nil {
+		return nil, err
+	}
+	base := manager.Open(manager.Options{Config: o.config, State: o.state})
+	events := service.NewEvents()
+	var live *config.Live
+	m := func() *manager.Manager { return base.WithConfig(live.State().Config) }
+	ready := make(chan struct{}, 1)
+	live = config.Follow(base.Config(), log, func() {
+		events.Publish(api.Event{Kind: api.ConfigChanged})
+		select {
+		case ready <- struct{}{}:
+		default: // one is on its way
+		}
+	})
+	u, needs := machineUnits(log)
+	vs := views.New(views.Options{Manager: m, Journal: j, Units: u, Log: log, Needs: needs, Grace: o.grace, Event: events.Publish})
+	if err := vs.Recover(ctx); err != nil {
+		return nil, err
+	}
+	logins := login.New(live, vs, log)
+	return &parts{log: log, config: live, views: vs, logins: logins, units: u, manager: m, ready: ready,
+		service: service.New(live, vs, logins, m, u, events)}, nil
+}
+
+// run starts what the parts do on their own until ctx ends. None of it failing
+// ends the daemon.
+func (d *parts) run(ctx context.Context, wg *sync.WaitGroup) {
+	wg.Go(func() { d.views.Run(ctx) })
+	wg.Go(func() { d.units.Watch(ctx, d.views.Changed) })
+	wg.Go(func() {
+		if err := d.config.Watch(ctx); err != nil {
+			d.log.Error("changes of the configuration are not seen until the daemon starts anew", "error", err)
+		}
+	})
+	wg.Go(func() { compose(ctx, d.manager, d.ready) })
+}
+
+// unitsOfMachine is what the parts of the daemon ask of systemd.
+type unitsOfMachine interface {
+	views.Units
+	service.Units
+	Watch(ctx context.Context, changed func())
+}
+
+// machineUnits returns systemd where it runs the machine. The user's manager
+// then runs in the view, so every root needs one.
+func machineUnits(log *slog.Logger) (unitsOfMachine, []string) {
+	if units.Booted() {
+		return units.New(log), []string{"/usr/lib/systemd/systemd"}
+	}
+	return units.None{}, nil
+}
+
+// compose makes ready what the profiles need, at the start and after each
+// change of the configuration, so that no login waits for it.
+func compose(ctx context.Context, m func() *manager.Manager, ready <-chan struct{}) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ready:
+			m().Ready(ctx)
+		}
+	}
+}

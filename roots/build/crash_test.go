@@ -133,7 +133,7 @@ exit 1`
 	}
 	full := 0
 	for _, l := range lines[:len(lines)-1] {
-		if strings.Contains(l, "no space left") || strings.Contains(l, "disk is full") {
+		if strings.Contains(l, "no space left") {
 			full++
 		}
 	}

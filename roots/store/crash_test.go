@@ -193,7 +193,7 @@ func TestPowerCut(t *testing.T) {
 func TestFullDisk(t *testing.T) {
 	dir := tmpfs(t, "size=3m")
 	s := openAt(t, filepath.Join(dir, "store"))
-	if _, err := buildSome(t.Context(), s, 0); !errors.Is(err, unix.ENOSPC) || !strings.Contains(err.Error(), "disk is full") {
+	if _, err := buildSome(t.Context(), s, 0); !errors.Is(err, unix.ENOSPC) || !strings.Contains(err.Error(), "no space left") {
 		t.Fatalf("full disk: %v", err)
 	}
 	if left, _ := names(s.path("tmp")); len(left) > 0 {

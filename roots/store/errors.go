@@ -23,20 +23,35 @@ var (
 	ErrBusy = errors.New("in use by another process")
 )
 
-// explain adds to an error of the file system what a person can do about it.
+// advised is an error of the file system with what a person can do about it.
+type advised struct {
+	error
+	hint string
+}
+
+func (e *advised) Unwrap() error { return e.error }
+
+// Hint returns the advice.
+func (e *advised) Hint() string { return e.hint }
+
+// explain names the store in err, and adds advice where there is some.
 func explain(dir string, err error) error {
 	hint := ""
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
-		hint = " (the disk is full: free some space, or collect unused images)"
+		hint = "the disk is full: make room on it, collect unused images, or choose another state directory"
 	case errors.Is(err, unix.EROFS):
-		hint = " (the file system is read-only: choose another state directory)"
+		hint = "choose another state directory, on a file system that can be written"
 	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
-		hint = " (the state directory belongs to root: run as root, or choose another one)"
+		hint = "the state directory belongs to root: run it as root, or choose another one"
 	}
-	return fmt.Errorf("store %s: %w%s", dir, err, hint)
+	err = fmt.Errorf("store %s: %w", dir, err)
+	if hint == "" {
+		return err
+	}
+	return &advised{err, hint}
 }
 
 func (s *Store) explain(err error) error { return explain(s.dir, err) }

@@ -60,8 +60,9 @@ type Live struct {
 	log     *slog.Logger
 	changed func()
 
-	mu    sync.Mutex
-	state *State
+	reading sync.Mutex // one Reload at a time, so that none puts older things into force
+	mu      sync.Mutex
+	state   *State
 }
 
 // Follow reads the configuration in dirs, the first counts most. changed is
@@ -81,6 +82,8 @@ func (l *Live) State() *State {
 
 // Reload reads everything anew.
 func (l *Live) Reload() {
+	l.reading.Lock()
+	defer l.reading.Unlock()
 	before := l.State()
 	next := &State{Config: before.Config, Profiles: map[string]*profile.Profile{}, Broken: map[string]error{}}
 	if c, err := Load(l.dirs); err != nil {

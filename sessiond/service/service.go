@@ -140,6 +140,13 @@ func (s *Service) Outlook(ctx context.Context, user, choice string) (api.Outlook
 	return s.logins.Outlook(ctx, user, choice)
 }
 
+// Reload reads the configuration anew, as a change on disk would. It returns
+// what is wrong there; what was right before is then still in force.
+func (s *Service) Reload(context.Context) error {
+	s.config.Reload()
+	return s.config.State().Problem()
+}
+
 // EndSession ends a session: logind's through logind, another by its leader.
 func (s *Service) EndSession(ctx context.Context, id string) error {
 	if _, _, err := s.views.FindSession(id); err != nil {

@@ -1,0 +1,175 @@
+// Package bus is org.ninefold on the system bus: an adapter over sessiond/api,
+// with properties and signals in the manner of logind. It decides who may call
+// what; callers are who the bus and the kernel say they are. docs/dbus.md is its
+// manual.
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+
+	"ninefold/sessiond/api"
+)
+
+// The names on the bus. Views and sessions are objects below ViewsPath and
+// SessionsPath, their ids escaped as sd_bus_path_encode(3) does.
+const (
+	Name         = "org.ninefold"
+	Path         = dbus.ObjectPath("/org/ninefold")
+	ViewsPath    = Path + "/view"
+	SessionsPath = Path + "/session"
+
+	ManagerInterface = Name + ".Manager"
+	ViewInterface    = Name + ".View"
+	SessionInterface = Name + ".Session"
+
+	propertiesInterface = "org.freedesktop.DBus.Properties"
+	introspectInterface = "org.freedesktop.DBus.Introspectable"
+	objectsInterface    = "org.freedesktop.DBus.ObjectManager"
+)
+
+// Reloader is a Service that reads its configuration anew when it is told to.
+type Reloader interface {
+	// Reload returns what is wrong with the configuration on disk; what was
+	// right before is then still in force.
+	Reload(ctx context.Context) error
+}
+
+// Options are what a server needs.
+type Options struct {
+	Service api.Service
+	Log     *slog.Logger
+	// Address is the bus; "" is the system's.
+	Address string
+}
+
+// Server serves org.ninefold on one bus.
+type Server struct {
+	Options
+	gate     *gate
+	patience patience
+}
+
+// New returns a server that is not connected yet.
+func New(o Options) *Server { return &Server{Options: o, gate: newGate(), patience: ordinary} }
+
+const (
+	// callTimeout bounds one call to another service.
+	callTimeout = 2 * time.Second
+	// workTimeout bounds what one method does, without what polkit takes.
+	workTimeout = 20 * time.Second
+	// maxWait is the longest pause between two tries to get onto the bus.
+	maxWait = time.Minute
+)
+
+// Serve is on the bus until ctx ends, and comes back when the bus was away. The
+// daemon works without it: logins do not come through here.
+func (s *Server) Serve(ctx context.Context) {
+	for wait := time.Second; ctx.Err() == nil; wait = min(2*wait, maxWait) {
+		began := time.Now()
+		if err := s.once(ctx); err != nil && ctx.Err() == nil {
+			s.Log.Warn("not on the system bus", "error", err)
+		}
+		if time.Since(began) > maxWait {
+			wait = time.Second
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
+		}
+	}
+}
+
+// once serves one connection until it breaks.
+func (s *Server) once(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	c := &connected{Server: s, ctx: ctx}
+	conn, err := Connect(ctx, s.Address, dbus.WithHandler(&handler{c}))
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	// Before the name: who waits for the name may miss no change after it.
+	changes := s.Service.Subscribe(ctx)
+	known, err := c.look(ctx)
+	if err != nil {
+		return err
+	}
+	var got uint32
+	timed, done := context.WithTimeout(ctx, callTimeout)
+	defer done()
+	c.conn.Store(conn)
+	err = conn.BusObject().CallWithContext(timed, "org.freedesktop.DBus.RequestName", 0, Name, uint32(dbus.NameFlagDoNotQueue)).Store(&got)
+	switch {
+	case err != nil:
+		return fmt.Errorf("take the name %s: %w", Name, err)
+	case got != uint32(dbus.RequestNameReplyPrimaryOwner):
+		return fmt.Errorf("take the name %s: another process has it", Name)
+	}
+	s.Log.Info("on the system bus", "name", Name)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-conn.Context().Done():
+			return errors.New("the bus closed the connection")
+		case _, ok := <-changes:
+			if !ok {
+				return nil
+			}
+			drain(changes)
+			if known, err = c.announce(ctx, conn, known); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// drain takes what is there: one look is enough for all of it.
+func drain(changes <-chan api.Event) {
+	for range len(changes) {
+		<-changes
+	}
+}
+
+// Connect connects to a bus, "" being the system's. The library's connecting
+// knows no deadline and a stopped bus answers nothing, so it is left behind
+// when ctx ends or callTimeout is over.
+func Connect(ctx context.Context, address string, options ...dbus.ConnOption) (*dbus.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	type result struct {
+		conn *dbus.Conn
+		err  error
+	}
+	done := make(chan result, 1)
+	go func() {
+		var r result
+		if address == "" {
+			r.conn, r.err = dbus.ConnectSystemBus(options...)
+		} else {
+			r.conn, r.err = dbus.Connect(address, options...)
+		}
+		done <- r
+	}()
+	select {
+	case r := <-done:
+		if r.err != nil {
+			return nil, fmt.Errorf("connect to the system bus: %w", r.err)
+		}
+		return r.conn, nil
+	case <-ctx.Done():
+		go func() {
+			if r := <-done; r.conn != nil {
+				r.conn.Close()
+			}
+		}()
+		return nil, fmt.Errorf("connect to the system bus: %w", ctx.Err())
+	}
+}

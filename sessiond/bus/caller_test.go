@@ -1,0 +1,248 @@
+package bus
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+)
+
+// authority answers in the place of polkit, whose answers are an
+// administrator's; the real one is asked on booted machines.
+type authority struct {
+	mu       sync.Mutex
+	asked    []string
+	answer   answer
+	hang     chan struct{}
+	canceled chan string
+}
+
+func (a *authority) CheckAuthorization(s subject, action string, details map[string]string, flags uint32, id string) (answer, *dbus.Error) {
+	a.mu.Lock()
+	a.asked = append(a.asked, fmt.Sprint(s.Kind, " uid=", s.Details["uid"].Value(), " ", action, " ", details["view"], " ", flags,
+		" start=", s.Details["start-time"].Value() != uint64(0)))
+	hang, got := a.hang, a.answer
+	a.mu.Unlock()
+	if hang != nil {
+		<-hang
+	}
+	return got, nil
+}
+
+func (a *authority) CancelCheckAuthorization(id string) *dbus.Error {
+	a.canceled <- id
+	return nil
+}
+
+func (w *world) authority() *authority {
+	a := &authority{canceled: make(chan string, 1)}
+	if err := w.conn.Export(a, polkitPath, polkitInterface); err != nil {
+		w.t.Fatal(err)
+	}
+	if _, err := w.conn.RequestName(polkitName, dbus.NameFlagDoNotQueue); err != nil {
+		w.t.Fatal(err)
+	}
+	return a
+}
+
+func (a *authority) set(x answer, hang chan struct{}) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.answer, a.hang = x, hang
+}
+
+const accessDenied = "org.freedesktop.DBus.Error.AccessDenied"
+
+func TestOthersViewsNeedPolkit(t *testing.T) {
+	w := newWorld(t)
+	end := func() string { return w.as(1001, Path, ManagerInterface+".EndView", "string:1000-abc") }
+	if got := end(); !contains(got, accessDenied, "no polkit") {
+		t.Errorf("without polkit: %s", got)
+	}
+	a := w.authority()
+	if got := end(); !contains(got, accessDenied, actionEnd) {
+		t.Errorf("polkit says no: %s", got)
+	}
+	a.set(answer{Challenge: true}, nil)
+	if got := end(); !contains(got, "InteractiveAuthorizationRequired") {
+		t.Errorf("polkit wants a password: %s", got)
+	}
+	hang := make(chan struct{})
+	a.set(answer{Authorized: true}, hang)
+	if got := end(); !contains(got, accessDenied, "in time") {
+		t.Errorf("polkit hangs: %s", got)
+	}
+	select {
+	case <-a.canceled:
+	case <-time.After(5 * time.Second):
+		t.Error("the question was not taken back")
+	}
+	close(hang)
+	if got := w.service.did(); len(got) > 0 {
+		t.Fatalf("ended all the same: %v", got)
+	}
+	a.set(answer{Authorized: true}, nil)
+	if got := end(); contains(got, "Error") {
+		t.Errorf("polkit says yes: %s", got)
+	}
+	if got := w.service.did(); !slices.Equal(got, []string{"1000-abc"}) {
+		t.Errorf("ended: %v", got)
+	}
+	want := "unix-process uid=1001 " + actionEnd + " 1000-abc 0 start=true"
+	if !slices.Contains(a.asked, want) {
+		t.Errorf("polkit was asked %q, want %q", a.asked, want)
+	}
+}
+
+func TestOwnAndRootsWay(t *testing.T) {
+	w := newWorld(t)
+	if got := w.as(1000, SessionPath("c1"), SessionInterface+".End"); contains(got, "Error") {
+		t.Errorf("own session: %s", got)
+	}
+	if got := w.as(1000, ViewPath("1000-abc"), ViewInterface+".GetNamespaceFile"); !contains(got, "# the plan") {
+		t.Errorf("own namespace file: %s", got)
+	}
+	if got := w.as(1001, ViewPath("1000-abc"), ViewInterface+".GetNamespaceFile"); !contains(got, accessDenied) || contains(got, "# the plan") {
+		t.Errorf("another's namespace file: %s", got)
+	}
+	if got := w.as(1000, ViewPath("1000-abc"), ViewInterface+".End"); contains(got, "Error") {
+		t.Errorf("own view: %s", got)
+	}
+	if got := w.as(1000, Path, ManagerInterface+".Reload"); !contains(got, accessDenied) {
+		t.Errorf("reload as a user: %s", got)
+	}
+	if err := w.call(Path, ManagerInterface+".Reload").Err; err != nil || w.service.reloaded != 1 {
+		t.Errorf("reload as root: %v, %d", err, w.service.reloaded)
+	}
+	if err := w.call(Path, ManagerInterface+".EndView", "1001-def").Err; err != nil {
+		t.Errorf("root: %v", err)
+	}
+	if got := w.service.did(); !slices.Equal(got, []string{"c1", "1000-abc", "1001-def"}) {
+		t.Errorf("ended: %v", got)
+	}
+}
+
+// What a login gets is not a way to find out who there is.
+func TestOutlookIsForOneself(t *testing.T) {
+	w := newWorld(t)
+	if got := w.as(1000, Path, ManagerInterface+".GetOutlook", "string:mia", "string:"); !contains(got, "the default of mia") {
+		t.Errorf("own: %s", got)
+	}
+	other := w.as(1001, Path, ManagerInterface+".GetOutlook", "string:mia", "string:")
+	none := w.as(1001, Path, ManagerInterface+".GetOutlook", "string:nobody-here", "string:")
+	if !contains(other, accessDenied) || other != none {
+		t.Errorf("another's: %s\nof nobody: %s", other, none)
+	}
+	if got := w.as(1000, Path, ManagerInterface+".GetOutlook", "string:"+strings.Repeat("x", 1<<16), "string:"); !contains(got, "InvalidArgs") {
+		t.Errorf("a long name: %s", got)
+	}
+}
+
+func TestBadCallers(t *testing.T) {
+	w := newWorld(t)
+	const unknown = "org.freedesktop.DBus.Error.Unknown"
+	for _, c := range []struct {
+		path dbus.ObjectPath
+		name string
+		args []any
+		want string
+	}{
+		{Path, ManagerInterface + ".EndView", nil, "InvalidArgs"},
+		{Path, ManagerInterface + ".EndView", []any{uint32(1)}, "InvalidArgs"},
+		{Path, ManagerInterface + ".EndView", []any{"1000-abc", "more"}, "InvalidArgs"},
+		{Path, ManagerInterface + ".EndView", []any{dbus.ObjectPath("/a")}, "InvalidArgs"},
+		{Path, ManagerInterface + ".EndView", []any{dbus.MakeVariant("1000-abc")}, "InvalidArgs"},
+		{Path, ManagerInterface + ".GetViewByPID", []any{int32(1)}, "InvalidArgs"},
+		{Path, ManagerInterface + ".ListViews", []any{dbus.UnixFD(0)}, "InvalidArgs"},
+		{Path, ManagerInterface + ".EndView", []any{"no-such"}, Name + ".Error.NotFound"},
+		{Path, ManagerInterface + ".EndView", []any{"../../../etc"}, Name + ".Error.NotFound"},
+		{Path, ManagerInterface + ".GetViewByPID", []any{uint32(4294967295)}, Name + ".Error.NotFound"},
+		{Path, ManagerInterface + ".Nothing", nil, unknown + "Method"},
+		{Path, "org.other.Interface.Nothing", nil, unknown + "Interface"},
+		{ViewsPath + "/nobody", ViewInterface + ".End", nil, "NoSuchObject"},
+		{ViewsPath + "/_3", ViewInterface + ".End", nil, "NoSuchObject"},
+		{ViewPath("1000-abc") + "/x", ViewInterface + ".End", nil, "NoSuchObject"},
+		{Path, ViewInterface + ".End", nil, unknown + "Interface"},
+		{Path, propertiesInterface + ".Set", []any{ManagerInterface, "NViews", dbus.MakeVariant(uint32(1))}, "PropertyReadOnly"},
+		{Path, propertiesInterface + ".Get", []any{ManagerInterface, "Nothing"}, unknown + "Property"},
+		{Path, propertiesInterface + ".GetAll", []any{"nothing"}, unknown + "Interface"},
+		{Path, ManagerInterface + ".GetOutlook", []any{"panic", ""}, "Failed"},
+	} {
+		if got := errorName(w.call(c.path, c.name, c.args...)); !strings.HasSuffix(got, c.want) {
+			t.Errorf("%s%v of %s: %q, want %q", c.name, c.args, c.path, got, c.want)
+		}
+	}
+	if got := w.service.did(); len(got) > 0 {
+		t.Errorf("ended: %v", got)
+	}
+	open := func() int { d, _ := filepath.Glob("/proc/self/fd/*"); return len(d) }
+	before := open()
+	for range 50 {
+		w.call(Path, ManagerInterface+".ListViews", dbus.UnixFD(0))
+	}
+	if after := open(); after > before+5 {
+		t.Errorf("%d descriptors were open, now %d are", before, after)
+	}
+}
+
+func TestNobodyElseHasTheName(t *testing.T) {
+	w := newWorld(t)
+	w.stop()
+	<-w.done
+	got := w.asTo(1000, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus.RequestName", "string:"+Name, "uint32:0")
+	if !contains(got, accessDenied) {
+		t.Errorf("uid 1000 has %s: %s", Name, got)
+	}
+}
+
+func TestGate(t *testing.T) {
+	g := newGate()
+	for range maxOfSender {
+		if !g.enter("a") {
+			t.Fatal("no room")
+		}
+	}
+	if g.enter("a") || !g.enter("b") {
+		t.Error("one sender takes the places of others, or has no bound")
+	}
+	var leave []func()
+	for range maxAsked {
+		release, ok := g.ask(1000)
+		if !ok {
+			t.Fatal("no room for a question")
+		}
+		leave = append(leave, release)
+	}
+	if _, ok := g.ask(1000); ok {
+		t.Error("questions have no bound")
+	}
+	for _, f := range leave {
+		f()
+	}
+	for range maxOfSender {
+		g.leave("a")
+	}
+	g.leave("b")
+	if g.calls != 0 || len(g.sender) != 0 || len(g.asked) != 0 {
+		t.Errorf("left over: %+v", g)
+	}
+}
+
+func TestSlowServiceIsLeftBehind(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	// A socket that nobody accepts from: connecting succeeds, the rest never comes.
+	name := filepath.Join(t.TempDir(), "bus")
+	l := listen(t, name)
+	defer l.Close()
+	if _, err := Connect(ctx, "unix:path="+name); err == nil || !os.IsTimeout(err) && ctx.Err() == nil {
+		t.Errorf("got %v", err)
+	}
+}

@@ -11,6 +11,7 @@ import (
 var pure = map[string]string{
 	"namespaces/plan":  "a plan is compiled, printed and tested without root and without this machine",
 	"sessiond/profile": "a profile means the same on every machine",
+	"sessiond/api":     "surfaces and clients share these words, and clients are not the daemon",
 	"roots/recipe":     "a recipe means the same on every machine",
 	"roots/lock":       "a lock gives the same image everywhere",
 	"roots/image":      "an image's identity and its conflicts depend on its packages alone",
@@ -73,6 +74,10 @@ var direction = []struct {
 	{from: "namespaces", to: "sessiond", why: "namespaces executes plans and knows nothing of profiles"},
 	{from: "roots", to: "sessiond", why: "an image is built without sessions or profiles"},
 	{from: "sessiond/profile", to: "sessiond/manager", why: "a profile is read without starting anything"},
+	{from: "sessiond/api", to: "sessiond", why: "the words of the daemon know none of its rooms", except: []string{"sessiond/api"}},
+	{from: "sessiond/door", to: "sessiond/views", why: "the door knows who asks, not what is answered"},
+	{from: "sessiond/manager", to: "sessiond/views", why: "a session is made without the daemon"},
+	{from: "sessiond/views", to: "sessiond/door", why: "a view is kept whoever asked for it"},
 	{from: "sessiond/profile", to: "roots", why: "a profile names images; the manager finds them"},
 	{from: "namespaces/plan", to: "namespaces/kernel", why: "the plan is pure"},
 	{from: "namespaces/kernel", to: "namespaces/plan", why: "the kernel package wraps syscalls and knows no plan"},

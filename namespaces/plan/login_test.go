@@ -1,0 +1,95 @@
+package plan_test
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"ninefold/namespaces/plan"
+)
+
+func loginSpec(t *testing.T, lines string, change func(*plan.Spec)) plan.Spec {
+	t.Helper()
+	s := plan.Spec{
+		Profile: "dev", Login: true, HostBase: true, User: plan.User{Name: "mia", UID: 1000, GID: 1000, Home: "/home/mia"},
+		Layers: []plan.Layer{{Kind: plan.LayerDir, Source: "/"}}, Upper: &plan.Upper{}, InitDir: "/usr/lib/ninefold",
+	}
+	ops, err := plan.ParseLines("profile", []byte(lines), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, op := range ops {
+		s.Lines = append(s.Lines, plan.Line{Op: op})
+	}
+	if change != nil {
+		change(&s)
+	}
+	return s
+}
+
+func TestALoginSharesWhatItsProcessesCameWith(t *testing.T) {
+	p, err := plan.Compile(loginSpec(t, "bind /srv /n/srv\n", func(s *plan.Spec) {
+		// On an image this link would be made, and /run is the host's own here.
+		s.Projections = []plan.Projection{{Dir: "/run/systemd/resolve", Links: []plan.Link{{Text: "x", Path: "/run/systemd/resolve"}}}}
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Split(plan.Print(p), "\n")
+	shared := 0
+	for _, op := range p.Ops {
+		switch o := op.(type) {
+		case plan.Bind:
+			if slices.Contains([]string{"/run", "/dev", "/sys", "/proc"}, o.Target) && o.Source == o.Target && o.Recursive && !o.Flags.ReadOnly {
+				shared++
+			}
+		case plan.Link:
+			if strings.HasPrefix(o.Path, "/run/") && o.Path != plan.Door {
+				t.Errorf("a link would be made on the host: %s", plan.PrintOp(op))
+			}
+		case plan.Mkdir:
+			t.Errorf("a directory would be made on the host: %s", plan.PrintOp(op))
+		}
+	}
+	if shared != 4 {
+		t.Errorf("%d of 4 directories are the host's:\n%s", shared, strings.Join(text, "\n"))
+	}
+	// Ninefold's own directory is covered before anything is put in it.
+	cover := slices.IndexFunc(p.Ops, func(op plan.Op) bool { m, ok := op.(plan.Mount); return ok && m.Target == "/run/ninefold" })
+	for i, op := range p.Ops {
+		if b, ok := op.(plan.Bind); ok && strings.HasPrefix(b.Target, "/run/ninefold/") && i < cover {
+			t.Errorf("%s would be made on the host", plan.PrintOp(op))
+		}
+	}
+	again, err := plan.Parse("printed", []byte(plan.Print(p)))
+	if err != nil || plan.Print(again) != plan.Print(p) {
+		t.Errorf("it does not read back: %v", err)
+	}
+}
+
+func TestALoginIsNotGivenLessThanTheProfileSays(t *testing.T) {
+	for name, change := range map[string]func(*plan.Spec){
+		"pid":          func(s *plan.Spec) { s.Namespaces.PID = true },
+		"cgroup":       func(s *plan.Spec) { s.Namespaces.Cgroup = true },
+		"net":          func(s *plan.Spec) { s.Namespaces.Net = plan.NetNone },
+		"user":         func(s *plan.Spec) { s.Namespaces.User = plan.UserMapped },
+		"seccomp":      func(s *plan.Spec) { s.Privileges.Seccomp = "default" },
+		"no_new_privs": func(s *plan.Spec) { s.Privileges.NoNewPrivs = true },
+		"a user's":     func(s *plan.Spec) { s.ProfileOrigin = 1000 },
+		"kept":         func(s *plan.Spec) { s.Upper = &plan.Upper{Dir: "/var/lib/x", Origin: 1000} },
+	} {
+		if _, err := plan.Compile(loginSpec(t, "", change)); !errors.Is(err, plan.ErrLogin) {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	for _, line := range []string{"bind /srv /run/srv", "mkdir /dev/x", "file /run/x text", "mount tmpfs /sys/kernel/debug", "link a /run/b"} {
+		if _, err := plan.Compile(loginSpec(t, line+"\n", nil)); err == nil {
+			t.Errorf("%s: a line that changes the host was taken", line)
+		}
+	}
+	both := loginSpec(t, "", func(s *plan.Spec) { s.Namespaces.IPC, s.Namespaces.UTS, s.Namespaces.Hostname = true, true, "lab" })
+	if _, err := plan.Compile(both); err != nil {
+		t.Errorf("ipc and uts: %v", err)
+	}
+}

@@ -34,18 +34,22 @@ func TestEnterSeesTheSession(t *testing.T) {
 		if err != nil {
 			t.Fatal(name, err)
 		}
-		r, w, err := os.Pipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		in, err := s.Enter(namespaces.Command{Argv: []string{"sh", "-c", "cat /etc/only-here; id -u; grep CapEff /proc/self/status; exit 3"}, Stdout: w, Stderr: w})
-		if err != nil {
-			t.Fatal(name, err)
-		}
-		w.Close()
-		out, _ := io.ReadAll(r)
-		if status, err := in.Wait(); err != nil || status.Code != 3 || string(out) != "yes12345\nCapEff:\t0000000000000000\n" {
-			t.Errorf("%s: %v %v %q", name, status, err, out)
+		for way, enter := range map[string]func(namespaces.Command) (*namespaces.Session, error){
+			"enter": s.Enter, "join": func(c namespaces.Command) (*namespaces.Session, error) { return join(t, p, s.PID(), c) },
+		} {
+			r, w, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			in, err := enter(namespaces.Command{Argv: []string{"sh", "-c", "cat /etc/only-here; id -u; grep CapEff /proc/self/status; exit 3"}, Stdout: w, Stderr: w})
+			if err != nil {
+				t.Fatal(name, way, err)
+			}
+			w.Close()
+			out, _ := io.ReadAll(r)
+			if status, err := in.Wait(); err != nil || status.Code != 3 || string(out) != "yes12345\nCapEff:\t0000000000000000\n" {
+				t.Errorf("%s, %s: %v %v %q", name, way, status, err, out)
+			}
 		}
 		if err := s.Close(); err != nil {
 			t.Error(name, err)
@@ -54,6 +58,22 @@ func TestEnterSeesTheSession(t *testing.T) {
 			t.Errorf("%s: entered a session that has ended", name)
 		}
 	}
+}
+
+// join is what another process does: it knows a session by its namespace file.
+func join(t *testing.T, p *plan.Plan, pid int, c namespaces.Command) (*namespaces.Session, error) {
+	t.Helper()
+	read, err := plan.Parse("plan", []byte(plan.Print(p)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pidfd := os.NewFile(uintptr(fd), "pidfd")
+	defer pidfd.Close()
+	return namespaces.Join(read, pidfd, pid, c)
 }
 
 func TestSignalsReachTheCommand(t *testing.T) {

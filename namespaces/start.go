@@ -4,10 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"syscall"
-
-	"golang.org/x/sys/unix"
 
 	"ninefold/namespaces/kernel"
 	"ninefold/namespaces/plan"
@@ -44,59 +41,6 @@ type launch struct {
 	session kernel.FD    // pidfd to join, or None
 	cgroup  [2]kernel.FD // directory and parent; used with -c and -C in extra
 	extra   []string
-}
-
-// Enter runs a further command in the live session, with the same identity,
-// privileges and filter as the first one. The result ends with its command, or
-// with Close, and does not end s; when s ends, it ends too if the session has
-// a PID namespace.
-func (s *Session) Enter(c Command) (*Session, error) {
-	pidfd, err := unix.PidfdOpen(s.PID(), 0)
-	if err != nil {
-		return nil, fmt.Errorf("enter session %d: it has ended: %w", s.PID(), err)
-	}
-	session := kernel.FD(pidfd)
-	defer session.Close()
-	root := kernel.None
-	if c.TTY {
-		if root, err = kernel.OpenHost("/proc/" + strconv.Itoa(s.PID()) + "/root"); err != nil {
-			return nil, err
-		}
-		defer root.Close()
-	}
-	null, err := c.fill()
-	if err != nil {
-		return nil, err
-	}
-	defer null.Close()
-	extra := []string{"-j", "6", "-J", strconv.Itoa(s.first.joinFlags()), "-r"}
-	l := launch{program: s.hostInit, root: root, session: session, extra: extra}
-	if s.cgroup != "" {
-		c, err := kernel.OpenCgroup(s.cgroup)
-		if err != nil {
-			return nil, err
-		}
-		defer c.Close()
-		l.cgroup = [2]kernel.FD{c.Dir, kernel.None}
-		l.extra = append(l.extra, "-c", "7")
-	}
-	joined := &Session{first: s.first, hostInit: s.hostInit}
-	return joined, joined.launch(c, l)
-}
-
-func (f *firstProcess) joinFlags() int {
-	ns := f.namespaces
-	flags := unix.CLONE_NEWNS
-	for flag, made := range map[int]bool{
-		unix.CLONE_NEWPID: ns.PID, unix.CLONE_NEWIPC: ns.IPC, unix.CLONE_NEWUTS: ns.UTS,
-		unix.CLONE_NEWCGROUP: ns.Cgroup, unix.CLONE_NEWNET: ns.Net == plan.NetNone,
-		unix.CLONE_NEWUSER: ns.User == plan.UserMapped,
-	} {
-		if made {
-			flags |= flag
-		}
-	}
-	return flags
 }
 
 // hostInit is the host's name of the program at InitPath.

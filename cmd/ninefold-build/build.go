@@ -33,9 +33,9 @@ func (r *request) build(ctx context.Context) error {
 		return fmt.Errorf("build images: %w", manager.ErrNotRoot)
 	}
 	m := manager.Open(manager.Options{Config: r.config, State: r.state})
-	first := m.InitFile()
-	if first == "" {
-		return fmt.Errorf("build images: %w: ninefold-init is not there", manager.ErrIncomplete)
+	first, err := m.InitDir()
+	if err != nil {
+		return fmt.Errorf("build images: %w", err)
 	}
 	recipes, names, err := r.load(ctx, m.Config())
 	if err != nil {
@@ -53,7 +53,7 @@ func (r *request) build(ctx context.Context) error {
 	p := show.NewProgress(os.Stderr, r.json)
 	defer p.Close()
 	s = s.WithProgress(p)
-	c := build.Config{Store: s, Driver: d, Recipes: recipes, State: m.State(), InitDir: filepath.Dir(first), Progress: p}
+	c := build.Config{Store: s, Driver: d, Recipes: recipes, State: m.State(), InitDir: first, Progress: p}
 	for _, dir := range m.Config() {
 		c.Locks = append(c.Locks, filepath.Join(dir, "recipes"))
 	}

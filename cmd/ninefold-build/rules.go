@@ -21,6 +21,7 @@ const relock = "sessionctl image build --relock asks the package source anew"
 // wraps counts.
 var rules = []exit.Rule{
 	{Is: manager.ErrNotRoot, Code: exit.NotPermitted, Hint: "run it as root, or through sudo"},
+	{Is: manager.ErrForeign, Code: exit.NotPermitted, Hint: "install it: sudo make install, or Ninefold's package"},
 	{Is: manager.ErrIncomplete, Code: exit.NotSupported, Hint: "run make build, or install Ninefold's package again"},
 	{Is: recipe.ErrNotFound, Code: exit.NotFound},
 	{Is: recipe.ErrInvalid, Code: exit.BadInput},

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"golang.org/x/sys/unix"
+
 	"ninefold/internal/progress"
 	"ninefold/roots/store"
 	"ninefold/sessiond/config"
@@ -137,3 +139,24 @@ func Program(name string) string {
 // InitFile returns the file name of the sessions' first process, "" when it is
 // not installed.
 func (m *Manager) InitFile() string { return Program("ninefold-init") }
+
+// ErrForeign says that somebody else could change what root would run.
+var ErrForeign = errors.New("it is not root's")
+
+// InitDir returns the directory of the sessions' first process: ErrIncomplete
+// when it is not there, and ErrForeign when it belongs to another user than
+// root, as in a checkout.
+func (m *Manager) InitDir() (string, error) {
+	name := m.InitFile()
+	if name == "" {
+		return "", fmt.Errorf("%w: ninefold-init is not beside sessionctl", ErrIncomplete)
+	}
+	var st unix.Stat_t
+	if err := unix.Stat(name, &st); err != nil {
+		return "", &os.PathError{Op: "stat", Path: name, Err: err}
+	}
+	if st.Uid != 0 && int(st.Uid) != os.Geteuid() {
+		return "", fmt.Errorf("%s belongs to uid %d, and root would run it in every session: %w", name, st.Uid, ErrForeign)
+	}
+	return filepath.Dir(name), nil
+}

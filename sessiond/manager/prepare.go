@@ -105,13 +105,11 @@ func (m *Manager) specify(p *prepared) error {
 	if err := p.profile.Fill(s); err != nil {
 		return err
 	}
-	init := m.InitFile()
-	if init == "" {
-		return fmt.Errorf("%w: ninefold-init is not installed beside sessionctl", ErrIncomplete)
+	var err error
+	if s.InitDir, err = m.InitDir(); err != nil {
+		return err
 	}
-	s.InitDir = filepath.Dir(init)
 	if s.HostBase {
-		var err error
 		if s.HostMounts, err = m.host.hostMounts(); err != nil {
 			return err
 		}

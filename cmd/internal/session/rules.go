@@ -16,6 +16,7 @@ import (
 var Rules = []exit.Rule{
 	{Is: manager.ErrNotRoot, Code: exit.NotPermitted, Hint: "run it as root, or through sudo"},
 	{Is: manager.ErrKeptInUse, Code: exit.Busy, Hint: "end the other session, or run without keeping"},
+	{Is: manager.ErrForeign, Code: exit.NotPermitted, Hint: "install it: sudo make install, or Ninefold's package"},
 	{Is: manager.ErrIncomplete, Code: exit.NotSupported, Hint: "run make build, or install Ninefold's package again"},
 	{Is: manager.ErrConfig, Code: exit.BadInput},
 	{Is: manager.ErrIncompatible, Code: exit.NotSupported, Hint: "set compose = \"auto\" or \"full\" in the profile"},

@@ -40,7 +40,12 @@ func live(t *testing.T, b *machine.Booted, older, newer string) {
 	}
 
 	install(older)
-	b.Must("systemctl", "is-active", "sessiond.service", "sessiond-door.socket")
+	active := func() {
+		t.Helper()
+		b.Must("systemctl", "is-active", "sessiond.service")
+		b.Must("systemctl", "is-active", "sessiond-door.socket")
+	}
+	active()
 	// Not alice: her user manager would stay on the host for a while.
 	quiet("installed and not configured", "carol")
 
@@ -71,7 +76,7 @@ func live(t *testing.T, b *machine.Booted, older, newer string) {
 	if now := b.Must("systemctl", "show", "--property=MainPID", "sessiond.service"); now == pid {
 		t.Error("the upgrade did not restart the daemon")
 	}
-	b.Must("systemctl", "is-active", "sessiond.service", "sessiond-door.socket")
+	active()
 	if now := inside("upgraded"); now != view {
 		t.Errorf("the upgrade moved the session from %s to %s", view, now)
 	}

@@ -73,7 +73,7 @@ run: ## the demonstration: build, build a desktop from Debian's packages, run it
 test: deps build vet lint ## every check and test; those that need root run as root or through sudo
 	@scripts/as-root --prepare
 	@$(GO) list -modfile=packaging/tools.mod -deps tool >/dev/null # so that root finds them fetched
-	$(GO) test -exec '$(CURDIR)/scripts/as-root' ./...
+	$(GO) test -timeout 40m -exec '$(CURDIR)/scripts/as-root' ./...
 
 .PHONY: vet
 vet: ## go vet

@@ -29,7 +29,7 @@ var tested = []string{"namespaces", "roots/driver", "roots/store"}
 // namespaces on each stock kernel, as root, with no test skipped.
 func TestStockKernels(t *testing.T) {
 	need(t, "qemu-system-x86_64", "mmdebstrap", "mkfs.ext4")
-	ctx, cancel := context.WithTimeout(context.Background(), 9*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 25*time.Minute)
 	defer cancel()
 	top, err := filepath.Abs("../..")
 	if err != nil {

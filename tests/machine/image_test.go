@@ -93,8 +93,8 @@ func TestLoginsToAnImage(t *testing.T) {
 						t.Errorf("not in the view: %v", p)
 					}
 					b.allIn("bob", p["mnt"])
-					r := b.Login(w, "bob", ". /etc/os-release; echo $VERSION_CODENAME; test -e /usr/sbin/sshd || echo no sshd")
-					if strings.Join(strings.Fields(r.Stdout), " ") != "trixie no sshd" {
+					r := b.Login(w, "bob", "grep ^VERSION_CODENAME /etc/os-release; test -e /usr/sbin/sshd || echo no sshd")
+					if strings.Join(strings.Fields(r.Stdout), " ") != "VERSION_CODENAME=trixie no sshd" {
 						t.Errorf("not the image's root: %s", r)
 					}
 				})

@@ -15,6 +15,8 @@ type disaster struct {
 	repair string
 	// reason is what the screen says; "" says nothing.
 	reason string
+	// bare: logind and user managers suffer, too, and would without Ninefold.
+	bare bool
 	// view: the login may or shall land in its view all the same.
 	view view
 }
@@ -92,6 +94,7 @@ var disasters = []disaster{
 		strike: "dd if=/dev/zero of=/run/full bs=1M status=none 2>&1; true",
 		repair: "rm -f /run/full /run/ninefold/door.failed; systemctl restart sessiond.service",
 		reason: `ninefold: `,
+		bare:   true,
 		view:   either,
 	},
 	{
@@ -110,7 +113,7 @@ var disasters = []disaster{
 		name:   "module gone",
 		strike: "mv /usr/lib/*/security/pam_ninefold.so /run/",
 		repair: "mv /run/pam_ninefold.so /usr/lib/$(uname -m)-linux-gnu/security/",
-		view:   onHost,
+		bare:   true, // the manager asks all the same
 	},
 }
 
@@ -148,7 +151,10 @@ func (b *Booted) survive(t *testing.T, d disaster) {
 		if w.Name == "sudo" || w.Name == "su-tty" {
 			continue
 		}
-		p, shown := b.probed(t, w, "bob")
+		p, shown := b.look(t, w, "bob")
+		if !d.bare {
+			b.whole(t, p, "bob")
+		}
 		ns := b.hostNS()
 		switch {
 		case d.view == onHost && p["mnt"] != ns:

@@ -81,7 +81,8 @@ func (m *Machine) typing(ctx context.Context, password, command string, program 
 // Way is a way to log in.
 type Way struct {
 	Name string
-	// Login logs the user in, runs one line of shell, and logs out.
+	// Login logs the user in, runs one line of shell, and logs out. A $ in the
+	// line may be expanded twice: sudo -i leaves it alone in what it quotes.
 	Login func(ctx context.Context, m *Machine, user, command string) Result
 }
 

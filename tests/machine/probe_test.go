@@ -27,12 +27,14 @@ echo "caps=$(sed -n 's/^CapPrm:[[:space:]]*//p' /proc/self/status)"
 // hold for every login: it is in one piece.
 func (b *Booted) probe(t *testing.T, w Way, user string) map[string]string {
 	t.Helper()
-	p, _ := b.probed(t, w, user)
+	p, _ := b.look(t, w, user)
+	b.whole(t, p, user)
 	return p
 }
 
-// probed returns, too, what the terminal showed or stderr had.
-func (b *Booted) probed(t *testing.T, w Way, user string) (p map[string]string, shown string) {
+// look logs in and returns what probeScript says, and what the terminal showed
+// or stderr had.
+func (b *Booted) look(t *testing.T, w Way, user string) (p map[string]string, shown string) {
 	t.Helper()
 	b = b.For(t)
 	b.Write("/home/"+user+"/probe", probeScript)
@@ -40,23 +42,27 @@ func (b *Booted) probed(t *testing.T, w Way, user string) (p map[string]string, 
 	if !r.OK() {
 		t.Fatal(r)
 	}
-	p = map[string]string{}
+	p = map[string]string{"way": w.Name}
 	for line := range strings.Lines(r.Stdout) {
 		if name, value, ok := strings.Cut(strings.TrimRight(line, "\n"), "="); ok {
 			p[name] = value
 		}
 	}
-	if p["name"] != user || p["session"] != "active" && p["session"] != "online" {
-		t.Errorf("logind knows no session of it: %v", p)
-	}
-	if p["manager"] != "active" || p["bus"] != "yes" {
-		t.Errorf("the user manager does not answer: %v", p)
-	}
-	if p["scope"] != p["mnt"] || p["service"] != p["mnt"] {
-		t.Errorf("the session and what its user manager starts are in different views: %v", p)
-	}
-	if strings.Trim(p["caps"], "0") != "" {
-		t.Errorf("a login with capabilities: %v", p)
+	if p["user"] != user || strings.Trim(p["caps"], "0") != "" {
+		t.Errorf("not a login of %s without capabilities: %v", user, p)
 	}
 	return p, r.Stderr
+}
+
+// whole wants a session that logind knows, and a user manager in the same view.
+func (b *Booted) whole(t *testing.T, p map[string]string, user string) {
+	t.Helper()
+	switch {
+	case p["name"] != user || p["session"] != "active" && p["session"] != "online":
+		t.Errorf("logind knows no session of it: %v", p)
+	case p["manager"] != "active" || p["bus"] != "yes":
+		t.Errorf("the user manager does not answer: %v", p)
+	case p["scope"] != p["mnt"] || p["service"] != p["mnt"]:
+		t.Errorf("the session and what its user manager starts are in different views: %v", p)
+	}
 }

@@ -122,3 +122,10 @@ func (b *Booted) eventually(what string, wrong func() string) {
 }
 
 func (b *Booted) hostNS() string { b.t.Helper(); return b.Must("readlink", "/proc/1/ns/mnt") }
+
+// hostMounts lists where something is mounted on the host, but for what
+// systemd mounts for a while: credentials of services, runtime directories.
+func (b *Booted) hostMounts() string {
+	b.t.Helper()
+	return b.Must("sh", "-c", `awk '$5 !~ "^/run/(user|credentials)/" { print $5 }' /proc/1/mountinfo | sort`)
+}

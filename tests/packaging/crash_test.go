@@ -45,6 +45,15 @@ func TestDaemonThatCannotStart(t *testing.T) {
 			if r := b.Run("su", "-l", "alice", "-c", whichRoot); !r.OK() || strings.TrimSpace(r.Stdout) == host {
 				t.Errorf("the daemon is back, and alice is on the host: %s", r)
 			}
+
+			b.Reboot()
+			b.Must("systemctl", "is-active", "sessiond.service") // before the first login asks
+			if out := b.Must("journalctl", "--boot", "--no-pager"); strings.Contains(out, "ordering cycle") {
+				t.Errorf("the units wait for each other at boot:\n%s", out)
+			}
+			if r := b.Run("su", "-l", "alice", "-c", whichRoot); !r.OK() || strings.TrimSpace(r.Stdout) == b.Must("readlink", "/proc/1/ns/mnt") {
+				t.Errorf("after a boot alice is on the host: %s", r)
+			}
 		})
 	}
 }

@@ -98,11 +98,13 @@ func (l *Login) Release() { l.held.release() }
 
 // logs keep the records of logins where the host keeps them: sshd and login
 // write them after the view is entered. Single files are links into a live
-// directory, since logrotate renames over them.
+// directory, since logrotate renames over them. Debian 13 has a link in
+// /var/lib/wtmpdb to the database in /var/log; SQLite's journal is beside what
+// links lead to.
 func (m machine) logs() (plan.Projection, []plan.Line) {
 	const dir = "/var/log"
 	files := plan.Projection{Dir: dir, Optional: true, Writable: true}
-	for _, name := range []string{"wtmp", "btmp", "lastlog"} {
+	for _, name := range []string{"wtmp", "btmp", "lastlog", "wtmp.db"} {
 		if name = dir + "/" + name; m.exists(name) {
 			files.Links = append(files.Links, plan.Link{Text: live(name), Path: name})
 		}

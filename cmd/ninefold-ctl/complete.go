@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ninefold/roots/store"
+	"ninefold/sessiond/bus/remote"
 	"ninefold/sessiond/profile"
 )
 
@@ -20,6 +21,21 @@ func (a *app) profileNames() []string { return a.manager().Profiles().Names() }
 
 func (a *app) completeProfile(_ *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 	return a.profileNames(), cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeView completes ids of live views, and says whose they are.
+func (a *app) completeView(c *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	var ids []string
+	if len(args) == 0 {
+		_ = withDaemon(c.Context(), func(d *remote.Daemon) error {
+			views, _, err := d.All(c.Context())
+			for _, v := range views {
+				ids = append(ids, v.ID+"\t"+plain(v.User)+" in "+plain(v.Profile))
+			}
+			return err
+		})
+	}
+	return ids, cobra.ShellCompDirectiveNoFileComp
 }
 
 func (a *app) completeImage(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {

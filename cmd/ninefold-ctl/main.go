@@ -25,6 +25,12 @@ func Main(ctx context.Context, args []string, io session.Stdio) int {
 	defer stop()
 	context.AfterFunc(ctx, stop)
 
+	if len(args) > 0 && args[0] == insideCommand {
+		err := inside(args[1:])
+		code, hint := exit.Of(err, rules)
+		exit.Tell(io.Err, "sessionctl", err, hint)
+		return int(code)
+	}
 	a := &app{Stdio: io}
 	root := a.root()
 	root.SetArgs(args)
@@ -32,7 +38,7 @@ func Main(ctx context.Context, args []string, io session.Stdio) int {
 	if a.status != nil {
 		return *a.status
 	}
-	code, hint := exit.Of(err, session.Rules)
+	code, hint := exit.Of(err, rules)
 	exit.Tell(io.Err, "sessionctl", err, hint)
 	return int(code)
 }

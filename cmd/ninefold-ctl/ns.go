@@ -1,27 +1,30 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/spf13/cobra"
 
 	"ninefold/cmd/internal/exit"
-	"ninefold/cmd/internal/session"
 	"ninefold/cmd/internal/show"
 	"ninefold/namespaces/plan"
+	"ninefold/sessiond/bus/remote"
 	"ninefold/sessiond/manager"
 )
 
 func (a *app) ns() *cobra.Command {
 	var user string
 	c := &cobra.Command{
-		Use:   "ns [PROFILE | PID]",
+		Use:   "ns [PROFILE | PID | VIEW]",
 		Short: "Print a view as a namespace file: what a profile would build, or what a process has",
 		Long: `ns PROFILE prints the steps by which a session of the profile would be built.
-ns PID prints what a live process sees, and ns alone what sessionctl itself
-sees, which inside a session is the session.`,
+ns VIEW prints those by which a live view of a login was built. ns PID prints
+what a live process sees, and ns alone what sessionctl itself sees, which inside
+a session is the session.`,
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: a.completeProfile,
 		RunE: func(c *cobra.Command, args []string) error {
@@ -33,6 +36,9 @@ sees, which inside a session is the session.`,
 					return exit.Usagef("a process id is a number above 0", "ns %d: no process has that number", pid)
 				}
 				return a.seen(pid)
+			}
+			if viewID.MatchString(args[0]) && !slices.Contains(a.profileNames(), args[0]) {
+				return a.nsOfView(c.Context(), args[0])
 			}
 			p, err := a.manager().Plan(c.Context(), manager.Request{Profile: args[0], User: user})
 			if err != nil {
@@ -49,11 +55,29 @@ sees, which inside a session is the session.`,
 	return a.jsonFlag(c)
 }
 
+func (a *app) nsOfView(ctx context.Context, id string) error {
+	return withDaemon(ctx, func(d *remote.Daemon) error {
+		v, err := d.View(ctx, id)
+		if err != nil {
+			return err
+		}
+		text, err := d.NamespaceFile(ctx, id)
+		if err != nil {
+			return err
+		}
+		if a.json {
+			return show.JSON(a.Out, map[string]any{"profile": v.Profile, "class": v.Class, "view": v.ID, "namespace": text})
+		}
+		_, err = fmt.Fprint(a.Out, text)
+		return err
+	})
+}
+
 func (a *app) seen(pid int) error {
 	v, err := manager.Look(pid)
 	if err != nil {
 		var e *exit.Error
-		if code, _ := exit.Of(err, session.Rules); code == exit.NotFound && !errors.As(err, &e) {
+		if code, _ := exit.Of(err, rules); code == exit.NotFound && !errors.As(err, &e) {
 			return &exit.Error{Code: exit.NotFound, Err: fmt.Errorf("process %d: no such process", pid)}
 		}
 		return err

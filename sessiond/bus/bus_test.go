@@ -18,7 +18,7 @@ func TestListings(t *testing.T) {
 	if err := w.call(Path, ManagerInterface+".ListViews").Store(&views); err != nil {
 		t.Fatal(err)
 	}
-	want := []viewRow{{"1000-abc", 1000, "mia", "desktop", "/org/ninefold/view/_31000_2dabc"}, {"1001-def", 1001, "bad\uFFFDname", "host", "/org/ninefold/view/_31001_2ddef"}}
+	want := []viewRow{{"1000-abc", owner, "mia", "desktop", "/org/ninefold/view/_31000_2dabc"}, {"1001-def", other, "bad\uFFFDname", "host", "/org/ninefold/view/_31001_2ddef"}}
 	if !reflect.DeepEqual(views, want) {
 		t.Errorf("got %+v, want %+v", views, want)
 	}
@@ -36,7 +36,7 @@ func TestListings(t *testing.T) {
 	if err := w.call(Path, ManagerInterface+".GetViewByPID", uint32(0)).Store(&path); err != nil || path != ViewPath("1000-abc") {
 		t.Errorf("the caller's view is %s, %v", path, err)
 	}
-	if got := w.as(1001, ViewPath("1000-abc"), propertiesInterface+".GetAll", "string:"+ViewInterface); !contains(got, "ninefold-view-1000-abc.scope") {
+	if got := w.as(other, ViewPath("1000-abc"), propertiesInterface+".GetAll", "string:"+ViewInterface); !contains(got, "ninefold-view-1000-abc.scope") {
 		t.Errorf("another user sees: %s", got)
 	}
 }

@@ -62,7 +62,7 @@ const accessDenied = "org.freedesktop.DBus.Error.AccessDenied"
 
 func TestOthersViewsNeedPolkit(t *testing.T) {
 	w := newWorld(t)
-	end := func() string { return w.as(1001, Path, ManagerInterface+".EndView", "string:1000-abc") }
+	end := func() string { return w.as(other, Path, ManagerInterface+".EndView", "string:1000-abc") }
 	if got := end(); !contains(got, accessDenied, "no polkit") {
 		t.Errorf("without polkit: %s", got)
 	}
@@ -95,7 +95,7 @@ func TestOthersViewsNeedPolkit(t *testing.T) {
 	if got := w.service.did(); !slices.Equal(got, []string{"1000-abc"}) {
 		t.Errorf("ended: %v", got)
 	}
-	want := "unix-process uid=1001 " + actionEnd + " 1000-abc 0 start=true"
+	want := fmt.Sprint("unix-process uid=", other, " ") + actionEnd + " 1000-abc 0 start=true"
 	if !slices.Contains(a.asked, want) {
 		t.Errorf("polkit was asked %q, want %q", a.asked, want)
 	}
@@ -103,19 +103,19 @@ func TestOthersViewsNeedPolkit(t *testing.T) {
 
 func TestOwnAndRootsWay(t *testing.T) {
 	w := newWorld(t)
-	if got := w.as(1000, SessionPath("c1"), SessionInterface+".End"); contains(got, "Error") {
+	if got := w.as(owner, SessionPath("c1"), SessionInterface+".End"); contains(got, "Error") {
 		t.Errorf("own session: %s", got)
 	}
-	if got := w.as(1000, ViewPath("1000-abc"), ViewInterface+".GetNamespaceFile"); !contains(got, "# the plan") {
+	if got := w.as(owner, ViewPath("1000-abc"), ViewInterface+".GetNamespaceFile"); !contains(got, "# the plan") {
 		t.Errorf("own namespace file: %s", got)
 	}
-	if got := w.as(1001, ViewPath("1000-abc"), ViewInterface+".GetNamespaceFile"); !contains(got, accessDenied) || contains(got, "# the plan") {
+	if got := w.as(other, ViewPath("1000-abc"), ViewInterface+".GetNamespaceFile"); !contains(got, accessDenied) || contains(got, "# the plan") {
 		t.Errorf("another's namespace file: %s", got)
 	}
-	if got := w.as(1000, ViewPath("1000-abc"), ViewInterface+".End"); contains(got, "Error") {
+	if got := w.as(owner, ViewPath("1000-abc"), ViewInterface+".End"); contains(got, "Error") {
 		t.Errorf("own view: %s", got)
 	}
-	if got := w.as(1000, Path, ManagerInterface+".Reload"); !contains(got, accessDenied) {
+	if got := w.as(owner, Path, ManagerInterface+".Reload"); !contains(got, accessDenied) {
 		t.Errorf("reload as a user: %s", got)
 	}
 	if err := w.call(Path, ManagerInterface+".Reload").Err; err != nil || w.service.reloaded != 1 {
@@ -132,15 +132,15 @@ func TestOwnAndRootsWay(t *testing.T) {
 // What a login gets is not a way to find out who there is.
 func TestOutlookIsForOneself(t *testing.T) {
 	w := newWorld(t)
-	if got := w.as(1000, Path, ManagerInterface+".GetOutlook", "string:mia", "string:"); !contains(got, "the default of mia") {
+	if got := w.as(owner, Path, ManagerInterface+".GetOutlook", "string:mia", "string:"); !contains(got, "the default of mia") {
 		t.Errorf("own: %s", got)
 	}
-	other := w.as(1001, Path, ManagerInterface+".GetOutlook", "string:mia", "string:")
-	none := w.as(1001, Path, ManagerInterface+".GetOutlook", "string:nobody-here", "string:")
-	if !contains(other, accessDenied) || other != none {
-		t.Errorf("another's: %s\nof nobody: %s", other, none)
+	others := w.as(other, Path, ManagerInterface+".GetOutlook", "string:mia", "string:")
+	none := w.as(other, Path, ManagerInterface+".GetOutlook", "string:nobody-here", "string:")
+	if !contains(others, accessDenied) || others != none {
+		t.Errorf("another's: %s\nof nobody: %s", others, none)
 	}
-	if got := w.as(1000, Path, ManagerInterface+".GetOutlook", "string:"+strings.Repeat("x", 1<<16), "string:"); !contains(got, "InvalidArgs") {
+	if got := w.as(owner, Path, ManagerInterface+".GetOutlook", "string:"+strings.Repeat("x", 1<<16), "string:"); !contains(got, "InvalidArgs") {
 		t.Errorf("a long name: %s", got)
 	}
 }
@@ -196,7 +196,7 @@ func TestNobodyElseHasTheName(t *testing.T) {
 	w := newWorld(t)
 	w.stop()
 	<-w.done
-	got := w.asTo(1000, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus.RequestName", "string:"+Name, "uint32:0")
+	got := w.asTo(owner, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus.RequestName", "string:"+Name, "uint32:0")
 	if !contains(got, accessDenied) {
 		t.Errorf("uid 1000 has %s: %s", Name, got)
 	}

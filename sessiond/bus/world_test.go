@@ -35,6 +35,10 @@ type world struct {
 	done    chan struct{}
 }
 
+// Whose the first view is, and who else there is: every system has accounts of
+// these uids, and the bus lets in nobody whose groups it cannot find out.
+const owner, other = uint32(1), uint32(2)
+
 const policy = `<busconfig><type>system</type><listen>%s</listen><auth>EXTERNAL</auth>
 <policy context="default"><allow user="*"/><deny own="*"/><allow send_type="method_return"/><allow send_type="error"/><allow send_type="signal"/>
 <allow receive_type="method_call"/><allow receive_type="method_return"/><allow receive_type="error"/><allow receive_type="signal"/>
@@ -179,11 +183,11 @@ func newService() *service {
 	ns, _ := os.Stat("/proc/self/ns/mnt")
 	return &service{
 		views: []api.View{
-			{ID: "1000-abc", UID: 1000, User: "mia", Profile: "desktop", Class: "trusted", Layers: []string{"desktop", "host"}, Isolated: []string{"mount"},
+			{ID: "1000-abc", UID: owner, User: "mia", Profile: "desktop", Class: "trusted", Layers: []string{"desktop", "host"}, Isolated: []string{"mount"},
 				Holder: 4711, Scope: "ninefold-view-1000-abc.scope", MountNS: ns.Sys().(*syscall.Stat_t).Ino, Created: at, Manager: true, Sessions: []string{"c1"}, Plan: "# the plan\n"},
-			{ID: "1001-def", UID: 1001, User: "bad\xffname", Profile: "host", Class: "trusted", Created: at},
+			{ID: "1001-def", UID: other, User: "bad\xffname", Profile: "host", Class: "trusted", Created: at},
 		},
-		sessions: []api.Session{{ID: "c1", View: "1000-abc", UID: 1000, User: "mia", Profile: "desktop", Service: "sshd", TTY: "pts/0", Rhost: "a\x00b", Leader: 99, Since: at}},
+		sessions: []api.Session{{ID: "c1", View: "1000-abc", UID: owner, User: "mia", Profile: "desktop", Service: "sshd", TTY: "pts/0", Rhost: "a\x00b", Leader: 99, Since: at}},
 	}
 }
 
@@ -260,7 +264,7 @@ func (s *service) Images(context.Context) ([]api.Image, error) {
 func (s *service) Outlook(_ context.Context, user, choice string) (api.Outlook, error) {
 	switch user {
 	case "mia":
-		return api.Outlook{User: user, UID: 1000, Profile: "desktop", Why: "the default of mia"}, nil
+		return api.Outlook{User: user, UID: owner, Profile: "desktop", Why: "the default of mia"}, nil
 	case "panic":
 		panic("a fault of the daemon's")
 	}

@@ -21,7 +21,7 @@ const (
 
 // Finding is one thing that was looked at.
 type Finding struct {
-	Area  string `json:"area"` // "kernel", "programs", "store", "session"
+	Area  string `json:"area"` // "kernel", "programs", "images", "session", "login"
 	Name  string `json:"name"`
 	State State  `json:"state"`
 	// Detail is what was found.
@@ -43,6 +43,8 @@ type Options struct {
 	// Try makes a session and takes it down again; nil leaves it out. It is
 	// called as root only.
 	Try func(context.Context) (detail string, err error)
+	// Login looks at what logins need; nil leaves it out.
+	Login *Login
 }
 
 // Report is everything that was found.
@@ -62,6 +64,9 @@ func Examine(ctx context.Context, o Options) Report {
 	}
 	r.Findings = append(r.Findings, programs(o.Init)...)
 	r.Findings = append(r.Findings, try(ctx, root, o.Try))
+	if o.Login != nil {
+		r.Findings = append(r.Findings, o.Login.findings(ctx)...)
+	}
 	r.Sessions = true
 	for _, f := range r.Findings {
 		if f.State == Missing && f.For == "" {

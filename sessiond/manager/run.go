@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -49,25 +47,12 @@ func (m *Manager) Run(ctx context.Context, r Request) (namespaces.Status, error)
 
 // runCommand runs c and hands it the signals that come to us.
 func runCommand(ctx context.Context, p *prepared, c namespaces.Command) (namespaces.Status, error) {
-	signals := make(chan os.Signal, 16)
-	over := make(chan struct{})
-	defer close(over)
-	defer signal.Stop(signals)
+	stop := func() {}
+	defer func() { stop() }()
 	c.Started = func(s *namespaces.Session) {
 		// A signal that comes before this ends us, and with us what was begun:
 		// listening earlier would delay every start for the rare case.
-		signal.Notify(signals, forwarded...)
-		go func() {
-			for {
-				select {
-				case sig := <-signals:
-					// A session that is just ending needs no signal.
-					_ = s.Signal(sig.(syscall.Signal))
-				case <-over:
-					return
-				}
-			}
-		}()
+		stop = forward(s)
 	}
 	return namespaces.Run(ctx, p.plan, c)
 }

@@ -33,6 +33,7 @@ const (
 	Busy          Code = 6
 	NotSupported  Code = 7
 	NotPermitted  Code = 8
+	NoDaemon      Code = 9
 	NoSession     Code = 125
 	NotExecutable Code = 126
 	NoCommand     Code = 127
@@ -47,16 +48,17 @@ var Table = []struct {
 	{OK, "done"},
 	{Failed, "failed in a way that no other code names"},
 	{Usage, "the command line was wrong"},
-	{NotFound, "no such profile, image, package, process or file"},
+	{NotFound, "no such profile, image, package, view, session, process or file"},
 	{BadInput, "a file that somebody wrote (recipe, lock, profile, namespace file, configuration) is wrong"},
 	{Integrity, "a signature, a hash or the store's own content does not hold"},
 	{Busy, "another process holds what is needed"},
 	{NotSupported, "this machine's kernel or tools cannot do it"},
 	{NotPermitted, "it needs root, or the permission of another user"},
-	{NoSession, "run: the session could not be made"},
-	{NotExecutable, "run: the command was found and could not be executed"},
-	{NoCommand, "run: the command was not found in the session"},
-	{Signal, "run: the command was ended by signal N; any command that Ctrl-C stopped returns 130"},
+	{NoDaemon, "sessiond does not run, or does not answer"},
+	{NoSession, "run, enter: the session could not be made, or the view not be entered"},
+	{NotExecutable, "run, enter: the command was found and could not be executed"},
+	{NoCommand, "run, enter: the command was not found in the session"},
+	{Signal, "run, enter: the command was ended by signal N; any command that Ctrl-C stopped returns 130"},
 }
 
 // Rule maps the errors that wrap Is to a code, with a hint for the person who

@@ -74,6 +74,7 @@ func (d *parts) run(ctx context.Context, wg *sync.WaitGroup) {
 		}
 	})
 	wg.Go(func() { compose(ctx, d.manager, d.ready) })
+	wg.Go(func() { d.serveBus(ctx) })
 }
 
 // unitsOfMachine is what the parts of the daemon ask of systemd.

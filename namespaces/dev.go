@@ -3,7 +3,9 @@ package namespaces
 import (
 	"errors"
 	"path"
+	"slices"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -23,37 +25,19 @@ var devLinks = [][2]string{
 	{"/proc/self/fd/2", "stderr"}, {"pts/ptmx", "ptmx"},
 }
 
+// devPlaces are directories for mounts.
+var devPlaces = [...]string{"pts", "shm", "mqueue"}
+
 func cut(word string) (name, value string, found bool) { return strings.Cut(word, "=") }
 
 // mountDev mounts a minimal /dev: a small tmpfs with the six harmless
 // character devices, the usual links, places for pts, shm and mqueue, and the
-// host's devices that the options name.
+// host's devices that the options name. It is read-only, unless the plan puts
+// something of its own into it.
 func (b *builder) mountDev(op plan.Mount) error {
-	mnt, err := kernel.NewMount("tmpfs", attrs(op.Flags)&^kernel.ReadOnly|kernel.NoSuid|kernel.NoExec,
-		kernel.Text("mode", "0755"), kernel.Text("size", "1m"), kernel.Text("source", "dev"))
+	mnt, err := b.devTree(op)
 	if err != nil {
 		return err
-	}
-	b.hold(mnt)
-	for _, d := range devices {
-		if err := kernel.Mknod(mnt, d.name, 0o666, d.major, d.minor); errors.Is(err, unix.EPERM) {
-			err = b.bindDevice(mnt, d.name) // a container without CAP_MKNOD
-			if err != nil {
-				return err
-			}
-		} else if err != nil {
-			return err
-		}
-	}
-	for _, l := range devLinks {
-		if err := kernel.Symlink(l[0], mnt, l[1]); err != nil {
-			return err
-		}
-	}
-	for _, d := range []string{"pts", "shm", "mqueue"} {
-		if err := kernel.Mkdir(mnt, d, 0o755, 0, 0); err != nil {
-			return err
-		}
 	}
 	for _, name := range op.Options {
 		// A profile names what a session may have: a machine without a sound
@@ -62,7 +46,109 @@ func (b *builder) mountDev(op plan.Mount) error {
 			return err
 		}
 	}
+	attr := attrs(op.Flags) | kernel.NoSuid | kernel.NoExec
+	if !b.addsTo(op.Target) {
+		attr |= kernel.ReadOnly
+		b.readonly = append(b.readonly, place{op.Target, mnt})
+	}
+	if err := kernel.SetAttr(mnt, attr, false); err != nil {
+		return err
+	}
 	return b.attachDir(mnt, op.Target)
+}
+
+// addsTo reports whether a step makes something below dev, other than on the
+// places that are there for it.
+func (b *builder) addsTo(dev string) bool {
+	for _, op := range b.plan.Ops {
+		var target string
+		switch op := op.(type) {
+		case plan.Mount:
+			target = op.Target
+		case plan.Bind:
+			target = op.Target
+		case plan.Mkdir:
+			target = op.Path
+		case plan.Link:
+			target = op.Path
+		case plan.File:
+			target = op.Path
+		}
+		if name, below := strings.CutPrefix(target, dev+"/"); below && !slices.Contains(devPlaces[:], name) {
+			return true
+		}
+	}
+	return false
+}
+
+// devTemplate is a finished /dev that trusted sessions without devices of
+// their own get a copy of, from a process's second session on. The copies
+// share what nobody can write; an untrusted session shares nothing.
+var devTemplate struct {
+	sync.Mutex
+	begun bool // the first session had one of its own
+	ready bool
+	tree  kernel.FD
+}
+
+// devTree returns the /dev of a session, detached, without the host's devices.
+func (b *builder) devTree(op plan.Mount) (kernel.FD, error) {
+	if b.plan.Class != plan.Trusted || len(op.Options) > 0 || b.addsTo(op.Target) {
+		return b.newDev()
+	}
+	t := &devTemplate
+	t.Lock()
+	defer t.Unlock()
+	if !t.begun {
+		t.begun = true
+		return b.newDev()
+	}
+	if !t.ready {
+		tree, err := b.newDev()
+		if err != nil {
+			return kernel.None, err
+		}
+		// The builder closes what it holds; the template outlives it.
+		if t.tree, err = kernel.Duplicate(tree); err != nil {
+			return kernel.None, err
+		}
+		t.ready = true
+	}
+	tree, err := kernel.OpenTree(t.tree, false)
+	if err != nil {
+		// Before Linux 6.15 a tree that is attached nowhere cannot be copied.
+		return b.newDev()
+	}
+	return b.hold(tree), nil
+}
+
+func (b *builder) newDev() (kernel.FD, error) {
+	mnt, err := kernel.NewMount("tmpfs", kernel.NoSuid|kernel.NoExec,
+		kernel.Text("mode", "0755"), kernel.Text("size", "1m"), kernel.Text("source", "dev"))
+	if err != nil {
+		return kernel.None, err
+	}
+	b.hold(mnt)
+	for _, d := range devices {
+		err := kernel.Mknod(mnt, d.name, 0o666, d.major, d.minor)
+		if errors.Is(err, unix.EPERM) {
+			err = b.bindDevice(mnt, d.name) // a container without CAP_MKNOD
+		}
+		if err != nil {
+			return kernel.None, err
+		}
+	}
+	for _, l := range devLinks {
+		if err := kernel.Symlink(l[0], mnt, l[1]); err != nil {
+			return kernel.None, err
+		}
+	}
+	for _, d := range devPlaces {
+		if err := kernel.Mkdir(mnt, d, 0o755, 0, 0); err != nil {
+			return kernel.None, err
+		}
+	}
+	return mnt, nil
 }
 
 // openDevice opens the host's /dev/name, with what the session's user may look

@@ -45,9 +45,13 @@ func Join(p *plan.Plan, pidfd *os.File, pid int, c Command) (*Session, error) {
 func (s *Session) enter(session kernel.FD, c Command) (_ *Session, err error) {
 	root := kernel.None
 	if c.TTY {
-		if root, err = kernel.OpenHost("/proc/" + strconv.Itoa(s.PID()) + "/root"); err != nil {
-			return nil, err
+		// A magic link, which is what leads into the session.
+		name := "/proc/" + strconv.Itoa(s.PID()) + "/root"
+		fd, err := unix.Open(name, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return nil, &os.PathError{Op: "open", Path: name, Err: err}
 		}
+		root = kernel.FD(fd)
 		defer root.Close()
 		// Alive after the number was used: it was that process's.
 		gone := []unix.PollFd{{Fd: int32(session), Events: unix.POLLIN}}

@@ -309,3 +309,22 @@ func TestBoundingSetIsWhatCanBeGained(t *testing.T) {
 		t.Errorf("capabilities:\n%s", out)
 	}
 }
+
+// TestDevIsTheSameEachTime: the first session of a process makes its /dev, the
+// later ones get copies of one, and what a plan adds to it is there.
+func TestDevIsTheSameEachTime(t *testing.T) {
+	const look = "ls -l /dev | awk '{print $1, $NF}' | tail -n +2; echo x >/dev/null && echo written; touch /dev/x || :"
+	first, _ := output(t, hostPlan(t, all, 0), "sh", "-c", look)
+	if !strings.Contains(first, "crw-rw-rw- null") || !strings.Contains(first, "written") || !strings.Contains(first, "Read-only file system") {
+		t.Fatalf("first: %s", first)
+	}
+	for range 3 {
+		if again, _ := output(t, hostPlan(t, all, 0), "sh", "-c", look); again != first {
+			t.Errorf("later:\n%s\nfirst:\n%s", again, first)
+		}
+	}
+	added, status := output(t, hostPlan(t, all, 0, plan.Link{Text: "null", Path: "/dev/mine"}), "sh", "-c", "echo x >/dev/mine; ls /dev/mine")
+	if status.Code != 0 || added != "/dev/mine\n" {
+		t.Errorf("what a plan adds: %v %s", status, added)
+	}
+}

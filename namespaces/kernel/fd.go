@@ -27,3 +27,12 @@ func (f FD) Int() int { return int(f) }
 // Proc is a name for the open file that other syscalls take: a magic link,
 // never re-resolved by name (proc(5)).
 func (f FD) Proc() string { return "/proc/self/fd/" + strconv.Itoa(int(f)) }
+
+// Duplicate returns a second descriptor of the same open file, close-on-exec.
+func Duplicate(fd FD) (FD, error) {
+	raw, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
+	if err != nil {
+		return None, fail("duplicate a descriptor", "", "", err)
+	}
+	return FD(raw), nil
+}

@@ -112,8 +112,26 @@ func TestContextEndsTheSession(t *testing.T) {
 
 // TestTerminal drives a shell through a terminal of the session's own.
 func TestTerminal(t *testing.T) {
+	p := hostPlan(t, all, 12345)
+	t.Run("of the first command", func(t *testing.T) {
+		terminal(t, "/dev/pts/0", func(c namespaces.Command) (*namespaces.Session, error) {
+			return namespaces.Start(context.Background(), p, c)
+		})
+	})
+	t.Run("of one that enters", func(t *testing.T) {
+		s, err := namespaces.Start(context.Background(), p, namespaces.Command{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		terminal(t, "/dev/pts/", s.Enter)
+	})
+}
+
+// terminal starts a command with a terminal and looks at it from both sides.
+func terminal(t *testing.T, name string, start func(namespaces.Command) (*namespaces.Session, error)) {
 	master, slave := hostTerminal(t)
-	s, err := namespaces.Start(context.Background(), hostPlan(t, all, 12345), namespaces.Command{
+	s, err := start(namespaces.Command{
 		Argv: []string{"sh", "-c", "tty; stty size; read line; echo got-$line"}, Stdin: slave, Stdout: slave, TTY: true})
 	if err != nil {
 		t.Fatal(err)
@@ -141,7 +159,7 @@ func TestTerminal(t *testing.T) {
 	case <-done:
 	case <-time.After(10 * time.Second):
 	}
-	if out := seen.String(); !strings.Contains(out, "/dev/pts/0") || !strings.Contains(out, "24 80") || !strings.Contains(out, "got-hello") {
+	if out := seen.String(); !strings.Contains(out, name) || !strings.Contains(out, "24 80") || !strings.Contains(out, "got-hello") {
 		t.Errorf("terminal said %q", out)
 	}
 }

@@ -38,10 +38,14 @@ The exit status is the command's, or 128 plus the signal that ended it.`,
 			return a.completeView(c, args, w)
 		},
 		RunE: func(c *cobra.Command, args []string) error {
-			if command := args[1:]; len(command) > 0 && strings.HasPrefix(command[0], "-") {
+			command := args[1:]
+			switch {
+			case len(command) > 0 && command[0] == "--":
+				command = command[1:]
+			case len(command) > 0 && strings.HasPrefix(command[0], "-"):
 				return exit.Usagef("write -- before a command that begins with a dash", "enter: %s does not belong after the view", command[0])
 			}
-			status, err := a.enterView(c.Context(), args[0], args[1:])
+			status, err := a.enterView(c.Context(), args[0], command)
 			if err != nil {
 				code, hint := exit.Of(err, rules)
 				if code == exit.Failed {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/godbus/dbus/v5"
@@ -56,11 +57,21 @@ func Dial(ctx context.Context) (*Daemon, error) {
 // Close ends the connection.
 func (d *Daemon) Close() { d.conn.Close() }
 
+// ask calls a method. The message is made here because the library's calls drop
+// the flag that lets polkit ask a person for a password.
 func (d *Daemon) ask(ctx context.Context, timeout time.Duration, path dbus.ObjectPath, method string, args ...any) *dbus.Call {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	flags := dbus.FlagNoAutoStart | dbus.FlagAllowInteractiveAuthorization
-	c := d.conn.Object(bus.Name, path).CallWithContext(ctx, method, flags, args...)
+	i := strings.LastIndexByte(method, '.')
+	m := &dbus.Message{Type: dbus.TypeMethodCall, Flags: dbus.FlagNoAutoStart | dbus.FlagAllowInteractiveAuthorization, Body: args,
+		Headers: map[dbus.HeaderField]dbus.Variant{
+			dbus.FieldDestination: dbus.MakeVariant(bus.Name), dbus.FieldPath: dbus.MakeVariant(path),
+			dbus.FieldInterface: dbus.MakeVariant(method[:i]), dbus.FieldMember: dbus.MakeVariant(method[i+1:]),
+		}}
+	if len(args) > 0 {
+		m.Headers[dbus.FieldSignature] = dbus.MakeVariant(dbus.SignatureOf(args...))
+	}
+	c := <-d.conn.SendWithContext(ctx, m, make(chan *dbus.Call, 1)).Done
 	c.Err = told(c.Err)
 	return c
 }

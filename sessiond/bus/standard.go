@@ -80,8 +80,8 @@ func getAll(_ context.Context, c *call) ([]any, error) {
 	return []any{all}, nil
 }
 
-func set(_ context.Context, c *call) ([]any, error) {
-	if _, err := get(nil, c); err != nil {
+func set(ctx context.Context, c *call) ([]any, error) {
+	if _, err := get(ctx, c); err != nil {
 		return nil, err
 	}
 	return nil, &dbus.Error{Name: "org.freedesktop.DBus.Error.PropertyReadOnly", Body: []any{"no property of org.ninefold can be set"}}

@@ -137,39 +137,3 @@ func drain(changes <-chan api.Event) {
 		<-changes
 	}
 }
-
-// Connect connects to a bus, "" being the system's. The library's connecting
-// knows no deadline and a stopped bus answers nothing, so it is left behind
-// when ctx ends or callTimeout is over.
-func Connect(ctx context.Context, address string, options ...dbus.ConnOption) (*dbus.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	type result struct {
-		conn *dbus.Conn
-		err  error
-	}
-	done := make(chan result, 1)
-	go func() {
-		var r result
-		if address == "" {
-			r.conn, r.err = dbus.ConnectSystemBus(options...)
-		} else {
-			r.conn, r.err = dbus.Connect(address, options...)
-		}
-		done <- r
-	}()
-	select {
-	case r := <-done:
-		if r.err != nil {
-			return nil, fmt.Errorf("connect to the system bus: %w", r.err)
-		}
-		return r.conn, nil
-	case <-ctx.Done():
-		go func() {
-			if r := <-done; r.conn != nil {
-				r.conn.Close()
-			}
-		}()
-		return nil, fmt.Errorf("connect to the system bus: %w", ctx.Err())
-	}
-}

@@ -38,11 +38,6 @@ func (c *connected) identify(ctx context.Context, sender string) (caller, error)
 	if who.uid, ok = credentials["UnixUserID"].Value().(uint32); !ok {
 		return caller{}, denied("the bus does not know the uid of the caller")
 	}
-	pidfd := -1
-	if fd, ok := credentials["ProcessFD"].Value().(dbus.UnixFD); ok {
-		pidfd = int(fd)
-		defer unix.Close(pidfd)
-	}
 	if pid, ok = credentials["ProcessID"].Value().(uint32); !ok || pid == 0 {
 		return caller{}, denied("the bus does not know the process of the caller")
 	}
@@ -50,17 +45,8 @@ func (c *connected) identify(ctx context.Context, sender string) (caller, error)
 	if who.start, err = process.StartTime(who.pid); err != nil {
 		return caller{}, denied("process %d, which called, has ended", pid)
 	}
-	// With a pidfd of who connected (dbus 1.15.8, on Linux 6.5) it is certain
-	// that the start time is that process's.
-	if pidfd >= 0 {
-		p := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
-		if n, err := unix.Poll(p, 0); err == nil && n > 0 {
-			return caller{}, denied("process %d, which called, has ended", pid)
-		}
-		return who, nil
-	}
-	// Elsewhere the number can have gone to another process meanwhile. It counts
-	// for nothing but the question to polkit, and only one of the same uid does.
+	// The number can have gone to another process meanwhile. It counts for
+	// nothing but the question to polkit, and only one of the same uid does.
 	var st unix.Stat_t
 	if err := unix.Stat("/proc/"+strconv.Itoa(who.pid), &st); err != nil || st.Uid != who.uid {
 		return caller{}, denied("process %d is not the caller's", pid)

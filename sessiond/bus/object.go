@@ -136,7 +136,6 @@ func (b *bound) ReturnValue(int) any   { return nil }
 func (b *bound) DecodeArguments(_ *dbus.Conn, sender string, m *dbus.Message, args []any) ([]any, error) {
 	sig, _ := m.Headers[dbus.FieldSignature].Value().(dbus.Signature)
 	if want := signatureOf(b.m.in); sig.String() != want || len(args) != len(b.m.in) {
-		closeFiles(args)
 		return nil, invalid("%s takes (%s), not (%s)", b.m.name, want, sig)
 	}
 	return []any{&call{bus: b.c, object: b.o, sender: sender, flags: m.Flags, args: args}}, nil
@@ -160,15 +159,6 @@ func (b *bound) Call(args ...any) (out []any, err error) {
 		return nil, failure(err)
 	}
 	return out, nil
-}
-
-// closeFiles closes descriptors that came with a message that is refused.
-func closeFiles(args []any) {
-	for _, a := range args {
-		if fd, ok := a.(dbus.UnixFD); ok {
-			closeFD(fd)
-		}
-	}
 }
 
 // failure gives an error its name on the bus.

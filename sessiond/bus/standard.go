@@ -6,7 +6,6 @@ import (
 
 	"github.com/godbus/dbus/v5"
 	"github.com/godbus/dbus/v5/introspect"
-	"golang.org/x/sys/unix"
 )
 
 // standard are the interfaces that every object has. They are filled in by
@@ -128,5 +127,3 @@ func describe(o *object) introspect.Node {
 	}
 	return n
 }
-
-func closeFD(fd dbus.UnixFD) { _ = unix.Close(int(fd)) } // nobody can be told

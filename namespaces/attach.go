@@ -73,7 +73,7 @@ func (b *builder) bind(i int, op plan.Bind) error {
 	if op.Where != plan.Replace {
 		return b.union(tree, op)
 	}
-	if b.plan.Class == plan.Untrusted {
+	if b.plan.Class == plan.Untrusted && !plan.FollowsHost(op) {
 		// A mount that the host makes later below the source would arrive
 		// without our nosuid and nodev.
 		if err := kernel.Private(tree, op.Recursive); err != nil {

@@ -26,7 +26,8 @@ import (
 type options struct {
 	config, state, runtime string
 	grace                  time.Duration
-	inside, debug          bool
+	debug                  bool
+	inside                 int // descriptor of the host's mount namespace, -1 before that is left
 }
 
 func parse(args []string) (options, error) {
@@ -37,7 +38,7 @@ func parse(args []string) (options, error) {
 	f.StringVar(&o.runtime, "runtime", filepath.Dir(door.Path), "the door and the journal are in `DIR`")
 	f.DurationVar(&o.grace, "grace", 0, "keep a view that nobody is in for `DURATION` (default 1m)")
 	f.BoolVar(&o.debug, "debug", false, "log every question")
-	f.BoolVar(&o.inside, insideFlag, false, "used by sessiond itself: its mount namespace is made")
+	f.IntVar(&o.inside, insideFlag, -1, "used by sessiond itself: its mount namespace is made, and `FD` is the host's")
 	err := f.Parse(args)
 	if err == nil && f.NArg() > 0 {
 		err = fmt.Errorf("unknown argument %q", f.Arg(0))
@@ -56,9 +57,10 @@ func run(args []string) error {
 	if os.Geteuid() != 0 {
 		return manager.ErrNotRoot
 	}
-	if !o.inside {
+	if o.inside < 0 {
 		return enterOwnNamespace(args)
 	}
+	unix.CloseOnExec(o.inside)
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM, unix.SIGINT)
 	defer stop()
 	return o.serve(ctx)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -26,6 +27,11 @@ func init() {
 // needs is taken out. It then executes this program anew, so that all its
 // threads are there; pid, descriptors and environment stay.
 func enterOwnNamespace(args []string) error {
+	// Vestibules are copies of what is here now, whole.
+	host, err := unix.Open("/proc/self/ns/mnt", unix.O_RDONLY, 0)
+	if err != nil {
+		return &os.PathError{Op: "open", Path: "/proc/self/ns/mnt", Err: err}
+	}
 	if err := kernel.Unshare(unix.CLONE_NEWNS); err != nil {
 		return err
 	}
@@ -41,8 +47,18 @@ func enterOwnNamespace(args []string) error {
 	if err != nil {
 		return fmt.Errorf("find this program: %w", err)
 	}
-	argv := append([]string{os.Args[0], "-" + insideFlag}, args...)
+	argv := append([]string{os.Args[0], "-" + insideFlag, strconv.Itoa(host)}, args...)
 	return fmt.Errorf("execute %s: %w", self, unix.Exec(self, argv, os.Environ()))
+}
+
+// hostNamespace opens the mount namespace that the daemon was started in, by
+// the descriptor that enterOwnNamespace left open.
+func (o options) hostNamespace() (*os.File, error) {
+	fd, err := unix.FcntlInt(uintptr(o.inside), unix.F_DUPFD_CLOEXEC, 3)
+	if err != nil {
+		return nil, fmt.Errorf("the host's mount namespace: %w", err)
+	}
+	return os.NewFile(uintptr(fd), "mount namespace of the host"), nil
 }
 
 // unneeded are trees whose mounts no login has a use for.

@@ -54,7 +54,8 @@ func (o options) assemble(ctx context.Context, log *slog.Logger) (*parts, error)
 		}
 	})
 	u, needs := machineUnits(log)
-	vs := views.New(views.Options{Manager: m, Journal: j, Units: u, Log: log, Needs: needs, Grace: o.grace, Event: events.Publish})
+	vs := views.New(views.Options{Manager: m, Journal: j, Units: u, Log: log, Needs: needs, Grace: o.grace, Event: events.Publish,
+		Host: o.hostNamespace, Wrapper: func() (string, error) { return wrapper(m()) }})
 	if err := vs.Recover(ctx); err != nil {
 		return nil, err
 	}
@@ -104,4 +105,10 @@ func compose(ctx context.Context, m func() *manager.Manager, ready <-chan struct
 			m().Ready(ctx)
 		}
 	}
+}
+
+// wrapper is ninefold-enter, beside ninefold-init.
+func wrapper(m *manager.Manager) (string, error) {
+	dir, err := m.InitDir()
+	return filepath.Join(dir, "ninefold-enter"), err
 }

@@ -22,7 +22,7 @@ const (
 //
 // Its class is trusted if Influences(s) is empty. Otherwise it is untrusted:
 // with a user namespace, no_new_privs and no capabilities, nosuid and nodev on
-// every overlay and bind, whatever s says; and refused to root
+// every overlay and bind (a login's /dev apart), whatever s says; and refused to root
 // (ErrRootUntrusted).
 func Compile(s Spec) (*Plan, error) {
 	c := &compiler{spec: s, plan: &Plan{Class: Trusted}}
@@ -67,7 +67,7 @@ type compiler struct {
 func (c *compiler) add(ops ...Op) {
 	for _, op := range ops {
 		if b, ok := op.(Bind); ok && c.plan.Class == Untrusted {
-			b.Flags.NoSuid, b.Flags.NoDev = true, true
+			b.Flags.NoSuid, b.Flags.NoDev = true, !devicesOfHost(b)
 			op = b
 		}
 		c.plan.Ops = append(c.plan.Ops, op)

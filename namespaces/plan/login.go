@@ -13,7 +13,8 @@ var ErrLogin = errors.New("not possible in a login")
 // checkLogin refuses what the processes of a login would not get, rather than
 // giving them less isolation than the profile says. They are started by the
 // host's PAM applications and user manager, and join a mount, ipc and uts
-// namespace alone.
+// namespace alone; those of an untrusted view a user namespace too, without
+// privileges, since ninefold-enter is what joins it.
 func (c *compiler) checkLogin() error {
 	s := &c.spec
 	if !s.Login {
@@ -24,19 +25,18 @@ func (c *compiler) checkLogin() error {
 	}
 	n, p := s.Namespaces, s.Privileges
 	switch {
-	case c.plan.Class == Untrusted:
-		who := Influences(*s)[0]
-		return no("uid %d had a hand in %s, and a login stands only on what is root's", who.Origin, who.What)
 	case n.PID:
 		return no("a login has no PID namespace of its own; set isolation.pid = false")
 	case n.Cgroup:
 		return no("a login has no cgroup namespace of its own; set isolation.cgroup = false")
 	case n.Net == NetNone:
 		return no("a login has the host's network; set isolation.net = \"host\"")
-	case n.User == UserMapped:
+	case n.User == UserMapped && c.plan.Class == Trusted:
 		return no("a login has no user namespace of its own; set isolation.user = \"host\"")
-	case p.NoNewPrivs || p.Seccomp != "":
-		return no("a login has no filter and no no_new_privs; take them out of the profile's isolation")
+	case p.NoNewPrivs && c.plan.Class == Trusted:
+		return no("a login has no no_new_privs; take it out of the profile's isolation")
+	case p.Seccomp != "":
+		return no("a login has no filter; take it out of the profile's isolation")
 	}
 	for _, l := range s.Lines {
 		if target := targetOf(l.Op); slices.ContainsFunc(liveDirs[:], func(dir string) bool { return below(target, dir) }) {
@@ -87,6 +87,22 @@ func (c *compiler) loginKernel() {
 			Mount{Type: "mqueue", Target: "/dev/mqueue", Flags: inert},
 		)
 	}
+}
+
+// devicesOfHost reports whether b is the host's /dev in its own place, the one
+// bind of an untrusted login with devices: its terminals are there. It is
+// root's step, since no line can name that target, and what the user may open
+// is decided as on the host.
+func devicesOfHost(b Bind) bool {
+	return b.Origin == 0 && b.Source == "/dev" && b.Target == b.Source && b.Where == Replace
+}
+
+// FollowsHost reports whether mounts that the host makes later below the
+// source of b appear in an untrusted view too: in /run of a login, where logind
+// mounts the user's directory after the view is made. They come with the host's
+// flags, and no_new_privs takes the use out of a setuid file there.
+func FollowsHost(b Bind) bool {
+	return b.Origin == 0 && b.Source == "/run" && b.Target == b.Source && b.Recursive && b.Where == Replace
 }
 
 // Door is where the host's processes ask for namespaces; so do those of a

@@ -70,14 +70,14 @@ func TestALoginSharesWhatItsProcessesCameWith(t *testing.T) {
 
 func TestALoginIsNotGivenLessThanTheProfileSays(t *testing.T) {
 	for name, change := range map[string]func(*plan.Spec){
-		"pid":          func(s *plan.Spec) { s.Namespaces.PID = true },
-		"cgroup":       func(s *plan.Spec) { s.Namespaces.Cgroup = true },
-		"net":          func(s *plan.Spec) { s.Namespaces.Net = plan.NetNone },
-		"user":         func(s *plan.Spec) { s.Namespaces.User = plan.UserMapped },
-		"seccomp":      func(s *plan.Spec) { s.Privileges.Seccomp = "default" },
-		"no_new_privs": func(s *plan.Spec) { s.Privileges.NoNewPrivs = true },
-		"a user's":     func(s *plan.Spec) { s.ProfileOrigin = 1000 },
-		"kept":         func(s *plan.Spec) { s.Upper = &plan.Upper{Dir: "/var/lib/x", Origin: 1000} },
+		"pid":              func(s *plan.Spec) { s.Namespaces.PID = true },
+		"cgroup":           func(s *plan.Spec) { s.Namespaces.Cgroup = true },
+		"net":              func(s *plan.Spec) { s.Namespaces.Net = plan.NetNone },
+		"user":             func(s *plan.Spec) { s.Namespaces.User = plan.UserMapped },
+		"seccomp":          func(s *plan.Spec) { s.Privileges.Seccomp = "default" },
+		"no_new_privs":     func(s *plan.Spec) { s.Privileges.NoNewPrivs = true },
+		"a user's pid":     func(s *plan.Spec) { s.ProfileOrigin, s.Namespaces.PID = 1000, true },
+		"a user's seccomp": func(s *plan.Spec) { s.ProfileOrigin, s.Privileges.Seccomp = 1000, "default" },
 	} {
 		if _, err := plan.Compile(loginSpec(t, "", change)); !errors.Is(err, plan.ErrLogin) {
 			t.Errorf("%s: got %v", name, err)
@@ -91,5 +91,38 @@ func TestALoginIsNotGivenLessThanTheProfileSays(t *testing.T) {
 	both := loginSpec(t, "", func(s *plan.Spec) { s.Namespaces.IPC, s.Namespaces.UTS, s.Namespaces.Hostname = true, true, "lab" })
 	if _, err := plan.Compile(both); err != nil {
 		t.Errorf("ipc and uts: %v", err)
+	}
+}
+
+// An untrusted login has its devices and /run/user, and is confined all the same.
+func TestAnUntrustedLogin(t *testing.T) {
+	p, err := plan.Compile(loginSpec(t, "", func(s *plan.Spec) { s.ProfileOrigin = 1000 }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := p.Ops[0].(plan.Namespaces); p.Class != plan.Untrusted || n.User != plan.UserMapped {
+		t.Errorf("class %s, %+v", p.Class, n)
+	}
+	var follow []string
+	for _, op := range p.Ops {
+		b, ok := op.(plan.Bind)
+		if !ok {
+			continue
+		}
+		if !b.Flags.NoSuid || b.Flags.NoDev == (b.Target == "/dev") {
+			t.Errorf("%s", plan.PrintOp(op))
+		}
+		if plan.FollowsHost(b) {
+			follow = append(follow, b.Target)
+		}
+	}
+	if !slices.Equal(follow, []string{"/run"}) {
+		t.Errorf("later mounts appear in %q", follow)
+	}
+	if again, err := plan.Parse("printed", []byte(plan.Print(p))); err != nil || plan.Validate(again) != nil {
+		t.Errorf("it does not read back: %v", err)
+	}
+	if _, err := plan.Compile(loginSpec(t, "bind /dev /dev\n", func(s *plan.Spec) { s.ProfileOrigin = 1000 })); err == nil {
+		t.Error("a line may bring the devices")
 	}
 }

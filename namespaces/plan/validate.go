@@ -77,7 +77,7 @@ func checkClass(p *Plan) error {
 		case Overlay:
 			ok = o.Flags.NoSuid && o.Flags.NoDev
 		case Bind:
-			ok = o.Flags.NoSuid && o.Flags.NoDev
+			ok = o.Flags.NoSuid && (o.Flags.NoDev || devicesOfHost(o))
 		case Mount:
 			ok = o.Type == "dev" || o.Flags.NoSuid && (o.Flags.NoDev || o.Type == "devpts")
 		case Privileges:

@@ -54,6 +54,9 @@ type Login struct {
 	// Choose are the profiles that a user may choose at login, besides their
 	// own default.
 	Choose []string `toml:"choose"`
+	// Own lets users choose profiles of their own, in ~/.config/ninefold/profiles.
+	// Their views are untrusted.
+	Own bool `toml:"own"`
 	// OnFailure is what happens when a profile cannot be entered: "host" (the
 	// default) lets the user in on the machine as it is, "deny" refuses.
 	OnFailure string `toml:"on_failure"`

@@ -110,7 +110,7 @@ func (l *Logins) session(ctx context.Context, p pick, u identity.User, r door.Re
 	if r.Service == "sshd" && v.Lacks("sftp") {
 		return door.Reply{}, nil, &errHost{why: fmt.Sprintf("profile %s has no sftp-server, so ssh logins stay on the host; put openssh-sftp-server into its image", v.Profile())}
 	}
-	reply, files, err := l.enter(v, note)
+	reply, files, err := l.let(ctx, v, u, r, note)
 	if err != nil {
 		return reply, files, err
 	}
@@ -123,19 +123,54 @@ func (l *Logins) session(ctx context.Context, p pick, u identity.User, r door.Re
 	return reply, files, nil
 }
 
-var kinds = map[string]door.FDKind{"mount": door.FDMount, "ipc": door.FDIPC, "uts": door.FDUTS}
-
-// enter makes the reply that hands out a view. Views that are not root's alone
-// are not entered by login processes, which go on to run as root inside.
-func (l *Logins) enter(v *views.View, note string) (door.Reply, []*os.File, error) {
-	if !v.Trusted() {
-		return door.Reply{}, nil, &errHost{why: fmt.Sprintf("profile %s is not root's alone, and logins do not enter such views", v.Profile())}
+// let hands a session's view to who asks for it. A login process goes on as
+// root inside, so it gets a view that is not root's alone only by way of a
+// vestibule: the host with ninefold-enter in the place of the login shell, which
+// asks for the view itself when it is the user's.
+func (l *Logins) let(ctx context.Context, v *views.View, u identity.User, r door.Request, note string) (door.Reply, []*os.File, error) {
+	if v.Trusted() || r.Op != door.Session {
+		return l.enter(v, note)
 	}
+	if u.Name == "" {
+		var err error
+		if u, err = l.users.ByUID(ctx, r.UID); err != nil {
+			return door.Reply{}, nil, fmt.Errorf("who uid %d is cannot be found out: %w", r.UID, err)
+		}
+	}
+	ns, err := l.views.Vestibule(u.Shell)
+	if err != nil {
+		return door.Reply{}, nil, err
+	}
+	// No environment yet: it would be the user's word in a process of root's.
+	return door.Reply{Verdict: door.Enter, Flags: door.Vestibule, FDs: []door.FDKind{door.FDMount}, View: v.ID(), Profile: v.Profile(), Message: note},
+		[]*os.File{ns}, nil
+}
+
+// guest is the view that a login shell in a vestibule comes for: that of the
+// session whose login process, known to have asked as root, it descends from.
+// So it is right for a su in the session of somebody else, too.
+func (l *Logins) guest(r door.Request, from door.Peer) *views.View {
+	if r.Op != door.Join || r.Choice != "" || from.UID != r.UID {
+		return nil
+	}
+	if v := l.views.LedBy(r.UID, from.PID); v != nil && !v.Trusted() {
+		return v
+	}
+	return nil
+}
+
+var kinds = map[string]door.FDKind{"mount": door.FDMount, "ipc": door.FDIPC, "uts": door.FDUTS, "user": door.FDUser}
+
+// enter makes the reply that hands out a view.
+func (l *Logins) enter(v *views.View, note string) (door.Reply, []*os.File, error) {
 	files, names, err := v.Namespaces()
 	if err != nil {
 		return door.Reply{}, nil, err
 	}
 	reply := door.Reply{Verdict: door.Enter, View: v.ID(), Profile: v.Profile(), Message: note}
+	if !v.Trusted() {
+		reply.Flags = door.NoNewPrivs
+	}
 	for _, name := range names {
 		reply.FDs = append(reply.FDs, kinds[name])
 	}

@@ -30,7 +30,8 @@ type Logins struct {
 	limits Limits
 
 	mu      sync.Mutex
-	pending map[uint32]pick // what a login chose before its manager asks
+	pending map[uint32]pick          // what a login chose before its manager asks
+	reading map[uint32]chan struct{} // whose home is being read, closed when it has been
 }
 
 // pendingFor is how long a choice waits for the manager of its login.
@@ -47,7 +48,7 @@ type pick struct {
 
 // New returns a Logins.
 func New(c *config.Live, v *views.Views, log *slog.Logger) *Logins {
-	return &Logins{config: c, views: v, log: log, limits: ReadLimits("/etc/login.defs"), pending: map[uint32]pick{}}
+	return &Logins{config: c, views: v, log: log, limits: ReadLimits("/etc/login.defs"), pending: map[uint32]pick{}, reading: map[uint32]chan struct{}{}}
 }
 
 // errHost ends in a login on the host with its text as the reason.
@@ -61,7 +62,8 @@ func (e *errHost) Unwrap() error { return e.err }
 
 // Answer answers one request of the door.
 func (l *Logins) Answer(ctx context.Context, r door.Request, from door.Peer) (door.Reply, []*os.File) {
-	if why := authorised(r, from); why != "" {
+	guest := l.guest(r, from)
+	if why := authorised(r, from); why != "" && guest == nil {
 		l.log.Warn("refused at the door", "op", r.Op, "uid", from.UID, "pid", from.PID, "for", r.UID, "why", why)
 		return door.Reply{Verdict: door.Host, Message: why}, nil
 	}
@@ -70,7 +72,7 @@ func (l *Logins) Answer(ctx context.Context, r door.Request, from door.Peer) (do
 		return door.Reply{Verdict: door.Host}, nil
 	}
 	state := l.config.State()
-	reply, files, err := l.answer(ctx, state, r, from)
+	reply, files, err := l.answer(ctx, state, r, from, guest)
 	if err == nil {
 		return reply, files
 	}
@@ -139,7 +141,10 @@ func (l *Logins) never(r door.Request) string {
 	return ""
 }
 
-func (l *Logins) answer(ctx context.Context, state *config.State, r door.Request, from door.Peer) (door.Reply, []*os.File, error) {
+func (l *Logins) answer(ctx context.Context, state *config.State, r door.Request, from door.Peer, guest *views.View) (door.Reply, []*os.File, error) {
+	if guest != nil {
+		return l.enter(guest, "")
+	}
 	p, u, err := l.pick(ctx, state, r)
 	if err != nil {
 		return door.Reply{}, nil, err
@@ -170,7 +175,7 @@ func (l *Logins) pick(ctx context.Context, state *config.State, r door.Request) 
 			u, err = l.users.ByUID(ctx, r.UID)
 			return last, u, err
 		}
-	} else if r.Choice == "" && policy.For(r.User) == "" {
+	} else if r.Op != door.Join && r.Choice == "" && policy.For(r.User) == "" {
 		return pick{}, u, nil // the way of most logins on most machines
 	}
 	if u, err = l.users.ByUID(ctx, r.UID); err != nil {
@@ -178,12 +183,20 @@ func (l *Logins) pick(ctx context.Context, state *config.State, r door.Request) 
 	}
 	name := policy.For(u.Name)
 	if choice := r.Choice; choice != "" {
-		if policy.May(u.Name, choice) {
+		own, err := l.own(ctx, state, u, choice)
+		switch {
+		case err != nil:
+			p.note = fmt.Sprintf("your own profile %s cannot be used: %s", choice, reason(err))
+			l.log.Info("a user's own profile cannot be used", "user", u.Name, "profile", choice, "error", err)
+		case own != nil:
+			p.explicit, p.profile = true, own
+			return p, u, nil
+		case policy.May(u.Name, choice):
 			p.explicit = true
 			if name = choice; name == config.Plain {
 				name = ""
 			}
-		} else {
+		default:
 			p.note = fmt.Sprintf("the profile %q is not one that you may choose", choice)
 			l.log.Info("refused the choice of a profile", "user", u.Name, "profile", choice)
 		}

@@ -20,20 +20,39 @@ var ErrGone = errors.New("the process has ended")
 // StartTime returns when the process pid started, in clock ticks since boot
 // (proc_pid_stat(5), field 22). A zombie has ended.
 func StartTime(pid int) (uint64, error) {
+	fields, err := stat(pid)
+	if err != nil {
+		return 0, err
+	}
+	return strconv.ParseUint(fields[19], 10, 64)
+}
+
+// Parent returns the pid of the process's parent, 0 where that is outside of
+// this PID namespace. It may have ended, and its pid be another's, by now.
+func Parent(pid int) (int, error) {
+	fields, err := stat(pid)
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(fields[1])
+}
+
+// stat returns the fields of proc_pid_stat(5) after the name, from the state on.
+func stat(pid int) ([]string, error) {
 	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
-		return 0, fmt.Errorf("process %d: %w", pid, ErrGone)
+		return nil, fmt.Errorf("process %d: %w", pid, ErrGone)
 	}
 	// The name in parentheses may hold anything, parentheses too.
 	end := bytes.LastIndexByte(b, ')')
 	fields := strings.Fields(string(b[end+1:]))
 	if end < 0 || len(fields) < 20 {
-		return 0, fmt.Errorf("/proc/%d/stat is not understood", pid)
+		return nil, fmt.Errorf("/proc/%d/stat is not understood", pid)
 	}
 	if fields[0] == "Z" || fields[0] == "X" {
-		return 0, fmt.Errorf("process %d: %w", pid, ErrGone)
+		return nil, fmt.Errorf("process %d: %w", pid, ErrGone)
 	}
-	return strconv.ParseUint(fields[19], 10, 64)
+	return fields, nil
 }
 
 // Alive reports whether the process that had pid and started then still runs.

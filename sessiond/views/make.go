@@ -99,6 +99,9 @@ func isolated(p *plan.Plan) []string {
 		if n.UTS {
 			out = append(out, "uts")
 		}
+		if n.User == plan.UserMapped {
+			out = append(out, "user")
+		}
 	}
 	return out
 }
@@ -111,7 +114,7 @@ type namespace struct {
 }
 
 // namespaceFiles are the names in /proc/PID/ns.
-var namespaceFiles = map[string]string{"mount": "mnt", "ipc": "ipc", "uts": "uts"}
+var namespaceFiles = map[string]string{"mount": "mnt", "ipc": "ipc", "uts": "uts", "user": "user"}
 
 func openNamespaces(pid int, kinds []string) (out []namespace, mount uint64, err error) {
 	defer func() {

@@ -55,6 +55,10 @@ type Options struct {
 	// Grace is how long a view waits for the login that it was made for; 0 is
 	// ten seconds. A login that comes later gets a new one.
 	Grace time.Duration
+	// Host opens the mount namespace that vestibules are copies of, and Wrapper
+	// names ninefold-enter there.
+	Host    func() (*os.File, error)
+	Wrapper func() (string, error)
 	// Event is called for each change, and must not call back.
 	Event func(api.Event)
 }
@@ -70,6 +74,9 @@ type Views struct {
 	making   map[key]*flight
 	onHost   map[uint32]hostManager
 	stopping bool
+
+	halls      sync.Mutex // vestibules, and the making of them
+	vestibules map[string]vestibule
 }
 
 // key is what there is one view of at a time.
@@ -99,7 +106,8 @@ func New(o Options) *Views {
 	if o.Grace == 0 {
 		o.Grace = 10 * time.Second
 	}
-	return &Views{o: o, soon: make(chan struct{}, 1), views: map[string]*View{}, making: map[key]*flight{}, onHost: map[uint32]hostManager{}}
+	return &Views{o: o, soon: make(chan struct{}, 1), views: map[string]*View{}, making: map[key]*flight{}, onHost: map[uint32]hostManager{},
+		vestibules: map[string]vestibule{}}
 }
 
 // Acquire returns the view of a user in a profile: the one in use, or a new
@@ -118,6 +126,10 @@ func (vs *Views) Acquire(ctx context.Context, u identity.User, p *profile.Profil
 		return nil, errors.New("the daemon is stopping")
 	}
 	f := vs.making[k]
+	if f == nil && vs.makingFor(u.UID) >= maxMaking {
+		vs.mu.Unlock()
+		return nil, fmt.Errorf("%d views of %s are being made already", maxMaking, u.Name)
+	}
 	if f == nil {
 		f = &flight{done: make(chan struct{})}
 		vs.making[k] = f
@@ -130,6 +142,20 @@ func (vs *Views) Acquire(ctx context.Context, u identity.User, p *profile.Profil
 	case <-ctx.Done():
 		return nil, fmt.Errorf("the view of profile %s is not ready yet: %w", p.Name, ctx.Err())
 	}
+}
+
+// maxMaking bounds the views in the making for one user, who could name many
+// profiles and have what they bind never answer.
+const maxMaking = 4
+
+// makingFor counts the views in the making for uid. vs.mu is held.
+func (vs *Views) makingFor(uid uint32) (n int) {
+	for k := range vs.making {
+		if k.uid == uid {
+			n++
+		}
+	}
+	return n
 }
 
 func (vs *Views) fly(k key, f *flight, u identity.User, p *profile.Profile) {

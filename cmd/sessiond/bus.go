@@ -2,14 +2,20 @@ package main
 
 import (
 	"context"
+	"path/filepath"
 
 	"ninefold/sessiond/bus"
+	"ninefold/sessiond/door"
+	"ninefold/sessiond/live"
 	"ninefold/sessiond/units"
 )
+
+// bindsDir is where a new daemon finds the live binds of the old one.
+var bindsDir = filepath.Join(filepath.Dir(door.Path), "state", "binds")
 
 // serveBus is on the system bus until ctx ends, where systemd runs the machine.
 func (d *parts) serveBus(ctx context.Context) {
 	if units.Booted() {
-		bus.New(bus.Options{Service: d.service, Log: d.log}).Serve(ctx)
+		bus.New(bus.Options{Service: d.service, Binder: live.New(d.service, bindsDir), Log: d.log}).Serve(ctx)
 	}
 }

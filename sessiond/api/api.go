@@ -32,7 +32,7 @@ type View struct {
 	Class string `json:"class"`
 	// Layers are what the root is made of, topmost first: images by name, "host".
 	Layers []string `json:"layers"`
-	// Isolated are the namespaces that are not the host's: "mount", "ipc", "uts".
+	// Isolated are the namespaces that are not the host's: "mount", "ipc", "uts", "user".
 	Isolated []string `json:"isolated"`
 	// Holder is the process that pins the namespaces, and Scope its unit; ""
 	// without systemd.
@@ -50,6 +50,31 @@ type View struct {
 	Plan string `json:"-"`
 	// Notes say what of the profile a login does not have.
 	Notes []string `json:"notes,omitempty"`
+}
+
+// Bind is one live bind of a view.
+type Bind struct {
+	Target   string `json:"target"`
+	ReadOnly bool   `json:"read_only"`
+}
+
+// NewBind is a live bind to be made.
+type NewBind struct {
+	Source, Target string
+	// OnHost looks the source up in the host's namespace, not in the view.
+	OnHost bool
+	// AsRoot looks it up with root's file access, not that of the view's user.
+	AsRoot   bool
+	ReadOnly bool
+}
+
+// Binder binds into live views. Who may call what is the surface's to decide.
+type Binder interface {
+	Bind(ctx context.Context, view string, b NewBind) error
+	// Unmount takes off what was bound last at target, and nothing else.
+	Unmount(ctx context.Context, view, target string) error
+	// List returns the live binds of a view, the oldest first.
+	List(ctx context.Context, view string) ([]Bind, error)
 }
 
 // Session is one login that was given a view.

@@ -43,6 +43,7 @@ type Reloader interface {
 // Options are what a server needs.
 type Options struct {
 	Service api.Service
+	Binder  api.Binder // nil without live binds
 	Log     *slog.Logger
 	// Address is the bus; "" is the system's.
 	Address string

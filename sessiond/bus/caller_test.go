@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/godbus/dbus/v5"
+
+	"ninefold/sessiond/api"
 )
 
 // authority answers in the place of polkit, whose answers are an
@@ -126,6 +128,45 @@ func TestOwnAndRootsWay(t *testing.T) {
 	}
 	if got := w.service.did(); !slices.Equal(got, []string{"c1", "1000-abc", "1001-def"}) {
 		t.Errorf("ended: %v", got)
+	}
+}
+
+// Root's sources are opened as root, everybody else's as the view's user, who is
+// the only one to bind without polkit.
+func TestWhoBinds(t *testing.T) {
+	w := newWorld(t)
+	args := []string{"string:/src", "string:/home/mia/x", "boolean:true"}
+	path, name := ViewPath("1000-abc"), ViewInterface+".Bind"
+	if got := w.as(owner, path, name, args...); contains(got, "Error") {
+		t.Errorf("own view: %s", got)
+	}
+	if got := w.as(other, path, name, args...); !contains(got, accessDenied) {
+		t.Errorf("another's view: %s", got)
+	}
+	if got := w.as(other, path, ViewInterface+".Unmount", "string:/home/mia/x"); !contains(got, accessDenied) {
+		t.Errorf("another's unmount: %s", got)
+	}
+	if got := w.as(other, path, ViewInterface+".ListBinds"); !contains(got, accessDenied) {
+		t.Errorf("another's list: %s", got)
+	}
+	if got := w.as(owner, path, name, "string:"+strings.Repeat("x", maxPath+1), args[1], args[2]); !contains(got, "InvalidArgs") {
+		t.Errorf("a long name: %s", got)
+	}
+	// The view of 1001-def is in no namespace of this test's.
+	for _, id := range []string{"1000-abc", "1001-def"} {
+		if err := w.call(ViewPath(id), name, "/src", "/home/mia/x", false).Err; err != nil {
+			t.Errorf("root: %v", err)
+		}
+	}
+	a := w.authority()
+	a.set(answer{Authorized: true}, nil)
+	if got := w.as(other, path, name, args...); contains(got, "Error") {
+		t.Errorf("polkit says yes: %s", got)
+	}
+	mine := api.NewBind{Source: "/src", Target: "/home/mia/x", ReadOnly: true}
+	want := []api.NewBind{mine, {Source: "/src", Target: "/home/mia/x", AsRoot: true}, {Source: "/src", Target: "/home/mia/x", AsRoot: true, OnHost: true}, mine}
+	if !slices.Equal(w.service.bound, want) {
+		t.Errorf("bound is %+v, want %+v", w.service.bound, want)
 	}
 }
 

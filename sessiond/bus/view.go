@@ -16,6 +16,9 @@ func init() {
 		methods: []method{
 			{name: "End", run: func(ctx context.Context, c *call) ([]any, error) { return nil, c.endView(ctx, c.object.view) }},
 			{name: "GetNamespaceFile", out: []argument{{"text", "s"}}, run: namespaceFile},
+			{name: "Bind", in: []argument{{"source", "s"}, {"target", "s"}, {"read_only", "b"}}, run: bind},
+			{name: "Unmount", in: []argument{{"target", "s"}}, run: unmount},
+			{name: "ListBinds", out: []argument{{"binds", "a(sb)"}}, run: listBinds},
 		},
 		properties: []property{
 			{"Id", "s", "const"}, {"User", "u", "const"}, {"Name", "s", "const"}, {"Profile", "s", "const"}, {"Class", "s", "const"},

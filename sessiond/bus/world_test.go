@@ -66,7 +66,7 @@ func newWorld(t *testing.T) *world {
 	w := &world{t: t, address: fmt.Sprintf("unix:abstract=ninefold-test-%d-%d", os.Getpid(), time.Now().UnixNano()), service: newService()}
 	w.startBus()
 	t.Cleanup(func() { w.stopBus() })
-	w.server = New(Options{Service: w.service, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Address: w.address})
+	w.server = New(Options{Service: w.service, Binder: w.service, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Address: w.address})
 	w.server.patience = patience{300 * time.Millisecond, 300 * time.Millisecond}
 	ctx, cancel := context.WithCancel(context.Background())
 	w.stop, w.done = cancel, make(chan struct{})
@@ -176,6 +176,7 @@ type service struct {
 	reloaded int
 	problem  error
 	watch    []chan api.Event
+	bound    []api.NewBind
 }
 
 func newService() *service {
@@ -294,6 +295,19 @@ func (s *service) Reload(context.Context) error {
 	defer s.mu.Unlock()
 	s.reloaded++
 	return s.problem
+}
+
+func (s *service) Bind(_ context.Context, _ string, b api.NewBind) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.bound = append(s.bound, b)
+	return nil
+}
+
+func (s *service) Unmount(context.Context, string, string) error { return nil }
+
+func (s *service) List(context.Context, string) ([]api.Bind, error) {
+	return []api.Bind{{Target: "/home/mia/x", ReadOnly: true}}, nil
 }
 
 func (s *service) Subscribe(ctx context.Context) <-chan api.Event {

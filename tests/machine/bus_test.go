@@ -22,6 +22,7 @@ func TestLiveViews(t *testing.T) {
 			t.Run("show", func(t *testing.T) { b.For(t).shown(t, id, ns) })
 			t.Run("enter", func(t *testing.T) { b.For(t).entered(t, id, ns, term) })
 			t.Run("inside", func(t *testing.T) { b.For(t).fromInside(t, id, term) })
+			t.Run("bind", func(t *testing.T) { b.For(t).boundLive(t, id, term) })
 			t.Run("others", func(t *testing.T) { b.For(t).othersHands(t, id, ns, term) })
 			t.Run("doctor", func(t *testing.T) { b.For(t).doctored(t) })
 			t.Run("quick", func(t *testing.T) { b.For(t).quick(t) })
@@ -145,6 +146,39 @@ func (b *Booted) fromInside(t *testing.T, id string, term *Terminal) {
 	do("sessionctl doctor --user bob >/dev/null; echo code=$?", "code=8")
 	// A service of the user's own that was started before anybody entered.
 	do("systemd-run --user --wait --pipe --quiet sessionctl enter "+id+" -- cat /etc/ninefold-marker", "marked")
+}
+
+// boundLive binds into the view from inside and outside, and takes off no more
+// than that. The daemon that takes it off is a new one.
+func (b *Booted) boundLive(t *testing.T, id string, term *Terminal) {
+	do := func(command, want string) {
+		t.Helper()
+		out, _, err := term.Do(command)
+		b.check(err)
+		if !strings.Contains(out, want) {
+			t.Errorf("%s: want %q, got\n%s", command, want, out)
+		}
+	}
+	do("mkdir -p ~/from ~/onto && echo inside > ~/from/f && sessionctl bind ~/from ~/onto && cat ~/onto/f", "inside")
+	if b.Run("cat", "/home/alice/onto/f").OK() {
+		t.Error("the host sees it")
+	}
+	do("sessionctl bind ~/from /etc; echo code=$?", "below the home directory")
+	do("sessionctl bind /etc/shadow ~/from/f; echo code=$?", "permission denied")
+	do("sessionctl unmount /etc; echo code=$?", "not a live bind")
+	do("sessionctl unmount /home; echo code=$?", "not a live bind")
+	b.Must("sh", "-c", "mkdir -m 700 /root/given; echo root > /root/given/f")
+	b.Must("sessionctl", "bind", "--read-only", "--view", id, "/root/given", "/n/given")
+	do("cat /n/given/f 2>&1", "Permission denied") // root's modes count there, too
+	b.Must("chmod", "755", "/root/given")
+	do("cat /n/given/f; echo x > /n/given/f", "root")
+	if r := b.RunAs("bob", "sessionctl", "bind", "--view", id, "/tmp", "/n/bob"); r.Code != 8 {
+		t.Errorf("another binds: %s", r)
+	}
+	b.Must("systemctl", "restart", "sessiond.service")
+	do("sessionctl unmount ~/onto && ls ~/onto | wc -l", "0")
+	b.Must("sessionctl", "unmount", "--view", id, "/n/given")
+	do("ls /n/given | wc -l", "0")
 }
 
 // othersHands has somebody else reach for a view: polkit has no agent there

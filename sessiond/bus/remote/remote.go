@@ -178,3 +178,26 @@ func (d *Daemon) EndView(ctx context.Context, id string) error {
 func (d *Daemon) EndSession(ctx context.Context, id string) error {
 	return d.ask(ctx, workTimeout, bus.Path, bus.ManagerInterface+".EndSession", id).Err
 }
+
+// Bind binds source, as this process sees it, at target in a view.
+func (d *Daemon) Bind(ctx context.Context, view, source, target string, readOnly bool) error {
+	return d.ask(ctx, workTimeout, bus.ViewPath(view), bus.ViewInterface+".Bind", source, target, readOnly).Err
+}
+
+// Unmount takes off what was bound last at target in a view.
+func (d *Daemon) Unmount(ctx context.Context, view, target string) error {
+	return d.ask(ctx, workTimeout, bus.ViewPath(view), bus.ViewInterface+".Unmount", target).Err
+}
+
+// Binds returns the live binds of a view: to its user and to root.
+func (d *Daemon) Binds(ctx context.Context, view string) (out []api.Bind, err error) {
+	var rows []struct {
+		Target   string
+		ReadOnly bool
+	}
+	err = d.ask(ctx, answerTimeout, bus.ViewPath(view), bus.ViewInterface+".ListBinds").Store(&rows)
+	for _, r := range rows {
+		out = append(out, api.Bind{Target: r.Target, ReadOnly: r.ReadOnly})
+	}
+	return out, err
+}

@@ -62,6 +62,17 @@ func TestAVestibule(t *testing.T) {
 		t.Errorf("asked %v", got)
 	}
 
+	// A script of the user's that the login program starts itself, and the shell
+	// is the interpreter of, is run in the view with the arguments it was given.
+	own := tempDir(t) + "/xsession"
+	if err := os.WriteFile(own, []byte("#!/bin/dash\necho \"$0 $# $1\"; "+what+"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	r = finish(t, exec.Command("nsenter", "--mount="+vestibule.ns("mnt").Name(), "setpriv", "--reuid=4901", "--regid=4901", "--clear-groups", own, "gnome"))
+	if r.code != 0 || !strings.HasPrefix(r.out, own+" 1 gnome\n"+inner.id()+"\n") {
+		t.Errorf("a script: %+v", r)
+	}
+
 	// Where the second step fails there is the shell itself.
 	join = func() (door.Reply, []*os.File) { return door.Reply{Verdict: door.Host, Message: "it is gone"}, nil }
 	r = login()

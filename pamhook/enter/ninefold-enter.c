@@ -37,6 +37,7 @@
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -221,9 +222,18 @@ static void enter_and_run(struct door_answer *answer, const struct command *c)
 	run(c->in_view, c->argv, with_settings(answer->reply.environment));
 }
 
+// is_self reports whether path is this program.
+static bool is_self(const char *path)
+{
+	struct stat self, other;
+	return !stat("/proc/self/exe", &self) && !stat(path, &other) && self.st_dev == other.st_dev && self.st_ino == other.st_ino;
+}
+
 // parse_shell is for a call by the name of a login shell, such as "-bash". The
 // path comes from the kernel, but whoever runs this by hand chooses it: it is
-// used after everything is given up, inside the view alone.
+// used after everything is given up, inside the view alone. For a script, whose
+// interpreter this stands in for, it is the script's, and execve(2) has put the
+// interpreter's and the script's before the arguments.
 static void parse_shell(char **argv, struct door_request *request, struct command *c)
 {
 	const char *path = (const char *)getauxval(AT_EXECFN); // getauxval(3)
@@ -231,6 +241,8 @@ static void parse_shell(char **argv, struct door_request *request, struct comman
 	c->argv = argv;
 	c->on_host = DOOR_SHELL;
 	c->in_view = path && path[0] == '/' ? path : DOOR_SHELL;
+	if (argv[0][0] == '/' && path && !is_self(path))
+		c->in_view = argv[0];
 }
 
 static void parse(int argc, char **argv, struct door_request *request, struct command *c)

@@ -43,7 +43,7 @@ var People = []string{"alice", "bob", "carol"}
 // masked are units that have nothing to do in a machine without a screen,
 // hardware and network, or that would run at a time of their own.
 var masked = []string{
-	"console-getty.service", "getty@tty1.service", "getty-static.service", "systemd-networkd-wait-online.service",
+	"console-getty.service", "getty@tty1.service", "serial-getty@ttyS0.service", "getty-static.service", "systemd-networkd-wait-online.service",
 	"apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer", "e2scrub_reap.service", "fstrim.timer",
 	"display-manager.service",
 }

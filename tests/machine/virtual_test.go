@@ -49,7 +49,7 @@ func TestStockKernels(t *testing.T) {
 				t.Fatal(err)
 			}
 			console, err := vm.Boot(ctx, disk, payload, dir)
-			if err != nil || !strings.Contains(console, "result 0") {
+			if err != nil || !strings.Contains(console, "result 0") || !strings.Contains(console, "--- PASS: TestLogins") {
 				t.Fatalf("%v\n%s", err, console)
 			}
 		})

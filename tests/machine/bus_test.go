@@ -298,6 +298,11 @@ func (b *Booted) ended(t *testing.T, id string, term *Terminal) {
 }
 
 func (b *Booted) withoutDaemon(t *testing.T) {
+	b.Must("systemctl", "kill", "-s", "STOP", "sessiond.service")
+	if r := b.Run("sessionctl", "list"); r.Code != 9 || !strings.Contains(r.Stderr, "does not answer") {
+		t.Errorf("a daemon that hangs: %s", r)
+	}
+	b.Must("systemctl", "kill", "-s", "CONT", "sessiond.service")
 	b.Must("systemctl", "stop", "sessiond-door.socket", "sessiond.service")
 	if r := b.Run("sessionctl", "list"); !r.OK() || r.Stdout != "" || !strings.Contains(r.Stderr, "does not run") {
 		t.Errorf("list: %s", r)

@@ -19,6 +19,8 @@ import (
 var (
 	// ErrNoDaemon says that sessiond does not run, or that there is no system bus.
 	ErrNoDaemon = errors.New("sessiond does not run")
+	// ErrNoAnswer says that it runs, or did, and has not answered in time.
+	ErrNoAnswer = errors.New("sessiond does not answer")
 	// ErrDenied says that the caller may not do it.
 	ErrDenied = errors.New("not permitted")
 )
@@ -78,6 +80,9 @@ func (d *Daemon) ask(ctx context.Context, timeout time.Duration, path dbus.Objec
 
 // told gives an error of the daemon its place among ours.
 func told(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, dbus.ErrClosed) {
+		return fmt.Errorf("%w: %w", ErrNoAnswer, err)
+	}
 	var e dbus.Error
 	if !errors.As(err, &e) {
 		return err
@@ -88,8 +93,10 @@ func told(err error) error {
 		return &said{message, api.ErrNotFound}
 	case "org.freedesktop.DBus.Error.AccessDenied", "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired":
 		return &said{message, ErrDenied}
-	case "org.freedesktop.DBus.Error.ServiceUnknown", "org.freedesktop.DBus.Error.NameHasNoOwner", "org.freedesktop.DBus.Error.NoReply":
+	case "org.freedesktop.DBus.Error.ServiceUnknown", "org.freedesktop.DBus.Error.NameHasNoOwner":
 		return fmt.Errorf("%w any more: %s", ErrNoDaemon, message)
+	case "org.freedesktop.DBus.Error.NoReply", "org.freedesktop.DBus.Error.Timeout", "org.freedesktop.DBus.Error.LimitsExceeded":
+		return fmt.Errorf("%w: %s", ErrNoAnswer, message)
 	}
 	return err
 }

@@ -26,7 +26,12 @@ func (c *compiler) kernel() {
 		// The host's sysfs would show the host's network devices.
 		c.add(Mount{Type: "sysfs", Target: "/sys", Flags: readOnly})
 	} else {
-		c.add(Bind{Source: "/sys", Target: "/sys", Recursive: true, Flags: readOnly})
+		// Of what is mounted in there, only the cgroup hierarchy: tracing,
+		// debugging and BPF are for the machine's keeper.
+		c.add(
+			Bind{Source: "/sys", Target: "/sys", Flags: readOnly},
+			Bind{Source: "/sys/fs/cgroup", Target: "/sys/fs/cgroup", Optional: true, Flags: readOnly},
+		)
 	}
 	c.add(
 		Mount{Type: "dev", Target: "/dev", Flags: Flags{NoSuid: true, NoExec: true}, Options: someOf(c.spec.Devices)},

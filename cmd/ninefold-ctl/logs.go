@@ -41,21 +41,23 @@ with VIEW, on what they wrote of that view, which may be over.`,
 	return c
 }
 
-// journal is journalctl's command line; "+" stands for or.
+// journal is journalctl's command line. "+" stands for or; the pattern then
+// picks ours out of what PAM modules write (facility authpriv) in the name of
+// whichever program has loaded them.
 func journal(follow bool, args []string) ([]string, error) {
 	argv := []string{"journalctl", "--quiet"}
 	if follow {
 		argv = append(argv, "--follow")
 	}
-	match := []string{"_SYSTEMD_UNIT=sessiond.service", "+", "UNIT=sessiond.service", "+",
-		"SYSLOG_IDENTIFIER=pam_ninefold", "+", "SYSLOG_IDENTIFIER=ninefold-enter"}
+	pattern := "ninefold|sessiond|level="
+	match := []string{"_SYSTEMD_UNIT=sessiond.service", "+", "UNIT=sessiond.service", "+", "SYSLOG_FACILITY=10", "+", "SYSLOG_IDENTIFIER=ninefold-enter"}
 	if len(args) > 0 {
 		if !viewID.MatchString(args[0]) {
 			return nil, exit.Usagef("sessionctl list shows the live views", "logs: %q is no view", args[0])
 		}
-		argv = append(argv, "--grep="+args[0]+`\b`)
+		pattern = args[0] + `\b`
 		scope := "ninefold-view-" + args[0] + ".scope"
 		match = append(match, "+", "UNIT="+scope, "+", "_SYSTEMD_UNIT="+scope)
 	}
-	return append(argv, match...), nil
+	return append(append(argv, "--grep="+pattern), match...), nil
 }

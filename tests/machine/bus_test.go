@@ -26,6 +26,7 @@ func TestLiveViews(t *testing.T) {
 			t.Run("others", func(t *testing.T) { b.For(t).othersHands(t, id, ns, term) })
 			t.Run("doctor", func(t *testing.T) { b.For(t).doctored(t) })
 			t.Run("quick", func(t *testing.T) { b.For(t).quick(t) })
+			t.Run("untrusted", func(t *testing.T) { b.For(t).looseView(t) })
 			t.Run("end", func(t *testing.T) { b.For(t).ended(t, id, term) })
 			t.Run("without-daemon", func(t *testing.T) { b.For(t).withoutDaemon(t) })
 		})
@@ -250,6 +251,32 @@ func (b *Booted) doctored(t *testing.T) {
 	}
 }
 
+// looseView is a view that its user had a hand in: whoever enters it has nothing
+// there, and nothing is bound into it.
+func (b *Booted) looseView(t *testing.T) {
+	b.Write(profileDir+"loose.toml", "version = 1\nbase = \"host\"\n")
+	b.Must("chown", "bob", profileDir+"loose.toml")
+	b.configure("[login]\nown = true\ndefault = \"marked\"\n[login.users]\nbob = \"loose\"\n")
+	term := b.login("bob")
+	id, ns := b.viewOf("bob"), b.ns(term)
+	if out := b.Must("sessionctl", "show", id); !strings.Contains(out, "untrusted") {
+		t.Errorf("show prints:\n%s", out)
+	}
+	r := b.Run("sessionctl", "enter", id, "--", "sh", "-c", "readlink /proc/self/ns/mnt; id -un; grep -E '^(CapBnd|NoNewPrivs):' /proc/self/status")
+	if !r.OK() || !strings.HasPrefix(r.Stdout, ns+"\nbob\n") || !strings.Contains(r.Stdout, "CapBnd:\t0000000000000000") || !strings.Contains(r.Stdout, "NoNewPrivs:\t1") {
+		t.Errorf("root enters: %s", r)
+	}
+	out, _, err := term.Do("sessionctl status; sessionctl enter " + id + " -- id -un; mkdir -p ~/a ~/b; sessionctl bind ~/a ~/b; echo code=$?")
+	b.check(err)
+	for _, want := range []string{"untrusted", id, "\nbob", "nothing is bound into such views"} {
+		if !strings.Contains(strings.ReplaceAll(out, "\r", ""), want) {
+			t.Errorf("lacks %q:\n%s", want, out)
+		}
+	}
+	b.gone("bob")
+	b.configure("[login]\ndefault = \"marked\"\n")
+}
+
 // quick wants a listing that nobody waits for.
 func (b *Booted) quick(t *testing.T) {
 	const n = 20
@@ -306,6 +333,10 @@ func (b *Booted) withoutDaemon(t *testing.T) {
 	b.Must("systemctl", "stop", "sessiond-door.socket", "sessiond.service")
 	if r := b.Run("sessionctl", "list"); !r.OK() || r.Stdout != "" || !strings.Contains(r.Stderr, "does not run") {
 		t.Errorf("list: %s", r)
+	}
+	b.SSH("carol", "true")
+	if out := b.Must("sessionctl", "logs"); !strings.Contains(out, "pam_ninefold(sshd:session)") || !strings.Contains(out, "Stopped sessiond.service") || strings.Contains(out, "pam_unix") {
+		t.Errorf("logs shows:\n%s", out)
 	}
 	if r := b.Run("sessionctl", "end", "1000-abcdefgh"); r.Code != 9 {
 		t.Errorf("end: %s", r)

@@ -87,7 +87,7 @@ func (w *world) startBus() {
 		w.t.Fatal(err)
 	}
 	w.daemon = exec.Command("dbus-daemon", "--config-file="+file, "--nofork", "--nopidfile", "--print-address=1")
-	w.daemon.Stderr = os.Stderr
+	w.daemon.Stderr = w.t.Output()
 	w.daemon.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	out, err := w.daemon.StdoutPipe()
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 
 // suites are those that can be tested here: inside of a machine, its own.
 func suites() []string {
-	if suite := os.Getenv(inside); suite != "" {
+	if suite := os.Getenv(Inside); suite != "" {
 		return []string{suite}
 	}
 	return Suites

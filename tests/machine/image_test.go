@@ -58,7 +58,7 @@ var image = sync.OnceValues(func() (state string, err error) {
 // imagedMachine boots a machine where every login is to enter the image.
 func imagedMachine(t *testing.T, suite string) *Booted {
 	t.Helper()
-	able(t)
+	Able(t)
 	state, err := image()
 	if err != nil {
 		t.Fatal(err)

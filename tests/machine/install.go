@@ -10,8 +10,8 @@ import (
 	"sync"
 )
 
-// insideDeb names the package where there is no checkout to make it of.
-const insideDeb = "NINEFOLD_DEB"
+// InsideDeb names the variable that names the package where there is no checkout to make it of.
+const InsideDeb = "NINEFOLD_DEB"
 
 var made struct {
 	sync.Mutex
@@ -21,7 +21,7 @@ var made struct {
 // Package makes the .deb of what `make build` left in top's bin/, once per
 // process, and returns its name.
 func Package(ctx context.Context, top string) (string, error) {
-	if deb := os.Getenv(insideDeb); deb != "" {
+	if deb := os.Getenv(InsideDeb); deb != "" {
 		return deb, nil
 	}
 	made.Lock()

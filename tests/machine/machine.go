@@ -36,7 +36,7 @@ const bootTime = 90 * time.Second
 // Start boots a machine of the suite; only root can. Making the tree for the first time takes
 // minutes and the network.
 func Start(ctx context.Context, suite string, o Options) (*Machine, error) {
-	if os.Getenv(inside) != "" {
+	if os.Getenv(Inside) != "" {
 		return here(suite)
 	}
 	tree, err := Tree(ctx, suite)
@@ -84,9 +84,9 @@ func (m *Machine) Console() string { return filepath.Join(m.dir, "console") }
 // Leader is the machine's first process as the host numbers it.
 func (m *Machine) Leader() int { return m.leader }
 
-// inside says that the machine to test is this one, a virtual one that is
-// thrown away.
-const inside = "NINEFOLD_INSIDE"
+// Inside names the variable that says that the machine to test is this one, a
+// virtual one that is thrown away, and which suite it is.
+const Inside = "NINEFOLD_INSIDE"
 
 // here is the machine that this process runs on.
 func here(suite string) (*Machine, error) {

@@ -20,7 +20,7 @@ type Booted struct {
 // is skipped, unless NINEFOLD_MUST_RUN is 1.
 func Boot(t testing.TB, suite string, o Options) *Booted {
 	t.Helper()
-	able(t)
+	Able(t)
 	ctx := t.Context()
 	m, err := Start(ctx, suite, o)
 	if err != nil {
@@ -39,8 +39,9 @@ func Boot(t testing.TB, suite string, o Options) *Booted {
 	return b
 }
 
-// able skips a test that this host cannot boot a machine for.
-func able(t testing.TB) {
+// Able skips a test where this host cannot boot a machine, or lacks one of the
+// further programs; with NINEFOLD_MUST_RUN=1 it fails it.
+func Able(t testing.TB, programs ...string) {
 	t.Helper()
 	lack := t.Skipf
 	if os.Getenv("NINEFOLD_MUST_RUN") == "1" {
@@ -49,10 +50,10 @@ func able(t testing.TB) {
 	if os.Geteuid() != 0 {
 		lack("a machine needs root")
 	}
-	if os.Getenv(inside) != "" {
+	if os.Getenv(Inside) != "" {
 		return
 	}
-	for _, p := range []string{"systemd-nspawn", "mmdebstrap", "nsenter"} {
+	for _, p := range append([]string{"systemd-nspawn", "mmdebstrap", "nsenter"}, programs...) {
 		if _, err := exec.LookPath(p); err != nil {
 			lack("a machine needs %s", p)
 		}

@@ -13,6 +13,7 @@ var rules = append([]exit.Rule{
 	{Is: remote.ErrNoDaemon, Code: exit.NoDaemon, Hint: "start it with systemctl start sessiond, and see sessionctl logs"},
 	{Is: remote.ErrNoAnswer, Code: exit.NoDaemon, Hint: "see systemctl status sessiond, and sessionctl logs"},
 	{Is: remote.ErrDenied, Code: exit.NotPermitted, Hint: "run it as root, or through sudo"},
+	{Is: api.ErrPolicy, Code: exit.NotPermitted},
 	{Is: manager.ErrViewGone, Code: exit.NotFound},
 	{Is: api.ErrNotFound, Code: exit.NotFound, Hint: "sessionctl list shows those that there are"},
 }, session.Rules...)

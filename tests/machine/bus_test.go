@@ -268,7 +268,7 @@ func (b *Booted) looseView(t *testing.T) {
 	}
 	out, _, err := term.Do("sessionctl status; sessionctl enter " + id + " -- id -un; mkdir -p ~/a ~/b; sessionctl bind ~/a ~/b; echo code=$?")
 	b.check(err)
-	for _, want := range []string{"untrusted", id, "\nbob", "nothing is bound into such views"} {
+	for _, want := range []string{"untrusted", id, "\nbob", "nothing is bound into such views", "code=8"} {
 		if !strings.Contains(strings.ReplaceAll(out, "\r", ""), want) {
 			t.Errorf("lacks %q:\n%s", want, out)
 		}

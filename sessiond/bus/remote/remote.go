@@ -91,6 +91,8 @@ func told(err error) error {
 	switch e.Name {
 	case bus.Name + ".Error.NotFound", "org.freedesktop.DBus.Error.NoSuchObject":
 		return &said{message, api.ErrNotFound}
+	case bus.Name + ".Error.Policy":
+		return &said{message, api.ErrPolicy}
 	case "org.freedesktop.DBus.Error.AccessDenied", "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired":
 		return &said{message, ErrDenied}
 	case "org.freedesktop.DBus.Error.ServiceUnknown", "org.freedesktop.DBus.Error.NameHasNoOwner":

@@ -1,13 +1,17 @@
 package machine
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
+	"syscall"
+	"time"
 )
 
 // InsideDeb names the variable that names the package where there is no checkout to make it of.
@@ -30,23 +34,39 @@ func Package(ctx context.Context, top string) (string, error) {
 		return deb, nil
 	}
 	dist := filepath.Join(cacheDir(), "dist")
-	if err := os.RemoveAll(dist); err != nil {
+	if err := os.MkdirAll(dist, 0o755); err != nil {
 		return "", err
+	}
+	// One at a time: it is staged in the checkout. Another process finds the
+	// same file, or replaces it by a rename.
+	lock, err := os.Create(dist + ".lock")
+	if err != nil {
+		return "", err
+	}
+	defer lock.Close()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		return "", fmt.Errorf("lock %s: %w", lock.Name(), err)
+	}
+	old, _ := filepath.Glob(filepath.Join(dist, "*.deb"))
+	for _, name := range old {
+		if info, err := os.Stat(name); err == nil && time.Since(info.ModTime()) > time.Hour {
+			os.Remove(name)
+		}
 	}
 	c := exec.CommandContext(ctx, "scripts/package", "deb")
 	c.Dir, c.Env = top, append(os.Environ(), "DIST="+dist)
-	if out, err := c.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("scripts/package deb: %w\n%s", err, tail(out))
+	var stderr bytes.Buffer
+	c.Stderr = &stderr
+	out, err := c.Output()
+	if err != nil {
+		return "", fmt.Errorf("scripts/package deb: %w\n%s", err, tail(stderr.Bytes()))
 	}
-	found, _ := filepath.Glob(filepath.Join(dist, "*.deb"))
-	if len(found) != 1 {
-		return "", fmt.Errorf("want one package in %s, have %q", dist, found)
-	}
+	deb := strings.TrimSpace(string(out))
 	if made.deb == nil {
 		made.deb = map[string]string{}
 	}
-	made.deb[top] = found[0]
-	return found[0], nil
+	made.deb[top] = deb
+	return deb, nil
 }
 
 // Install installs the Ninefold of the checkout at top, as its package.

@@ -17,6 +17,8 @@ type disaster struct {
 	reason string
 	// bare: logind and user managers suffer, too, and would without Ninefold.
 	bare bool
+	// reboot: systemd and logind come back to their senses only so.
+	reboot bool
 	// view: the login may or shall land in its view all the same.
 	view view
 }
@@ -92,10 +94,11 @@ var disasters = []disaster{
 	{
 		name:   "run full",
 		strike: "dd if=/dev/zero of=/run/full bs=1M status=none 2>&1; true",
-		repair: "rm -f /run/full /run/ninefold/door.failed; systemctl restart sessiond.service",
+		repair: "rm -f /run/full",
 		reason: `ninefold: `,
 		bare:   true,
 		view:   either,
+		reboot: true,
 	},
 	{
 		name:   "run/ninefold gone",
@@ -106,7 +109,7 @@ var disasters = []disaster{
 	{
 		name:   "wrapper without its capabilities",
 		strike: "setcap -r /usr/lib/ninefold/ninefold-enter",
-		repair: "setcap cap_sys_admin,cap_sys_chroot+ep /usr/lib/ninefold/ninefold-enter",
+		repair: "setcap cap_sys_admin,cap_sys_chroot=p /usr/lib/ninefold/ninefold-enter",
 		reason: `ninefold: `,
 	},
 	{
@@ -173,6 +176,9 @@ func (b *Booted) survive(t *testing.T, d disaster) {
 		}
 	}
 	b.Must("sh", "-c", d.repair)
+	if d.reboot {
+		b.Reboot()
+	}
 	b.configured()
 	b.gone("bob")
 	if p := b.probe(t, Ways[0], "bob"); p["marker"] != "marked" {

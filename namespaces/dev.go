@@ -35,7 +35,8 @@ func cut(word string) (name, value string, found bool) { return strings.Cut(word
 // host's devices that the options name. It is read-only, unless the plan puts
 // something of its own into it.
 func (b *builder) mountDev(op plan.Mount) error {
-	mnt, err := b.devTree(op)
+	adds := b.addsTo(op.Target)
+	mnt, err := b.devTree(adds || len(op.Options) > 0)
 	if err != nil {
 		return err
 	}
@@ -47,7 +48,7 @@ func (b *builder) mountDev(op plan.Mount) error {
 		}
 	}
 	attr := attrs(op.Flags) | kernel.NoSuid | kernel.NoExec
-	if !b.addsTo(op.Target) {
+	if !adds {
 		attr |= kernel.ReadOnly
 		b.readonly = append(b.readonly, place{op.Target, mnt})
 	}
@@ -92,8 +93,9 @@ var devTemplate struct {
 }
 
 // devTree returns the /dev of a session, detached, without the host's devices.
-func (b *builder) devTree(op plan.Mount) (kernel.FD, error) {
-	if b.plan.Class != plan.Trusted || len(op.Options) > 0 || b.addsTo(op.Target) {
+// One that something is put into is the session's own.
+func (b *builder) devTree(own bool) (kernel.FD, error) {
+	if own || b.plan.Class != plan.Trusted {
 		return b.newDev()
 	}
 	t := &devTemplate

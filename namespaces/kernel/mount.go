@@ -162,12 +162,6 @@ func Attach(mnt, at FD, name string) error {
 	return fail("attach a mount at", name, "", err)
 }
 
-// AttachAt moves a detached mount onto name in dir.
-func AttachAt(mnt, dir FD, name string) error {
-	err := unix.MoveMount(int(mnt), "", int(dir), name, unix.MOVE_MOUNT_F_EMPTY_PATH)
-	return fail("attach a mount at", name, "", err)
-}
-
 // Detach takes the topmost mount at fd off, and lets it live while it is in use.
 func Detach(fd FD, name string) error {
 	return fail("unmount", name, "", unix.Unmount(fd.Proc(), unix.MNT_DETACH))

@@ -20,7 +20,7 @@ type Options struct {
 }
 
 // Machine is a booted machine. Close must be called. Its methods may be used
-// by several goroutines, but for Reboot, Kill and Close.
+// by several goroutines, but for Reboot and Close.
 type Machine struct {
 	Suite   string
 	options Options
@@ -81,9 +81,6 @@ func (m *Machine) boot(ctx context.Context) error {
 // Console is the file that holds what the machine wrote to its console.
 func (m *Machine) Console() string { return filepath.Join(m.dir, "console") }
 
-// Leader is the machine's first process as the host numbers it.
-func (m *Machine) Leader() int { return m.leader }
-
 // Inside names the variable that says that the machine to test is this one, a
 // virtual one that is thrown away, and which suite it is.
 const Inside = "NINEFOLD_INSIDE"
@@ -98,9 +95,6 @@ func here(suite string) (*Machine, error) {
 // Virtual reports whether it is a virtual machine that the test itself runs
 // in. It cannot be switched off.
 func (m *Machine) Virtual() bool { return m.dir == "" }
-
-// Kill ends the machine as a power failure would. What it wrote stays.
-func (m *Machine) Kill() error { return m.end() }
 
 // Reboot shuts the machine down in order and boots it again. What it wrote
 // stays, but for what is in memory.

@@ -105,12 +105,6 @@ func (b *Booted) Login(w Way, user, command string) Result {
 	return b.sane(w.Login(b.ctx, b.Machine, user, command))
 }
 
-// CopyIn copies a file of the host into the machine.
-func (b *Booted) CopyIn(from, to string, mode os.FileMode) {
-	b.t.Helper()
-	b.check(b.Machine.CopyIn(b.ctx, from, to, mode))
-}
-
 // Write writes a file of the machine.
 func (b *Booted) Write(name, text string) {
 	b.t.Helper()

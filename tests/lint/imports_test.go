@@ -11,6 +11,7 @@ import (
 var pure = map[string]string{
 	"namespaces/plan":  "a plan is compiled, printed and tested without root and without this machine",
 	"sessiond/profile": "a profile means the same on every machine",
+	"sessiond/policy":  "what a policy says depends on its text and on the question alone",
 	"sessiond/api":     "surfaces and clients share these words, and clients are not the daemon",
 	"roots/recipe":     "a recipe means the same on every machine",
 	"roots/lock":       "a lock gives the same image everywhere",
@@ -74,6 +75,7 @@ var direction = []struct {
 	{from: "namespaces", to: "sessiond", why: "namespaces executes plans and knows nothing of profiles"},
 	{from: "roots", to: "sessiond", why: "an image is built without sessions or profiles"},
 	{from: "sessiond/profile", to: "sessiond/manager", why: "a profile is read without starting anything"},
+	{from: "sessiond/policy", to: "sessiond", why: "a policy is read and decided without the daemon", except: []string{"sessiond/policy"}},
 	{from: "sessiond/api", to: "sessiond", why: "the words of the daemon know none of its rooms", except: []string{"sessiond/api"}},
 	{from: "sessiond/door", to: "sessiond/views", why: "the door knows who asks, not what is answered"},
 	{from: "sessiond/manager", to: "sessiond/views", why: "a session is made without the daemon"},

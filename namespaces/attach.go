@@ -19,7 +19,11 @@ func isMissing(err error) bool {
 func (b *builder) openSource(i int, bind plan.Bind) error {
 	var source kernel.FD
 	err := b.asOrigin(b.opener(bind), func() (err error) {
-		source, err = kernel.OpenHost(bind.Source)
+		if bind.Make {
+			source, err = kernel.MkdirAllIn(b.host, bind.Source, 0o700)
+		} else {
+			source, err = kernel.OpenHost(bind.Source)
+		}
 		return err
 	})
 	if bind.Optional && isMissing(err) {
@@ -92,20 +96,38 @@ func (b *builder) bind(i int, op plan.Bind) error {
 	if err != nil {
 		return err
 	}
-	var at kernel.FD
-	err = b.asOrigin(op.Origin, func() (err error) {
+	at, err := b.place(op, dir)
+	if err != nil {
+		return err
+	}
+	defer at.Close()
+	return kernel.Attach(tree, at, op.Target)
+}
+
+// place opens the target of a bind, and makes it where it is missing: as the
+// origin. What root binds for the user is the user's where the user may make
+// it, in the home: a directory of root's would stay there for good.
+func (b *builder) place(op plan.Bind, dir bool) (at kernel.FD, err error) {
+	find := func() (err error) {
 		if dir {
 			at, err = kernel.MkdirAllIn(b.root, op.Target, 0o755)
 		} else {
 			at, err = kernel.TouchIn(b.root, op.Target)
 		}
 		return err
-	})
-	if err != nil {
-		return err
 	}
-	defer at.Close()
-	return kernel.Attach(tree, at, op.Target)
+	who := b.opener(op)
+	if who == op.Origin {
+		err = b.asOrigin(who, find)
+		return at, err
+	}
+	at, err = kernel.OpenTargetIn(b.root, op.Target, 0)
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EACCES) {
+		if err = b.asOrigin(who, find); errors.Is(err, unix.EACCES) {
+			err = b.asOrigin(op.Origin, find)
+		}
+	}
+	return at, err
 }
 
 // union joins the bound tree with what is at the target, as a deep overlay:

@@ -23,6 +23,7 @@ type builder struct {
 	held    []kernel.FD       // everything opened, closed at the end whatever happens
 
 	cgroup   *kernel.Cgroup // nil without cgroup limits
+	host     kernel.FD      // the host's root, while its view is whole
 	hostRoot uint64         // mount id of the host's root
 	stack    *layers.Stack  // layers, uppers and places to attach to
 	root     kernel.FD      // the session's root
@@ -135,7 +136,7 @@ func (b *builder) openSources() error {
 	if err != nil {
 		return err
 	}
-	b.hold(root)
+	b.host = b.hold(root)
 	if b.hostRoot, _, err = kernel.MountID(root); err != nil {
 		return err
 	}

@@ -155,6 +155,9 @@ func checkBind(b Bind) error {
 	if b.Create && b.Where != Before {
 		return invalid("-c needs -b: a union can only be written to through its topmost tree")
 	}
+	if b.Make && (b.Where != Replace || b.Optional || b.Origin != 0) {
+		return invalid("-m makes what root's step needs, and does not go with -a, -b, -? or an origin")
+	}
 	if b.Where != Replace && b.Recursive {
 		return invalid("-R does not go with -a or -b: a union holds no mounts below its trees")
 	}

@@ -91,7 +91,7 @@ func checkSpec(s *Spec) error {
 		what, value string
 		known       []string
 	}{
-		{"home", s.Home, []string{"", "shared", "private", "none"}},
+		{"home", s.Home, []string{"", "shared", "dotfiles", "private", "none"}},
 		{"tmp", s.Tmp, []string{"", "private", "shared"}},
 	} {
 		if !slices.Contains(f.known, f.value) {

@@ -129,6 +129,10 @@ type (
 		AsUser bool
 		// Optional skips a Source that does not exist.
 		Optional bool
+		// Make makes a Source that does not exist, and its missing parents, as
+		// directories of whom it is opened as (0700, parents 0755). On the way a
+		// symbolic link is followed only if root owns it, as to a Target.
+		Make bool
 		// Where says how Target's own content and Source's are joined.
 		Where Where
 		// Create sends what is written in the union to Source; without it a

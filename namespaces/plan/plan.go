@@ -66,8 +66,10 @@ type Spec struct {
 	// gain them as on the host.
 	Privileges Privileges
 	Limits     []Limit
-	// Home: "shared" (or "") binds the user's home from the host, "private" is
-	// a tmpfs, "none" an empty directory that nothing can be written to.
+	// Home: "shared" (or "") binds the user's home from the host, "dotfiles"
+	// too, with the profile's own directories in the place of DotDirs;
+	// "private" is a tmpfs, "none" an empty directory that nothing can be
+	// written to.
 	Home string
 	// Tmp: "private" (or "") is a tmpfs, "shared" the host's /tmp.
 	Tmp string

@@ -125,6 +125,9 @@ func bindLetters(b Bind) string {
 	if b.Create {
 		s += "c"
 	}
+	if b.Make {
+		s += "m"
+	}
 	if b.Recursive {
 		s += "R"
 	}

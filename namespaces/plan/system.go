@@ -91,13 +91,20 @@ func (c *compiler) home() {
 	owner := []string{fmt.Sprintf("uid=%d", u.UID), fmt.Sprintf("gid=%d", u.GID)}
 	switch c.spec.Home {
 	case "private":
-		c.add(Mount{Type: "tmpfs", Target: u.Home, Flags: flags, Options: append([]string{"mode=0700"}, owner...)})
+		options := append([]string{"mode=0700"}, owner...)
+		if up := c.spec.Upper; up != nil && up.Size > 0 {
+			options = append(options, fmt.Sprintf("size=%d", up.Size))
+		}
+		c.add(Mount{Type: "tmpfs", Target: u.Home, Flags: flags, Options: options})
 	case "none":
 		// Read-only at the end, after the profile's lines have made mount points.
 		c.add(Mount{Type: "tmpfs", Target: u.Home, Flags: inert, Options: append([]string{"mode=0700", "size=64k"}, owner...)})
 		c.readOnly = append(c.readOnly, u.Home)
 	default:
 		c.add(Bind{Source: u.Home, Target: u.Home, Recursive: true, AsUser: u.UID != 0, Optional: true, Flags: flags})
+	}
+	if c.spec.Home == "dotfiles" {
+		c.dotfiles(flags)
 	}
 	c.add(Chdir{u.Home})
 }

@@ -146,7 +146,11 @@ func (a *args) overlay(m Mount) Op {
 
 func (a *args) bind() Op {
 	b := Bind{}
-	a.options("abcRrsdxu?", func(c byte) bool {
+	known := "abcRrsdxu?"
+	if !a.profile {
+		known += "m"
+	}
+	a.options(known, func(c byte) bool {
 		where := Replace
 		switch c {
 		case 'a':
@@ -155,6 +159,8 @@ func (a *args) bind() Op {
 			where = Before
 		case 'c':
 			b.Create = true
+		case 'm':
+			b.Make = true
 		case 'R':
 			b.Recursive = true
 		case 'u':

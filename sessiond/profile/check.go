@@ -106,7 +106,7 @@ func IsName(s string) bool {
 func (c *checker) choices() {
 	p := c.p
 	c.choice("compose", p.Compose, "auto", "merge", "full")
-	c.choice("home", p.Home, "shared", "private", "none")
+	c.choice("home", p.Home, "shared", "dotfiles", "private", "none")
 	c.choice("tmp", p.Tmp, "private", "shared")
 	c.choice("isolation.net", p.Isolation.Net, "host", "none")
 	c.choice("isolation.user", p.Isolation.User, "host", "mapped")

@@ -47,8 +47,9 @@ type Profile struct {
 	// one of the two. Default: none.
 	Namespace     string `toml:"namespace"`
 	NamespaceFile string `toml:"namespace_file"`
-	// Home is the user's home: "shared" with the host (the default), "private"
-	// (empty, gone with the session), or "none" (nothing can be written).
+	// Home is the user's home: "shared" with the host (the default), "dotfiles"
+	// (shared, with settings and data of the profile's own), "private" (empty,
+	// gone with the session), or "none" (nothing can be written).
 	Home string `toml:"home"`
 	// Tmp is /tmp: "private" (the default) or "shared" with the host.
 	Tmp string `toml:"tmp"`

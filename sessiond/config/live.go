@@ -15,11 +15,12 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 
+	"ninefold/sessiond/policy"
 	"ninefold/sessiond/profile"
 )
 
 // State is a configuration in force: what ninefold.toml said when it was last
-// right, and each profile as it was when it was last right. It is not changed
+// right, and likewise each profile and the host policy. It is not changed
 // after it is made.
 type State struct {
 	Config   Config
@@ -30,6 +31,10 @@ type State struct {
 	// Err is what is wrong with ninefold.toml on disk; Config is then the last
 	// one that was right.
 	Err error
+	// Policy is the host policy; nil, which denies everything, until one was
+	// right. PolicyErr is what is wrong with the one on disk.
+	Policy    *policy.Set
+	PolicyErr error
 }
 
 // Find returns a profile in force.
@@ -49,6 +54,7 @@ func (s *State) Problem() error {
 	for _, name := range slices.Sorted(maps.Keys(s.Broken)) {
 		errs = append(errs, s.Broken[name])
 	}
+	errs = append(errs, s.PolicyErr)
 	return errors.Join(errs...)
 }
 
@@ -92,6 +98,7 @@ func (l *Live) Reload() {
 	} else {
 		next.Config = c
 	}
+	l.reloadPolicy(before, next)
 	var dirs []string
 	for _, d := range l.dirs {
 		dirs = append(dirs, filepath.Join(d, "profiles"))
@@ -178,7 +185,7 @@ func (l *Live) watchAll(w *fsnotify.Watcher) {
 		} else if err := w.Add(filepath.Dir(d)); err != nil {
 			l.log.Warn("a directory cannot be watched", "dir", filepath.Dir(d), "error", err)
 		}
-		for _, dir := range []string{d, filepath.Join(d, "profiles")} {
+		for _, dir := range []string{d, filepath.Join(d, "profiles"), filepath.Join(d, PolicyDir)} {
 			// Adding what is watched already does nothing.
 			if err := w.Add(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				l.log.Warn("a directory cannot be watched", "dir", dir, "error", err)

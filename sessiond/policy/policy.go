@@ -112,10 +112,12 @@ func (s *Set) Decide(q Request) Decision {
 		return Decision{Verdict: r.Verdict, Rule: r, Remember: r.Remember, Redact: r.Redact,
 			Why: fmt.Sprintf("%s: %s", r.Place(), oneLine(Print(*r)))}
 	}
-	switch n := len(s.Rules()); n {
-	case 0:
+	switch n := len(s.Rules()); {
+	case s == nil:
+		return Decision{Why: "there is no host policy that can be read, so nothing is allowed; see sessionctl policy check"}
+	case n == 0:
 		return Decision{Why: "the host policy has no rules, so nothing is allowed"}
-	case 1:
+	case n == 1:
 		return Decision{Why: "the one rule of the host policy does not match"}
 	default:
 		return Decision{Why: fmt.Sprintf("none of the %d rules of the host policy matches", n)}

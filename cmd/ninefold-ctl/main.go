@@ -14,6 +14,11 @@ import (
 )
 
 func main() {
+	if err := hostsOwn(calledAs()); err != nil {
+		code, hint := exit.Of(err, rules)
+		exit.Tell(os.Stderr, "ninefold", err, hint)
+		os.Exit(int(code))
+	}
 	os.Exit(Main(context.Background(), os.Args[1:], session.Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}))
 }
 

@@ -16,7 +16,7 @@ const (
 
 // Compile turns a spec into a plan that Validate accepts. The steps are, in
 // this order: namespaces; the root, and the host's other file systems when the
-// host is the base; /proc, /sys, /dev, /run, /tmp, the home; what is projected
+// host is the base; what of the host lies over it; /proc, /sys, /dev, /run, /tmp, the home; what is projected
 // from the machine; files and links; Ninefold's own; the profile's lines; and
 // what describes the first command.
 //
@@ -40,6 +40,7 @@ func Compile(s Spec) (*Plan, error) {
 	}
 	c.namespaces()
 	c.root()
+	c.over()
 	c.kernel()
 	c.volatile()
 	c.home()
@@ -139,17 +140,39 @@ func (c *compiler) root() {
 	}
 }
 
+// over lays directories of the host over those that images bring.
+func (c *compiler) over() {
+	images := c.spec.Layers
+	if c.spec.HostBase {
+		images = images[:len(images)-1] // what is the host's is there already
+	}
+	if len(images) == 0 {
+		return
+	}
+	for _, dir := range c.spec.Over {
+		c.union(dir, append([]Layer{{Kind: LayerDir, Source: dir}}, inside(images, dir)...), Flags{})
+	}
+}
+
+// inside returns the layers with their directory dir as root.
+func inside(layers []Layer, dir string) []Layer {
+	out := slices.Clone(layers)
+	for i := range out {
+		out[i].Sub = path.Join(out[i].Sub, strings.TrimPrefix(dir, "/"))
+	}
+	return out
+}
+
 // ownMounts are the directories that a session never has from its layers.
 var ownMounts = [...]string{"/proc", "/sys", "/dev", "/run", "/tmp"}
 
 func (c *compiler) overlay(target string, host Flags) {
+	c.union(target, inside(c.spec.Layers, target), host)
+}
+
+func (c *compiler) union(target string, lowers []Layer, host Flags) {
 	// No device file outside /dev means anything in a session.
-	o := Overlay{Target: target, Flags: Flags{NoSuid: host.NoSuid || c.plan.Class == Untrusted, NoDev: true, NoExec: host.NoExec}}
-	sub := strings.TrimPrefix(target, "/")
-	for _, l := range c.spec.Layers {
-		l.Sub = path.Join(l.Sub, sub)
-		o.Lowers = append(o.Lowers, l)
-	}
+	o := Overlay{Target: target, Lowers: lowers, Flags: Flags{NoSuid: host.NoSuid || c.plan.Class == Untrusted, NoDev: true, NoExec: host.NoExec}}
 	// A read-only root is writable while it is being made.
 	u := Upper{}
 	if c.spec.Upper != nil {
@@ -157,7 +180,7 @@ func (c *compiler) overlay(target string, host Flags) {
 	} else {
 		c.readOnly = append(c.readOnly, target)
 	}
-	if sub != "" {
+	if target != "/" {
 		u.Name = upperName(u.Name, target)
 	}
 	o.Upper = &u

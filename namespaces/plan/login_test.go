@@ -126,3 +126,33 @@ func TestAnUntrustedLogin(t *testing.T) {
 		t.Error("a line may bring the devices")
 	}
 }
+
+func TestTheHostLiesOverAnImage(t *testing.T) {
+	over := func(host bool, layers ...plan.Layer) (found []plan.Overlay) {
+		t.Helper()
+		p, err := plan.Compile(loginSpec(t, "", func(s *plan.Spec) {
+			s.Over, s.HostBase, s.Layers = []string{"/etc/pam.d"}, host, layers
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, op := range p.Ops {
+			if o, ok := op.(plan.Overlay); ok && o.Target == "/etc/pam.d" {
+				found = append(found, o)
+			}
+		}
+		return found
+	}
+	image := plan.Layer{Kind: plan.LayerComposefs, Source: "/s/image", Data: "/s/objects"}
+	root := plan.Layer{Kind: plan.LayerDir, Source: "/"}
+	got := over(false, image)
+	if len(got) != 1 || len(got[0].Lowers) != 2 || got[0].Lowers[0].Source != "/etc/pam.d" || got[0].Lowers[1].Sub != "etc/pam.d" || got[0].Upper == nil {
+		t.Errorf("over an image: %+v", got)
+	}
+	if got := over(true, image, root); len(got) != 1 || len(got[0].Lowers) != 2 || got[0].Lowers[1].Source != "/s/image" {
+		t.Errorf("over a merged runtime: %+v", got)
+	}
+	if got := over(true, root); len(got) != 0 {
+		t.Errorf("on the host, whose it is anyway: %+v", got)
+	}
+}

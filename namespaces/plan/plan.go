@@ -60,6 +60,10 @@ type Spec struct {
 	HostBase   bool
 	HostMounts []HostMount
 
+	// Over are directories of the host that lie over the same ones of images:
+	// a file of the host's wins, and what is written goes to the session's layer.
+	Over []string
+
 	Namespaces Namespaces
 	// Privileges.Capabilities are the most that any process of the session can
 	// have. Root's first command holds them; another user's holds none and can

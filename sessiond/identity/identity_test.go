@@ -111,12 +111,34 @@ func TestAMergedRuntimeAddsItsSystemAccounts(t *testing.T) {
 	}
 }
 
+func TestAnImageDoesNotSayWhoIsWho(t *testing.T) {
+	image := Accounts{
+		Passwd: "root::0:0:root:/root:/bin/bash\ntoor::0:0::/:/bin/sh\nmessagebus:pw:101:101::/:/usr/sbin/nologin\nmia::1000:0::/:/bin/sh\nguest::1234:0::/:/bin/sh\n",
+		Group:  "root::0:mia\nsudo:x:27:mia,messagebus\nwheel:x:998:mia\nvideo:x:99:\nmessagebus:x:101:\n",
+	}
+	host := Accounts{
+		Passwd: "root:x:0:0::/root:/bin/sh\ndaemon:x:1:1::/:/bin/sh\nmia:x:1000:1000:Mia:/home/mia:/bin/zsh\nben:x:1001:1001::/home/ben:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n",
+		Group:  "root:x:0:\nsudo:x:27:ben\nvideo:x:44:mia,daemon,ben\nmia:x:1000:\nben:x:1001:\nkvm:x:110:\n",
+	}
+	got := image.OnHost(host, Limits{Min: 1000})
+	if want := "root:x:0:0:root:/root:/bin/bash\nmessagebus:x:101:101::/:/usr/sbin/nologin\nmia:x:1000:1000:Mia:/home/mia:/bin/zsh\nben:x:1001:1001::/home/ben:/bin/sh\n"; got.Passwd != want {
+		t.Errorf("passwd:\n%swant:\n%s", got.Passwd, want)
+	}
+	if want := "root:x:0:\nsudo:x:27:ben,messagebus\nwheel:x:998:\nmessagebus:x:101:\nvideo:x:44:mia,ben\nmia:x:1000:\nben:x:1001:\n"; got.Group != want {
+		t.Errorf("group:\n%swant:\n%s", got.Group, want)
+	}
+	u := User{Name: "mia", UID: 1000, GID: 1000, Home: "/home/mia", Groups: []uint32{44, 1000}, GroupNames: map[uint32]string{44: "video", 1000: "mia"}}
+	if with := got.For(u, "/bin/bash"); !strings.Contains(with.Group, "video:x:44:ben,mia\n") || !strings.Contains(with.Group, "sudo:x:27:ben,messagebus\n") {
+		t.Errorf("with the user:\n%s", with.Group)
+	}
+}
+
 func FuzzAccounts(f *testing.F) {
 	f.Add(hostPasswd, hostGroup, "Mia")
 	f.Add("a:b:c", "x", "\n:")
 	f.Fuzz(func(t *testing.T, passwd, group, comment string) {
 		u := User{Name: "mia", UID: 1000, GID: 1000, Comment: comment, Home: "/home/mia", Groups: []uint32{7, 1000}}
-		out := Accounts{passwd, group}.For(u, "/bin/sh")
+		out := Accounts{passwd, group}.OnHost(Accounts{passwd, group}, Limits{Min: 1000}).For(u, "/bin/sh")
 		mine := 0
 		for line := range strings.Lines(out.Passwd) {
 			have, ok := parsePasswd(strings.TrimSuffix(line, "\n"))
@@ -125,6 +147,9 @@ func FuzzAccounts(f *testing.F) {
 			}
 			if have.Name == "mia" || have.UID == 1000 {
 				mine++
+			}
+			if have.UID == 0 && have.Name != "root" || strings.Split(line, ":")[1] != "x" {
+				t.Fatalf("a line that lets somebody in: %q", line)
 			}
 		}
 		if mine != 1 {

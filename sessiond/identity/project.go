@@ -19,7 +19,9 @@ type Accounts struct{ Passwd, Group string }
 func (a Accounts) For(u User, shell string) Accounts {
 	var out Accounts
 	var passwd, groups strings.Builder
-	own := fmt.Sprintf("%s:x:%d:%d:%s:%s:%s\n", u.Name, u.UID, u.GID, field(u.Comment), field(u.Home), field(shell))
+	mine := u
+	mine.Shell = shell
+	own := passwdLine(mine)
 	for line := range strings.Lines(a.Passwd) {
 		have, ok := parsePasswd(strings.TrimSuffix(line, "\n"))
 		switch {
@@ -40,14 +42,14 @@ func (a Accounts) For(u User, shell string) Accounts {
 		case !ok:
 		case slices.Contains(u.Groups, have.gid) && !done[have.gid]:
 			done[have.gid] = true
-			groups.WriteString(groupLine(groupName(u, have.gid, have.name), have.gid, u))
+			groups.WriteString(groupLine(groupName(u, have.gid, have.name), have.gid, u, have.members))
 		case !u.owns(have.name):
 			groups.WriteString(terminated(line))
 		}
 	}
 	for _, gid := range u.Groups {
 		if !done[gid] {
-			groups.WriteString(groupLine(groupName(u, gid, fmt.Sprintf("group%d", gid)), gid, u))
+			groups.WriteString(groupLine(groupName(u, gid, fmt.Sprintf("group%d", gid)), gid, u, nil))
 		}
 	}
 	out.Group = groups.String()
@@ -102,12 +104,12 @@ func groupName(u User, gid uint32, otherwise string) string {
 	return otherwise
 }
 
-func groupLine(name string, gid uint32, u User) string {
-	member := u.Name
-	if gid == u.GID {
-		member = "" // passwd says it
+func groupLine(name string, gid uint32, u User, others []string) string {
+	members := slices.DeleteFunc(slices.Clone(others), func(m string) bool { return m == u.Name || m == "" })
+	if gid != u.GID { // passwd says that
+		members = append(members, u.Name)
 	}
-	return fmt.Sprintf("%s:x:%d:%s\n", name, gid, member)
+	return group{name, gid, members}.line()
 }
 
 // field keeps a value from a directory from adding fields or lines.

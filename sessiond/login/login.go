@@ -27,7 +27,7 @@ type Logins struct {
 	views  *views.Views
 	log    *slog.Logger
 	users  identity.Host
-	limits Limits
+	limits identity.Limits
 
 	mu      sync.Mutex
 	pending map[uint32]pick          // what a login chose before its manager asks
@@ -48,7 +48,7 @@ type pick struct {
 
 // New returns a Logins.
 func New(c *config.Live, v *views.Views, log *slog.Logger) *Logins {
-	return &Logins{config: c, views: v, log: log, limits: ReadLimits("/etc/login.defs"), pending: map[uint32]pick{}, reading: map[uint32]chan struct{}{}}
+	return &Logins{config: c, views: v, log: log, limits: identity.ReadLimits("/etc/login.defs"), pending: map[uint32]pick{}, reading: map[uint32]chan struct{}{}}
 }
 
 // errHost ends in a login on the host with its text as the reason.

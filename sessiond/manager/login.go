@@ -61,6 +61,8 @@ func (m *Manager) login(ctx context.Context, l *Login) (err error) {
 	files, lines := m.host.logs()
 	held.spec.Projections = append(held.spec.Projections, files)
 	held.spec.Lines = append(lines, held.spec.Lines...)
+	m.host.authority(&held.spec, held.base.image != nil)
+	held.spec.Links = append(held.spec.Links, covers()...)
 	if l.Plan, err = plan.Compile(held.spec); err != nil {
 		return err
 	}

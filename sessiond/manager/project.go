@@ -13,10 +13,9 @@ func (m *Manager) project(p *prepared) error {
 		return err
 	}
 	if write {
-		files := accounts.For(p.user, p.spec.User.Shell)
 		p.spec.Files = append(p.spec.Files,
-			plan.File{Path: "/etc/passwd", Mode: 0o644, Content: files.Passwd},
-			plan.File{Path: "/etc/group", Mode: 0o644, Content: files.Group})
+			plan.File{Path: "/etc/passwd", Mode: 0o644, Content: accounts.Passwd},
+			plan.File{Path: "/etc/group", Mode: 0o644, Content: accounts.Group})
 	}
 	if p.base.onHost {
 		return nil // the rest of the host's /etc is there
@@ -26,20 +25,27 @@ func (m *Manager) project(p *prepared) error {
 
 // accounts returns what the user is added to, and whether that has to be
 // written at all: the host's own root knows its users, except those from a
-// directory, whose services a session does not reach.
+// directory, whose services a session does not reach. Without the identity an
+// image has its own system accounts, and in a login those alone.
 func (m *Manager) accounts(p *prepared) (identity.Accounts, bool, error) {
-	image := p.base.image
-	switch {
-	case p.base.onHost && image == nil && !p.user.Directory:
+	image, people := p.base.image, identity.ReadLimits("/etc/login.defs")
+	if p.base.onHost && image == nil && !p.user.Directory {
 		return identity.Accounts{}, false, nil
-	case p.base.onHost:
-		host, err := identity.Host{}.Accounts()
-		if err == nil && image != nil {
-			host = host.With(image.Accounts)
-		}
-		return host, true, err
 	}
-	return image.Accounts, p.profile.Project.Identity, nil
+	if !p.base.onHost && !p.profile.Project.Identity {
+		return image.Accounts.OnHost(identity.Accounts{}, people), p.spec.Login, nil
+	}
+	host, err := identity.Host{}.Accounts()
+	switch {
+	case err != nil:
+	case !p.base.onHost:
+		host = image.Accounts.OnHost(host, people).For(p.user, p.spec.User.Shell)
+	case image != nil:
+		host = host.With(image.Accounts.OnHost(identity.Accounts{}, people)).For(p.user, p.spec.User.Shell)
+	default:
+		host = host.For(p.user, p.spec.User.Shell)
+	}
+	return host, true, err
 }
 
 func (m *Manager) projectMachine(p *prepared) error {

@@ -22,7 +22,8 @@ file /etc/ninefold-marker imaged
 
 var imageMade atomic.Bool
 
-// image builds the image "login" once per process, over the network.
+// image builds the images "login", and "planted" on it, once per process, over
+// the network.
 var image = sync.OnceValues(func() (state string, err error) {
 	imageMade.Store(true)
 	top, err := filepath.Abs("../..")
@@ -39,7 +40,7 @@ var image = sync.OnceValues(func() (state string, err error) {
 	if err := os.MkdirAll(recipes, 0o755); err != nil {
 		return state, err
 	}
-	for _, f := range []string{top + "/recipes/debian-base.toml", top + "/recipes/debian-base.lock", "testdata/login.toml"} {
+	for _, f := range []string{top + "/recipes/debian-base.toml", top + "/recipes/debian-base.lock", "testdata/login.toml", "testdata/planted.toml"} {
 		text, err := os.ReadFile(f)
 		if err != nil {
 			return state, err
@@ -48,12 +49,20 @@ var image = sync.OnceValues(func() (state string, err error) {
 			return state, err
 		}
 	}
-	out, err := exec.Command(top+"/bin/sessionctl", "--state", state, "--config", config, "image", "build", "login").CombinedOutput()
+	if err := plant(filepath.Join(recipes, "planted")); err != nil {
+		return state, err
+	}
+	out, err := exec.Command(top+"/bin/sessionctl", "--state", state, "--config", config, "image", "build", "planted").CombinedOutput()
 	if err != nil {
 		return state, &os.PathError{Op: "build the image in", Path: state + "\n" + string(tail(out)), Err: err}
 	}
 	return state, nil
 })
+
+// plant makes the directory of the image "planted".
+func plant(dir string) error {
+	return os.CopyFS(dir, os.DirFS("testdata/planted"))
+}
 
 // imagedMachine boots a machine where every login is to enter the image.
 func imagedMachine(t *testing.T, suite string) *Booted {

@@ -101,18 +101,28 @@ func (b *builder) run() (s *Session, err error) {
 	return b.start()
 }
 
-func (b *builder) unshare() error {
+// unshared are the namespaces that the builder's thread makes, CLONE_NEW*; the
+// others come with the first process.
+func (b *builder) unshared() int {
 	ns := b.first.namespaces
 	flags := unix.CLONE_NEWNS
-	for flag, asked := range map[int]bool{
-		unix.CLONE_NEWIPC: ns.IPC, unix.CLONE_NEWUTS: ns.UTS, unix.CLONE_NEWCGROUP: ns.Cgroup,
-		unix.CLONE_NEWNET: ns.Net == plan.NetNone,
+	for _, n := range [...]struct {
+		flag  int
+		asked bool
+	}{
+		{unix.CLONE_NEWIPC, ns.IPC}, {unix.CLONE_NEWUTS, ns.UTS}, {unix.CLONE_NEWCGROUP, ns.Cgroup},
+		{unix.CLONE_NEWNET, ns.Net == plan.NetNone},
 	} {
-		if asked {
-			flags |= flag
+		if n.asked {
+			flags |= n.flag
 		}
 	}
-	if err := kernel.Unshare(flags); err != nil {
+	return flags
+}
+
+func (b *builder) unshare() error {
+	ns := b.first.namespaces
+	if err := kernel.Unshare(b.unshared()); err != nil {
 		return err
 	}
 	if err := kernel.ReceiveMounts(); err != nil {

@@ -6,6 +6,8 @@ import (
 	"os"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"ninefold/namespaces/layers"
 )
 
@@ -29,9 +31,11 @@ type Command struct {
 	// Run's: it may be signalled, not closed.
 	Started func(*Session)
 	// Here, for Run, makes the session on the calling thread instead of one of
-	// its own, which saves two thread switches. The goroutine must be locked to
-	// its thread. Afterwards the thread is in its mount namespace again, at "/",
-	// and stays in the session's other namespaces: for programs that end then.
+	// its own, which saves a thread and the switches to it and back. The goroutine
+	// must be locked to its thread. Afterwards the thread is in the namespaces of the
+	// process again, at "/" and with the umask 0, and shares neither with the
+	// process; it must be used for nothing else. The main thread stays in the
+	// session's namespaces but for the mounts: for programs that end then.
 	Here bool
 }
 
@@ -53,17 +57,22 @@ var (
 	ErrPlan = errors.New("bad plan")
 )
 
-// fill points nil streams at the host's /dev/null, which the caller closes.
-func (c *Command) fill() (*os.File, error) {
+// fill points nil streams at the host's /dev/null, which the caller closes; it
+// is nil when there are none.
+func (c *Command) fill() (null *os.File, err error) {
 	if c.TTY && (c.Stdin == nil || c.Stdout == nil) {
 		return nil, fmt.Errorf("%w: there is no terminal to relay to", ErrPlan)
 	}
-	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
-	if err != nil {
-		return nil, err
-	}
 	for _, f := range []**os.File{&c.Stdin, &c.Stdout, &c.Stderr} {
 		if *f == nil {
+			if null == nil {
+				// Not os.OpenFile, which asks the poller to watch it.
+				fd, err := unix.Open(os.DevNull, unix.O_RDWR|unix.O_CLOEXEC, 0)
+				if err != nil {
+					return nil, &os.PathError{Op: "open", Path: os.DevNull, Err: err}
+				}
+				null = os.NewFile(uintptr(fd), os.DevNull)
+			}
 			*f = null
 			continue
 		}

@@ -90,16 +90,16 @@ func Run(ctx context.Context, p *plan.Plan, c Command) (status Status, err error
 }
 
 // runToEnd builds, starts and waits on the calling thread. The thread leaves
-// the session's mount namespace before it waits: what the session mounted is
+// the session's namespaces before it waits: what the session mounted is
 // gone when its last process is, and so before this returns.
 func (b *builder) runToEnd(ctx context.Context) (Status, error) {
-	home, err := kernel.MountNamespace()
+	home, err := kernel.OpenHome(b.unshared())
 	if err != nil {
 		return Status{}, err
 	}
 	defer home.Close()
 	s, err := b.run()
-	if lerr := kernel.EnterMountNamespace(home); lerr != nil && s != nil {
+	if lerr := home.Enter(); lerr != nil && s != nil {
 		return Status{}, errors.Join(lerr, s.Close())
 	}
 	if err != nil {

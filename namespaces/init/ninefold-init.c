@@ -28,8 +28,6 @@
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/keyctl.h>
-#include <linux/mount.h>
-#include <linux/openat2.h>
 #include <linux/seccomp.h>
 #include <poll.h>
 #include <sched.h>
@@ -49,7 +47,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { FAILED = 125, CANNOT_EXECUTE = 126, NOT_FOUND = 127 };
+#include "init.h"
+
 enum { MAX_LIMITS = 32, MAX_ENV = 1024, MAX_GROUPS = 65536 };
 
 struct config {
@@ -87,8 +86,7 @@ static void say(const char *format, va_list args)
 	(void)ignored;
 }
 
-__attribute__((format(printf, 2, 3), noreturn))
-static void die(int status, const char *format, ...)
+void die(int status, const char *format, ...)
 {
 	va_list args;
 	va_start(args, format);
@@ -174,49 +172,6 @@ static void parse(struct config *c, int argc, char **argv)
 		die(FAILED, "no identity given");
 }
 
-static int open_tree_clone(int dir, const char *path)
-{
-	return (int)syscall(SYS_open_tree, dir, path,
-			    OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_NO_AUTOMOUNT | AT_SYMLINK_NOFOLLOW);
-}
-
-// mount_proc mounts the session's own /proc, which has to come from a process
-// inside the PID namespace. /proc is resolved without following links: the
-// root may hold what a user wrote, though nothing of theirs runs yet. For uid 0
-// the knobs that reach the whole machine without a capability become read-only.
-static void mount_proc(bool protect)
-{
-	static const char *const knobs[] = { "sys", "sysrq-trigger", "irq", "bus", "fs" };
-	struct open_how how = { .flags = O_PATH | O_DIRECTORY | O_CLOEXEC, .resolve = RESOLVE_NO_SYMLINKS };
-	int fs = (int)syscall(SYS_fsopen, "proc", FSOPEN_CLOEXEC);
-	if (fs < 0 || syscall(SYS_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0))
-		die(FAILED, "mount proc: %s", strerror(errno));
-	int mount = (int)syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC,
-				 MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
-	int target = (int)syscall(SYS_openat2, AT_FDCWD, "/proc", &how, sizeof how);
-	if (mount < 0 || target < 0)
-		die(FAILED, "mount proc on /proc: %s", strerror(errno));
-	if (syscall(SYS_move_mount, mount, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH))
-		die(FAILED, "attach proc on /proc: %s", strerror(errno));
-	for (size_t i = 0; protect && i < sizeof knobs / sizeof *knobs; i++) {
-		struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY };
-		int tree = open_tree_clone(mount, knobs[i]);
-		if (tree < 0 && errno == ENOENT)
-			continue;
-		if (tree < 0 || syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH, &attr, sizeof attr) ||
-		    syscall(SYS_move_mount, tree, "", mount, knobs[i], MOVE_MOUNT_F_EMPTY_PATH))
-			die(FAILED, "make /proc/%s read-only: %s", knobs[i], strerror(errno));
-		close(tree);
-	}
-	char self[16];
-	ssize_t n = readlinkat(mount, "self", self, sizeof self);
-	if (n != 1 || self[0] != '1' || getpid() != 1)
-		die(FAILED, "/proc shows another PID namespace; refusing to go on");
-	close(fs);
-	close(mount);
-	close(target);
-}
-
 static void set_caps(uint64_t caps)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
@@ -228,16 +183,22 @@ static void set_caps(uint64_t caps)
 		die(FAILED, "drop capabilities: %s", strerror(errno));
 }
 
+// drop_bounding_set leaves keep of what earlier calls left; a call of prctl for
+// each capability is a good part of what a start takes.
 static void drop_bounding_set(uint64_t keep)
 {
+	static uint64_t left = ~(uint64_t)0;
 	for (int cap = 0; cap < 64; cap++) {
-		if (keep >> cap & 1)
+		uint64_t bit = (uint64_t)1 << cap;
+		if (keep & bit || !(left & bit))
 			continue;
 		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0)) {
-			if (errno == EINVAL) // past the last capability of this kernel
-				return;
-			die(FAILED, "drop capability %d from the bounding set: %s", cap, strerror(errno));
+			if (errno != EINVAL)
+				die(FAILED, "drop capability %d from the bounding set: %s", cap, strerror(errno));
+			left &= bit - 1; // past the last capability of this kernel
+			return;
 		}
+		left &= ~bit;
 	}
 }
 
@@ -276,7 +237,8 @@ static void become(const struct config *c)
 	if (setgroups(c->ngroups, c->groups) || setresgid(c->gid, c->gid, c->gid) || setresuid(c->uid, c->uid, c->uid))
 		die(FAILED, "become uid %u gid %u: %s", c->uid, c->gid, strerror(errno));
 	set_caps(c->caps);
-	for (int cap = 0; cap < 64; cap++)
+	// uid 0 gets them from the bounding set when it executes (capabilities(7)).
+	for (int cap = 0; c->uid != 0 && cap < 64; cap++)
 		if (c->caps >> cap & 1 && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0))
 			die(FAILED, "grant capability %d: %s", cap, strerror(errno));
 	if ((c->no_new_privs || c->seccomp >= 0) && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
@@ -446,6 +408,9 @@ int main(int argc, char **argv)
 		die(FAILED, "join the session: %s", strerror(errno));
 	if (c.reaper && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
 		die(FAILED, "become the session's reaper: %s", strerror(errno));
+	// What neither we nor the command keep is dropped once for both.
+	const uint64_t keep = (uint64_t)1 << CAP_KILL;
+	drop_bounding_set(keep | (c.argv[0] ? c.caps | c.bounding : 0));
 	if (c.proc)
 		mount_proc(c.uid == 0 || c.caps != 0);
 	int signals = signalfd(-1, &all, SFD_NONBLOCK | SFD_CLOEXEC);
@@ -461,7 +426,6 @@ int main(int argc, char **argv)
 			die(FAILED, "start %s: %s", c.argv[0], strerror(errno));
 	}
 	// What is left to do needs no privilege but signalling other uids.
-	uint64_t keep = (uint64_t)1 << CAP_KILL;
 	drop_bounding_set(keep);
 	set_caps(keep);
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);

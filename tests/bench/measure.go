@@ -86,11 +86,12 @@ func timeProcess(ctx context.Context, env []string, argv ...string) (time.Durati
 	return d, fmt.Errorf("%s: %w: %s", argv[0], err, strings.TrimSpace(out.String()))
 }
 
-// room is a thread with a mount namespace of its own, in which programs can be
+// room is a thread, with a mount namespace of its own in which programs can be
 // started: the bench's view with something changed.
 type room struct{ work chan func() }
 
-// newRoom makes a room and runs prepare in it.
+// newRoom makes a room and runs prepare in it. Without prepare it is a thread
+// with nothing of its own.
 func newRoom(prepare func() error) (*room, error) {
 	r := &room{make(chan func())}
 	ready := make(chan error)
@@ -106,12 +107,14 @@ func newRoom(prepare func() error) (*room, error) {
 			runtime.UnlockOSThread()
 			return
 		}
-		err := unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS)
-		if err == nil {
-			err = unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")
-		}
-		if err == nil {
-			err = prepare()
+		var err error
+		if prepare != nil {
+			if err = unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS); err == nil {
+				err = unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")
+			}
+			if err == nil {
+				err = prepare()
+			}
 		}
 		ready <- err
 		if err != nil {
@@ -128,9 +131,14 @@ func newRoom(prepare func() error) (*room, error) {
 // process is like the function of that name; the program starts in the room.
 func (r *room) process(name string, env []string, argv ...string) contender {
 	return contender{name, func(ctx context.Context) (d time.Duration, err error) {
-		done := make(chan struct{})
-		r.work <- func() { d, err = timeProcess(ctx, env, argv...); close(done) }
-		<-done
+		r.do(func() { d, err = timeProcess(ctx, env, argv...) })
 		return d, err
 	}}
+}
+
+// do runs f in the room and waits for it.
+func (r *room) do(f func()) {
+	done := make(chan struct{})
+	r.work <- func() { f(); close(done) }
+	<-done
 }

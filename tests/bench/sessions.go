@@ -23,7 +23,10 @@ func (b *bench) sessions(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	ours := b.ours(ctx, j)
+	ours, err := b.ours(ctx, j)
+	if err != nil {
+		return err
+	}
 	results, failed := interleave(ctx, b.rounds, append(cs, ours...))
 	if err := ctx.Err(); err != nil {
 		return err

@@ -41,7 +41,7 @@ deps: ## install what building and testing need (Debian: apt-get; elsewhere it n
 	@scripts/deps build run test
 
 .PHONY: build
-build: bin/ninefold-init bin/ninefold-enter bin/pam_ninefold.so ## build the programs into bin/
+build: bin/ninefold-init bin/ninefold-enter bin/ninefold-session bin/pam_ninefold.so ## build the programs into bin/
 	@scripts/deps build
 	@mkdir -p bin
 	$(GOBUILD) -o bin/ ./cmd/...
@@ -59,6 +59,10 @@ bin/ninefold-enter: $(wildcard pamhook/enter/*.c) $(DOOR_CLIENT) Makefile script
 	@mkdir -p bin
 	@scripts/kernel-headers out/kernel-headers
 	$(INIT_CC) $(INIT_CFLAGS) -o $@.new $(filter %.c,$^) $(INIT_LDFLAGS) && mv $@.new $@
+
+bin/ninefold-session: pamhook/session/ninefold-session
+	@mkdir -p bin
+	install -m 755 $< $@
 
 bin/pam_ninefold.so: $(wildcard pamhook/module/*.c pamhook/module/*.h) pamhook/module/exports.map $(DOOR_CLIENT) Makefile
 	@scripts/deps build
@@ -83,7 +87,7 @@ vet: ## go vet
 lint: ## import rules, house style, staticcheck, shellcheck
 	$(GO) test -count=1 ./tests/lint
 	$(GO) tool staticcheck ./...
-	shellcheck scripts/* .ci/run
+	shellcheck scripts/* .ci/run pamhook/session/ninefold-session
 
 .PHONY: bench
 bench: build out/floor ## the numbers, ours beside others' in one run (BENCH=-long adds image builds over the network)

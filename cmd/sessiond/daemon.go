@@ -19,12 +19,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ninefold/sessiond/door"
+	"ninefold/sessiond/entries"
 	"ninefold/sessiond/manager"
 )
 
 // options are the command line.
 type options struct {
 	config, state, runtime string
+	entries                string
 	grace                  time.Duration
 	debug                  bool
 	inside                 int // descriptor of the host's mount namespace, -1 before that is left
@@ -36,6 +38,7 @@ func parse(args []string) (options, error) {
 	f.StringVar(&o.config, "config", "", "read profiles and ninefold.toml from `DIR` (default /etc/ninefold over /usr/lib/ninefold)")
 	f.StringVar(&o.state, "state", "", "the store is in `DIR` (default /var/lib/ninefold)")
 	f.StringVar(&o.runtime, "runtime", filepath.Dir(door.Path), "the door and the journal are in `DIR`")
+	f.StringVar(&o.entries, "entries", entries.Dir, "keep the session entries of profiles below `DIR`; empty keeps none")
 	f.DurationVar(&o.grace, "grace", 0, "keep a view that nobody is in for `DURATION` (default 1m)")
 	f.BoolVar(&o.debug, "debug", false, "log every question")
 	f.IntVar(&o.inside, insideFlag, -1, "used by sessiond itself: its mount namespace is made, and `FD` is the host's")

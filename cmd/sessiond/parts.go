@@ -26,7 +26,8 @@ type parts struct {
 	logins  *login.Logins
 	units   unitsOfMachine
 	manager func() *manager.Manager
-	ready   chan struct{} // the configuration changed
+	ready   chan struct{} // the configuration or an image changed
+	entries string        // where session entries are kept; "" is nowhere
 	// service is what every surface stands on.
 	service *service.Service
 }
@@ -48,10 +49,7 @@ func (o options) assemble(ctx context.Context, log *slog.Logger) (*parts, error)
 	ready := make(chan struct{}, 1)
 	live = config.Follow(base.Config(), log, func() {
 		events.Publish(api.Event{Kind: api.ConfigChanged})
-		select {
-		case ready <- struct{}{}:
-		default: // one is on its way
-		}
+		wake(ready)
 	})
 	u, needs := machineUnits(log)
 	vs := views.New(views.Options{Manager: m, Journal: j, Units: u, Log: log, Needs: needs, Grace: o.grace, Event: events.Publish,
@@ -60,7 +58,7 @@ func (o options) assemble(ctx context.Context, log *slog.Logger) (*parts, error)
 		return nil, err
 	}
 	logins := login.New(live, vs, log)
-	return &parts{log: log, config: live, views: vs, logins: logins, units: u, manager: m, ready: ready,
+	return &parts{log: log, config: live, views: vs, logins: logins, units: u, manager: m, ready: ready, entries: o.entries,
 		service: service.New(live, vs, logins, m, u, events)}, nil
 }
 
@@ -74,7 +72,12 @@ func (d *parts) run(ctx context.Context, wg *sync.WaitGroup) {
 			d.log.Error("changes of the configuration are not seen until the daemon starts anew", "error", err)
 		}
 	})
-	wg.Go(func() { compose(ctx, d.manager, d.ready) })
+	wg.Go(func() { d.makeReady(ctx) })
+	wg.Go(func() {
+		if err := d.watchImages(ctx); err != nil {
+			d.log.Warn("session entries do not follow new images until the daemon starts anew", "error", err)
+		}
+	})
 	wg.Go(func() { d.serveBus(ctx) })
 }
 
@@ -92,19 +95,6 @@ func machineUnits(log *slog.Logger) (unitsOfMachine, []string) {
 		return units.New(log), []string{"/usr/lib/systemd/systemd"}
 	}
 	return units.None{}, nil
-}
-
-// compose makes ready what the profiles need, at the start and after each
-// change of the configuration, so that no login waits for it.
-func compose(ctx context.Context, m func() *manager.Manager, ready <-chan struct{}) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ready:
-			m().Ready(ctx)
-		}
-	}
 }
 
 // wrapper is ninefold-enter, beside ninefold-init.

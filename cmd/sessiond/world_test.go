@@ -170,7 +170,8 @@ func (w *world) start(more ...string) {
 		w.t.Fatal(err)
 	}
 	defer log.Close()
-	args := append([]string{"-debug", "-config", filepath.Join(w.dir, "config"), "-state", filepath.Join(w.dir, "state")}, more...)
+	args := append([]string{"-debug", "-config", filepath.Join(w.dir, "config"), "-state", filepath.Join(w.dir, "state"),
+		"-entries", filepath.Join(w.dir, "share")}, more...)
 	w.daemon = exec.Command(w.program, args...)
 	w.daemon.Env = []string{"PATH=" + os.Getenv("PATH")}
 	w.daemon.Stderr = log

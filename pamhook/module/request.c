@@ -12,15 +12,19 @@ static const char *item(pam_handle_t *pamh, int item)
 
 // choice is the profile asked for: by name in the PAM environment (typed, or
 // set by a greeter), by the session entry that was picked, or by the service.
+// lightdm and greetd say the entry in both variables, sddm in the second one.
 static const char *choice(pam_handle_t *pamh, const struct options *o)
 {
 	static const char prefix[] = "ninefold-";
+	static const char *const entries[] = { "XDG_SESSION_DESKTOP", "DESKTOP_SESSION" };
 	const char *name = pam_getenv(pamh, "NINEFOLD_PROFILE");
 	if (name && *name)
 		return name;
-	const char *entry = pam_getenv(pamh, "XDG_SESSION_DESKTOP");
-	if (entry && !strncmp(entry, prefix, sizeof prefix - 1) && entry[sizeof prefix - 1])
-		return entry + sizeof prefix - 1;
+	for (size_t i = 0; i < sizeof entries / sizeof *entries; i++) {
+		const char *entry = pam_getenv(pamh, entries[i]);
+		if (entry && !strncmp(entry, prefix, sizeof prefix - 1) && entry[sizeof prefix - 1])
+			return entry + sizeof prefix - 1;
+	}
 	return o->profile;
 }
 

@@ -72,7 +72,7 @@ type Record struct {
 	Environment []string `json:"environment"`
 	Notes       []string `json:"notes"`
 	Isolated    []string `json:"isolated"`
-	// Lacks are programs that the host has and the root does not: "sftp".
+	// Lacks are programs that the host has and the root does not: "sftp", "xsession", "xauth".
 	Lacks []string `json:"lacks"`
 	// Holder pins the namespaces; none until the view is made.
 	Holder  Process   `json:"holder"`

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"ninefold/sessiond/door"
@@ -126,9 +127,10 @@ func (l *Logins) session(ctx context.Context, p pick, u identity.User, r door.Re
 // let hands a session's view to who asks for it. A login process goes on as
 // root inside, so it gets a view that is not root's alone only by way of a
 // vestibule: the host with ninefold-enter in the place of the login shell, which
-// asks for the view itself when it is the user's.
+// asks for the view itself when it is the user's. So does a display manager whose
+// own programs the root does not have.
 func (l *Logins) let(ctx context.Context, v *views.View, u identity.User, r door.Request, note string) (door.Reply, []*os.File, error) {
-	if v.Trusted() || r.Op != door.Session {
+	if r.Op != door.Session || v.Trusted() && !startsOnHost(v, r.Service) {
 		return l.enter(v, note)
 	}
 	if u.Name == "" {
@@ -144,6 +146,21 @@ func (l *Logins) let(ctx context.Context, v *views.View, u identity.User, r door
 	// No environment yet: it would be the user's word in a process of root's.
 	return door.Reply{Verdict: door.Enter, Flags: door.Vestibule, FDs: []door.FDKind{door.FDMount}, View: v.ID(), Profile: v.Profile(), Message: note},
 		[]*os.File{ns}, nil
+}
+
+// startsOnHost reports whether a display manager has to start its sessions on
+// the host: gdm by programs that are its own, the others by what the root lacks.
+// A profile's session entry enters the view from there.
+func startsOnHost(v *views.View, service string) bool {
+	switch {
+	case isGDM(service):
+		return true
+	case strings.HasPrefix(service, "lightdm"):
+		return v.Lacks("xsession")
+	case strings.HasPrefix(service, "sddm"):
+		return v.Lacks("xauth") || v.Lacks("xsession") // which sddm's own script ends in
+	}
+	return false
 }
 
 // guest is the view that a login shell in a vestibule comes for: that of the

@@ -28,6 +28,8 @@ type Logins struct {
 	log    *slog.Logger
 	users  identity.Host
 	limits identity.Limits
+	// accounts is accountsDir, but in tests.
+	accounts string
 
 	mu      sync.Mutex
 	pending map[uint32]pick          // what a login chose before its manager asks
@@ -48,7 +50,7 @@ type pick struct {
 
 // New returns a Logins.
 func New(c *config.Live, v *views.Views, log *slog.Logger) *Logins {
-	return &Logins{config: c, views: v, log: log, limits: identity.ReadLimits("/etc/login.defs"), pending: map[uint32]pick{}, reading: map[uint32]chan struct{}{}}
+	return &Logins{config: c, views: v, log: log, limits: identity.ReadLimits("/etc/login.defs"), accounts: accountsDir, pending: map[uint32]pick{}, reading: map[uint32]chan struct{}{}}
 }
 
 // errHost ends in a login on the host with its text as the reason.
@@ -72,6 +74,7 @@ func (l *Logins) Answer(ctx context.Context, r door.Request, from door.Peer) (do
 		return door.Reply{Verdict: door.Host}, nil
 	}
 	state := l.config.State()
+	r.Choice = l.chosen(r)
 	reply, files, err := l.answer(ctx, state, r, from, guest)
 	if err == nil {
 		return reply, files

@@ -10,12 +10,13 @@ import (
 	"ninefold/roots/compat"
 	"ninefold/roots/image"
 	"ninefold/roots/pkg"
+	"ninefold/sessiond/desktop"
 	"ninefold/sessiond/identity"
 )
 
 // imageFactsVersion changes when imageFacts would hold something else for the
 // same image.
-const imageFactsVersion = 1
+const imageFactsVersion = 2
 
 // imageFacts is what a session start must know of an image. It is read off
 // the image's packages once, so that a start reads one small file instead of
@@ -27,6 +28,8 @@ type imageFacts struct {
 	Programs []string
 	Locales  []string
 	ZoneInfo bool
+	// Sessions are the desktops that the image has.
+	Sessions []desktop.Session
 }
 
 func (f *imageFacts) has(name string) bool { return slices.Contains(f.Programs, name) }
@@ -85,7 +88,8 @@ func factsOf(t *image.Tree, objects compat.Objects) (*imageFacts, error) {
 			f.Locales = append(f.Locales, name)
 		}
 	}
-	return f, nil
+	f.Sessions, err = sessionsOf(t, objects)
+	return f, err
 }
 
 // contentOf returns the text of a small file of the image, "" when the image

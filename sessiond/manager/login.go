@@ -60,6 +60,9 @@ func (m *Manager) login(ctx context.Context, l *Login) (err error) {
 	}
 	files, lines := m.host.logs()
 	held.spec.Projections = append(held.spec.Projections, files)
+	if !held.spec.HostBase {
+		lines = append(lines, m.host.starters(held.spec.InitDir)...)
+	}
 	held.spec.Lines = append(lines, held.spec.Lines...)
 	m.host.authority(&held.spec, held.base.image != nil)
 	held.spec.Links = append(held.spec.Links, covers()...)
@@ -118,4 +121,18 @@ func (m machine) logs() (plan.Projection, []plan.Line) {
 		}
 	}
 	return files, lines
+}
+
+// starters are the programs of the machine that a graphical session is started
+// by, inside the view: our own, whose entries name them by their place on the
+// machine, and the scripts that sddm runs sessions by. Other display managers
+// use what is in every root.
+func (m machine) starters(programs string) []plan.Line {
+	var lines []plan.Line
+	for _, d := range []string{programs, "/etc/sddm"} {
+		if m.exists(d) {
+			lines = append(lines, plan.Line{Op: plan.Bind{Source: d, Target: d, Flags: plan.Flags{ReadOnly: true, NoSuid: true, NoDev: true}}})
+		}
+	}
+	return lines
 }

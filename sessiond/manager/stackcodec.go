@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"ninefold/roots/pkg"
+	"ninefold/sessiond/desktop"
 )
 
 // A kept stack is a sequence of netstrings ("5:hello,"), in the order in which
@@ -51,6 +52,13 @@ func encodeStack(s *stack) ([]byte, error) {
 	w.texts(s.Facts.Programs)
 	w.texts(s.Facts.Locales)
 	w.flag(s.Facts.ZoneInfo)
+	w.number(len(s.Facts.Sessions))
+	for _, d := range s.Facts.Sessions {
+		w.texts([]string{string(d.Type), d.ID, d.Name, d.Comment})
+		w.texts(d.Argv)
+		w.texts(d.Desktops)
+		w.flag(d.Registers)
+	}
 	return []byte(w.b.String()), nil
 }
 
@@ -81,6 +89,14 @@ func decodeStack(b []byte) (*stack, error) {
 	s.Facts.Programs = r.texts()
 	s.Facts.Locales = r.texts()
 	s.Facts.ZoneInfo = r.flag()
+	for range r.count() {
+		words := r.texts()
+		if len(words) != 4 {
+			return nil, errStack
+		}
+		s.Facts.Sessions = append(s.Facts.Sessions, desktop.Session{Type: desktop.Type(words[0]), ID: words[1], Name: words[2], Comment: words[3],
+			Argv: r.texts(), Desktops: r.texts(), Registers: r.flag()})
+	}
 	if r.err != nil || r.rest != "" {
 		return nil, errStack
 	}

@@ -199,11 +199,26 @@ func (vs *Views) inspect(pid int, u identity.User) (lacks []string, err error) {
 		}
 	}
 	for _, name := range sftpServers {
-		if st, err := os.Stat(name); err == nil && st.Mode().IsRegular() && !program(fd, name) {
+		if hostHas(name) && !program(fd, name) {
 			lacks = append(lacks, "sftp")
 		}
 	}
+	for what, name := range xPrograms {
+		if hostHas(name) && !program(fd, name) {
+			lacks = append(lacks, what)
+		}
+	}
 	return lacks, nil
+}
+
+// xPrograms are what display managers run as the user before a session's own
+// command: a script that lightdm starts X sessions by, and what sddm writes the
+// X server's cookie with.
+var xPrograms = map[string]string{"xsession": "/etc/X11/Xsession", "xauth": "/usr/bin/xauth"}
+
+func hostHas(name string) bool {
+	st, err := os.Stat(name)
+	return err == nil && st.Mode().IsRegular()
 }
 
 func program(root int, name string) bool {

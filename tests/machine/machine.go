@@ -16,6 +16,7 @@ type Options struct {
 	// directory of the machine's own. Either way it is on a real file system,
 	// because an overlay cannot be a layer of two more.
 	State  string
+	Set    *Set     // more packages
 	Nspawn []string // further arguments of systemd-nspawn
 }
 
@@ -39,7 +40,7 @@ func Start(ctx context.Context, suite string, o Options) (*Machine, error) {
 	if os.Getenv(Inside) != "" {
 		return here(suite)
 	}
-	tree, err := Tree(ctx, suite)
+	tree, err := TreeOf(ctx, suite, o.Set)
 	if err != nil {
 		return nil, err
 	}
@@ -62,8 +63,18 @@ func Start(ctx context.Context, suite string, o Options) (*Machine, error) {
 	if err != nil {
 		return nil, errors.Join(err, m.Close())
 	}
+	if o.Set != nil {
+		if err := o.Set.write(filepath.Join(dir, "upper")); err != nil {
+			return nil, errors.Join(err, m.Close())
+		}
+	}
 	if err := m.boot(ctx); err != nil {
 		return nil, errors.Join(err, m.Close())
+	}
+	if o.Set != nil {
+		if err := o.Set.finish(ctx, m); err != nil {
+			return nil, errors.Join(err, m.Close())
+		}
 	}
 	return m, nil
 }

@@ -78,7 +78,24 @@ func cacheDir() string {
 // made, over the network, when it is not in the cache; two processes that want
 // it at the same time make it once. It must not be changed.
 func Tree(ctx context.Context, suite string) (string, error) {
-	dir := filepath.Join(cacheDir(), "machine-"+suite+"-"+recipe(suite))
+	return cached("machine-"+suite+"-"+recipe(suite), func(making string) error {
+		ctx, cancel := context.WithTimeout(ctx, 15*time.Minute)
+		defer cancel()
+		include := strings.Join(append(packages[:len(packages):len(packages)], more[suite]...), ",")
+		if err := host(ctx, "mmdebstrap", "--quiet", "--variant=minbase", "--include="+include, suite, making); err != nil {
+			return err
+		}
+		if err := furnish(ctx, making); err != nil {
+			return fmt.Errorf("furnish the %s machine: %w", suite, err)
+		}
+		return nil
+	})
+}
+
+// cached returns the directory called name in the cache, and makes it first
+// where there is none.
+func cached(name string, build func(making string) error) (string, error) {
+	dir := filepath.Join(cacheDir(), name)
 	if _, err := os.Stat(dir); err == nil {
 		return dir, nil
 	}
@@ -96,18 +113,12 @@ func Tree(ctx context.Context, suite string) (string, error) {
 	if _, err := os.Stat(dir); err == nil {
 		return dir, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, 15*time.Minute)
-	defer cancel()
 	making := dir + ".making"
 	if err := os.RemoveAll(making); err != nil {
 		return "", err
 	}
-	include := strings.Join(append(packages[:len(packages):len(packages)], more[suite]...), ",")
-	if err := host(ctx, "mmdebstrap", "--quiet", "--variant=minbase", "--include="+include, suite, making); err != nil {
+	if err := build(making); err != nil {
 		return "", err
-	}
-	if err := furnish(ctx, making); err != nil {
-		return "", fmt.Errorf("furnish the %s machine: %w", suite, err)
 	}
 	return dir, os.Rename(making, dir)
 }

@@ -16,6 +16,8 @@ var installed = map[string]os.FileMode{
 	"usr/lib/ninefold/ninefold-build":                         0o755,
 	"usr/lib/ninefold/ninefold-init":                          0o755,
 	"usr/lib/ninefold/ninefold-enter":                         0o755,
+	"usr/lib/ninefold/ninefold-session":                       0o755,
+	"usr/share/lightdm/lightdm.conf.d/60-ninefold.conf":       0o644,
 	"usr/lib/ninefold/sessiond":                               0o755,
 	"usr/lib/x86_64-linux-gnu/security/pam_ninefold.so":       0o644,
 	"usr/share/pam-configs/ninefold":                          0o644,
@@ -32,7 +34,6 @@ var installed = map[string]os.FileMode{
 	"usr/share/fish/vendor_completions.d/sessionctl.fish":     0o644,
 	"usr/share/man/man1/sessionctl.1.gz":                      0o644,
 	"usr/share/man/man5/ninefold.toml.5.gz":                   0o644,
-	"usr/share/man/man5/host.policy.5.gz":                     0o644,
 	"usr/share/man/man5/ninefold-profile.5.gz":                0o644,
 	"usr/share/man/man5/ninefold-recipe.5.gz":                 0o644,
 	"usr/share/man/man5/ninefold-namespace.5.gz":              0o644,
@@ -44,7 +45,6 @@ var installed = map[string]os.FileMode{
 	"usr/lib/ninefold/recipes/workstation.toml":               0o644,
 	"usr/lib/ninefold/profiles/workstation.toml":              0o644,
 	"etc/ninefold/ninefold.toml":                              0o644,
-	"etc/ninefold/host.policy":                                0o644,
 }
 
 var enabled = []string{

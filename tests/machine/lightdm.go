@@ -1,0 +1,71 @@
+package machine
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// greeterTime is how long a display manager may take to show its greeter, and a
+// session to begin: the machines that test have few processors.
+const greeterTime = 60 * time.Second
+
+// Lightdm starts lightdm anew and returns its screen when the greeter waits for
+// a name. entry is the session that is marked in the greeter's menu, by its
+// file's name without ".desktop"; "" leaves what lightdm would mark.
+func (m *Machine) Lightdm(ctx context.Context, entry string) (*Screen, error) {
+	settings := "[Seat:*]\n"
+	if entry != "" {
+		settings += "user-session=" + entry + "\n"
+	}
+	if err := m.Write(ctx, "/etc/lightdm/lightdm.conf.d/95-session.conf", settings); err != nil {
+		return nil, err
+	}
+	if err := done(m.Run(ctx, "systemctl", "restart", "lightdm.service")); err != nil {
+		return nil, err
+	}
+	s := &Screen{m, ":0", "/var/run/lightdm/root/:0"}
+	if _, err := s.Window(ctx, greeterTime, "lightdm-gtk-greeter"); err != nil {
+		return nil, err
+	}
+	time.Sleep(time.Second) // it takes keys a moment after it is shown
+	return s, nil
+}
+
+// LoginLightdm logs user in at lightdm's greeter, into the session entry, and
+// returns the screen when logind knows the session. The machine has to be of
+// the set Greeters.
+func (m *Machine) LoginLightdm(ctx context.Context, user, password, entry string) (*Screen, error) {
+	s, err := m.Lightdm(ctx, entry)
+	if err != nil {
+		return nil, err
+	}
+	return s, s.logIn(ctx, user, password)
+}
+
+// logIn types name and password at lightdm's greeter.
+func (s *Screen) logIn(ctx context.Context, user, password string) error {
+	for _, text := range []string{user, password} {
+		if err := s.Type(ctx, text); err != nil {
+			return err
+		}
+		if err := s.Key(ctx, "Return"); err != nil {
+			return err
+		}
+		time.Sleep(time.Second) // until it asks for the next
+	}
+	_, err := s.m.SeatSession(ctx, user)
+	return err
+}
+
+// SeatSession waits for a session of user on seat0 and returns its id.
+func (m *Machine) SeatSession(ctx context.Context, user string) (string, error) {
+	var last Result
+	for end := time.Now().Add(greeterTime); time.Now().Before(end) && ctx.Err() == nil; time.Sleep(200 * time.Millisecond) {
+		last = m.Run(ctx, "sh", "-c", `loginctl list-sessions --no-legend | awk -v u="$0" '$3 == u && /seat0/ { print $1; exit }'`, user)
+		if n := len(last.Stdout); last.OK() && n > 1 {
+			return last.Stdout[:n-1], nil
+		}
+	}
+	return "", fmt.Errorf("no session of %s on seat0: %s", user, last)
+}

@@ -70,6 +70,28 @@ func (h Host) ByUID(ctx context.Context, uid uint32) (User, error) {
 	return h.find(ctx, strconv.FormatUint(uint64(uid), 10), func(u User) bool { return u.UID == uid })
 }
 
+// HasGroup reports whether there is a group of that name.
+func (h Host) HasGroup(ctx context.Context, name string) (bool, error) {
+	if strings.ContainsAny(name, ":\n\x00") || name == "" {
+		return false, nil
+	}
+	found := false
+	err := lines(h.etc("group"), func(line string) bool {
+		g, ok := parseGroup(line)
+		found = ok && g.name == name
+		return !found
+	})
+	if err != nil || found {
+		return found, err
+	}
+	out, err := h.getent(ctx, "group", name)
+	if errors.Is(err, ErrNoUser) {
+		return false, nil
+	}
+	g, ok := parseGroup(strings.TrimSuffix(out, "\n"))
+	return ok && g.name == name, err
+}
+
 func (h Host) find(ctx context.Context, key string, match func(User) bool) (User, error) {
 	u, err := h.inFile(match)
 	if err == nil {

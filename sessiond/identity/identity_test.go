@@ -71,6 +71,18 @@ func TestABrokenDirectoryIsNotAMissingUser(t *testing.T) {
 	}
 }
 
+func TestGroups(t *testing.T) {
+	h := host(t, `case $2$3 in groupstaff) echo 'staff:*:70000:mia';; *) exit 2;; esac`)
+	for name, want := range map[string]bool{"wheel": true, "staff": true, "weel": false, "": false, "a:b": false, "10": false} {
+		if got, err := h.HasGroup(t.Context(), name); err != nil || got != want {
+			t.Errorf("%q: %v %v", name, got, err)
+		}
+	}
+	if _, err := host(t, "exit 5").HasGroup(t.Context(), "staff"); err == nil {
+		t.Error("a name service that fails says nothing of a group")
+	}
+}
+
 func TestProjectionIntoAnImage(t *testing.T) {
 	u := User{Name: "mia", UID: 1000, GID: 1000, Comment: "Mia:\nroot::0:0", Home: "/home/mia", Shell: "/usr/bin/fish",
 		Groups: []uint32{44, 105, 1000, 5000}, GroupNames: map[uint32]string{44: "video", 105: "render", 1000: "mia"}}

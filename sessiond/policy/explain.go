@@ -13,9 +13,13 @@ type Step struct {
 }
 
 // Explain returns the rules that are looked at for a request, in order; the
-// last one decides if its Why is empty. A Why names words of the request.
+// last one decides if its Why is empty. No rule is looked at for a request that
+// lacks something. A Why names words of the request.
 func (s *Set) Explain(q Request) []Step {
 	var steps []Step
+	if q.incomplete() != "" {
+		return nil
+	}
 	for i := range s.Rules() {
 		r := &s.rules[i]
 		why := r.mismatch(&q)

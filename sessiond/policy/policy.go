@@ -9,6 +9,8 @@ package policy
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -48,7 +50,7 @@ func Kinds() []string { return []string{Local, Guest, Remote} }
 type Request struct {
 	// Profile is the profile of the session; "" is a session on the host.
 	Profile string
-	// Kind is one of Kinds. No rule but a denial matches another.
+	// Kind is one of Kinds; any other is denied.
 	Kind string
 	// User and UID are who asks: the name is what the host calls that uid,
 	// never what somebody says they are called.
@@ -69,6 +71,20 @@ type Request struct {
 	Args []string
 	// Session is a name of the session for the record. No rule looks at it.
 	Session string
+}
+
+// incomplete says what a request lacks for the policy to be asked, or "". It is
+// never the fault of who asks.
+func (q *Request) incomplete() string {
+	switch {
+	case q.User == "" || q.Target == "":
+		return "the host does not know who asks, or whom it is to run as"
+	case !slices.Contains(Kinds(), q.Kind):
+		return "it is not known of what kind the session is"
+	case !strings.HasPrefix(q.Program, "/"):
+		return "it is not known which program of the host is meant"
+	}
+	return ""
 }
 
 // Decision is what the policy says of one request.
@@ -104,6 +120,9 @@ func (s *Set) Rules() []Rule {
 // Decide returns what the first rule that matches says; without one the
 // request is denied.
 func (s *Set) Decide(q Request) Decision {
+	if why := q.incomplete(); why != "" {
+		return Decision{Why: why}
+	}
 	for i := range s.Rules() {
 		r := &s.rules[i]
 		if r.mismatch(&q) != "" {

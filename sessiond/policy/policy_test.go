@@ -85,7 +85,11 @@ func TestWhatPatternsMatch(t *testing.T) {
 		{"/usr/bin/*", []string{"/usr/bin/id"}, []string{"/usr/bin/x/id", "/usr/sbin/id"}},
 		{"/usr/bin/systemd-*", []string{"/usr/bin/systemd-run"}, []string{"/usr/bin/systemctl", "/usr/bin/systemd-/x"}},
 		{"/usr/bin/a|/usr/bin/b x", []string{"/usr/bin/a x", "/usr/bin/b x"}, []string{"/usr/bin/a", "/usr/bin/c x"}},
-		{"* ...", []string{"/x", "/x -y z"}, []string{"x"}},
+		{"* ...", []string{"/x", "/x -y z"}, []string{"x", "./x"}},
+		// A prefix of a path is not left by climbing.
+		{"/a /var/log/*", []string{"/a /var/log/x", "/a /var/log/x/..y"}, []string{"/a /var/log/../x", "/a /var/log/x/.."}},
+		{"/a f=/srv/*...", []string{"/a f=/srv/"}, []string{"/a f=/srv/.."}},
+		{"/a v..*", []string{"/a v../.."}, nil},
 		// An option is never meant by *.
 		{"/a *", []string{"/a x", "/a ", "/a x-"}, []string{"/a", "/a -x", "/a --", "/a -", "/a x y"}},
 		{"/a *...", []string{"/a", "/a x", "/a x y z"}, []string{"/a -x", "/a x y -z"}},

@@ -1,6 +1,9 @@
 package policy
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // Redact says which arguments must not be recorded. The zero Redact hides none.
 type Redact struct {
@@ -34,12 +37,12 @@ func (r Redact) Apply(args []string) []string {
 		}
 		keep := -1 // bytes that may be told
 		for _, a := range r.Words {
-			if !(Pattern{a}).matchWord(arg) {
-				continue
-			}
 			n := 0
 			if a.Kind == Prefix {
 				n = len(a.Text)
+			}
+			if a.Text != arg && (a.Kind != Prefix || !strings.HasPrefix(arg, a.Text)) {
+				continue
 			}
 			if keep < 0 || n < keep {
 				keep = n

@@ -59,13 +59,14 @@ const (
 )
 
 // matchWord matches an argument. Any leaves out what begins with "-": an
-// option has to be written in the policy to be allowed.
+// option has to be written in the policy to be allowed. A Prefix with a slash in
+// it leaves out words with the path element "..", which would lead elsewhere.
 func (p Pattern) matchWord(word string) bool {
 	for _, a := range p {
 		switch {
 		case a.Kind == All,
 			a.Kind == Exact && a.Text == word,
-			a.Kind == Prefix && strings.HasPrefix(word, a.Text),
+			a.Kind == Prefix && strings.HasPrefix(word, a.Text) && !(strings.Contains(a.Text, "/") && climbs(word)),
 			a.Kind == Any && !strings.HasPrefix(word, "-"):
 			return true
 		}
@@ -73,13 +74,16 @@ func (p Pattern) matchWord(word string) bool {
 	return false
 }
 
+// climbs reports whether .. is an element of what may be a path.
+func climbs(word string) bool { return strings.Contains("/"+word+"/", "/../") }
+
 // matchProgram matches a path. What a Prefix leaves open is one name: it does
 // not lead into directories below.
 func (p Pattern) matchProgram(path string) bool {
 	for _, a := range p {
 		rest, begins := strings.CutPrefix(path, a.Text)
 		switch {
-		case a.Kind == Any && strings.HasPrefix(path, "/"),
+		case a.Kind == Any,
 			a.Kind == Exact && a.Text == path,
 			a.Kind == Prefix && begins && !strings.Contains(rest, "/"):
 			return true
@@ -91,9 +95,6 @@ func (p Pattern) matchProgram(path string) bool {
 // matchName matches a name; groups are those of who bears it, and self is the
 // name of who asks.
 func (p Pattern) matchName(name, self string, groups []string) bool {
-	if name == "" {
-		return false
-	}
 	for _, a := range p {
 		switch {
 		case a.Kind == Any,
@@ -121,7 +122,7 @@ func (r *Rule) mismatch(q *Request) string {
 		return fmt.Sprintf("the user is %s, not %s", show(q.User), r.Users)
 	case len(r.Profiles) > 0 && !r.Profiles.matchName(profile, "", nil):
 		return fmt.Sprintf("the profile is %s, not %s", show(profile), r.Profiles)
-	case !r.matchKind(q.Kind):
+	case !r.kinds().matchName(q.Kind, "", nil):
 		return fmt.Sprintf("the session is of kind %s, not %s", show(q.Kind), r.kinds())
 	case len(r.As) > 0 && !r.As.matchName(q.Target, q.User, nil):
 		return fmt.Sprintf("it is to run as %s, not as %s", show(q.Target), r.As)
@@ -146,16 +147,6 @@ func (r *Rule) kinds() Pattern {
 		return Pattern{{Kind: Any}}
 	}
 	return Pattern{{Text: Local}}
-}
-
-// matchKind holds an unknown kind, the empty one too, for one that no rule but
-// a denial of any kind was written for.
-func (r *Rule) matchKind(kind string) bool {
-	p := r.kinds()
-	if !slices.Contains(Kinds(), kind) {
-		return r.Verdict == Deny && p[0].Kind == Any
-	}
-	return p.matchName(kind, "", nil)
 }
 
 // arguments returns why args do not match, or "".

@@ -34,6 +34,7 @@ var installed = map[string]os.FileMode{
 	"usr/share/fish/vendor_completions.d/sessionctl.fish":     0o644,
 	"usr/share/man/man1/sessionctl.1.gz":                      0o644,
 	"usr/share/man/man5/ninefold.toml.5.gz":                   0o644,
+	"usr/share/man/man5/host.policy.5.gz":                     0o644,
 	"usr/share/man/man5/ninefold-profile.5.gz":                0o644,
 	"usr/share/man/man5/ninefold-recipe.5.gz":                 0o644,
 	"usr/share/man/man5/ninefold-namespace.5.gz":              0o644,
@@ -45,6 +46,7 @@ var installed = map[string]os.FileMode{
 	"usr/lib/ninefold/recipes/workstation.toml":               0o644,
 	"usr/lib/ninefold/profiles/workstation.toml":              0o644,
 	"etc/ninefold/ninefold.toml":                              0o644,
+	"etc/ninefold/host.policy":                                0o644,
 }
 
 var enabled = []string{

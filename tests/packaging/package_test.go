@@ -70,7 +70,7 @@ func TestRPM(t *testing.T) {
 			t.Errorf("the .rpm has Debian's %s", not)
 		}
 	}
-	if c := rpm("--query", "--configfiles", "ninefold"); c != "/etc/ninefold/ninefold.toml\n" {
+	if c := rpm("--query", "--configfiles", "ninefold"); c != "/etc/ninefold/host.policy\n/etc/ninefold/ninefold.toml\n" {
 		t.Errorf("its configuration files are %q", c)
 	}
 	for _, tag := range []string{"POSTIN", "PREUN", "POSTUN"} {

@@ -59,6 +59,11 @@ func programs(t *testing.T) string {
 func TestScripts(t *testing.T) {
 	bin := programs(t)
 	vars := archives(t)
+	shipped, err := filepath.Abs("../../packaging/host.policy")
+	if err != nil {
+		t.Fatal(err)
+	}
+	vars["POLICY"] = shipped
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Setup: func(e *testscript.Env) error {

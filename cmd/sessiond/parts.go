@@ -53,7 +53,7 @@ func (o options) assemble(ctx context.Context, log *slog.Logger) (*parts, error)
 	})
 	u, needs := machineUnits(log)
 	vs := views.New(views.Options{Manager: m, Journal: j, Units: u, Log: log, Needs: needs, Grace: o.grace, Event: events.Publish,
-		Host: o.hostNamespace, Wrapper: func() (string, error) { return wrapper(m()) }})
+		Host: o.hostNamespace, Wrapper: func() (string, error) { return wrapper(m()) }, ManagerProgram: userManager(base)})
 	if err := vs.Recover(ctx); err != nil {
 		return nil, err
 	}
@@ -92,9 +92,21 @@ type unitsOfMachine interface {
 // then runs in the view, so every root needs one.
 func machineUnits(log *slog.Logger) (unitsOfMachine, []string) {
 	if units.Booted() {
-		return units.New(log), []string{"/usr/lib/systemd/systemd"}
+		return units.New(log), []string{managerProgram}
 	}
 	return units.None{}, nil
+}
+
+const managerProgram = "/usr/lib/systemd/systemd"
+
+// userManager is what a view's own user manager is started as. "view" does not
+// stay on the host, where there is one manager already.
+func userManager(m *manager.Manager) []string {
+	enter, err := wrapper(m)
+	if err != nil || !units.Booted() {
+		return nil
+	}
+	return []string{enter, "view", "--", managerProgram, "--user"}
 }
 
 // wrapper is ninefold-enter, beside ninefold-init.

@@ -111,7 +111,8 @@ const Door = "/run/ninefold/door"
 
 // loginVolatile mounts /run and /tmp of a login. /run is the host's, mounts that come
 // later included: the user manager, the system bus and /run/user/UID are
-// there. /run/ninefold alone is the view's own, with a way to the host's.
+// there. /run/ninefold alone is the view's own, with a way to the host's; and
+// /run/user/UID, where the view has a user manager of its own.
 func (c *compiler) loginVolatile() {
 	own := path.Dir(Door)
 	c.add(
@@ -120,6 +121,12 @@ func (c *compiler) loginVolatile() {
 		Bind{Source: own, Target: MachineDir + own, Flags: Flags{ReadOnly: true, NoSuid: true, NoDev: true, NoExec: true}},
 		Link{Text: MachineDir + Door, Path: Door},
 	)
+	if c.spec.OwnRuntime {
+		u := c.spec.User
+		// As user-runtime-dir@.service makes it.
+		c.add(Mount{Type: "tmpfs", Target: fmt.Sprintf("/run/user/%d", u.UID), Flags: Flags{NoSuid: true, NoDev: true},
+			Options: []string{"mode=0700", fmt.Sprintf("uid=%d", u.UID), fmt.Sprintf("gid=%d", u.GID), "size=10%"}})
+	}
 	flags := Flags{NoSuid: true, NoDev: true}
 	if c.spec.Tmp == "shared" {
 		c.add(Bind{Source: "/tmp", Target: "/tmp", Flags: flags})

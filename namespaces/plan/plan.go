@@ -54,6 +54,9 @@ type Spec struct {
 	// applications and user manager: /run, /dev and /sys are then the host's.
 	// Compile refuses with ErrLogin what such processes would not get.
 	Login bool
+	// OwnRuntime gives a login a /run/user/UID of its own, which has to be there on
+	// the host: for a user manager besides the one of user@UID.service.
+	OwnRuntime bool
 	// HostBase is set when the last layer is the host's "/"; then HostMounts
 	// are overlaid one by one, but those at or below what Compile mounts
 	// itself (/proc, /sys, /dev, /run, /tmp, the home).

@@ -1,6 +1,7 @@
 // ninefold-enter runs a command in the view that sessiond has for the caller.
 //
 //   ninefold-enter user@ -- COMMAND [ARGUMENT…]             the user manager
+//   ninefold-enter view -- COMMAND [ARGUMENT…]              that of one view, which is not to run on the host
 //   ninefold-enter session [-p PROFILE] -- COMMAND [ARGUMENT…]
 //
 // By any other name it stands in a vestibule in the place of a login shell: what
@@ -43,7 +44,8 @@
 
 enum { REFUSED = 1, FAILED = 125, CANNOT_EXECUTE = 126, NOT_FOUND = 127 };
 
-// command is what is to be run, by its path in the view and that on the host.
+// command is what is to be run, by its path in the view and that on the host,
+// which is NULL for what is not to run there.
 struct command {
 	const char *in_view, *on_host;
 	char **argv;
@@ -150,6 +152,8 @@ static void run(const char *path, char **argv, char **environment)
 __attribute__((noreturn))
 static void run_on_host(const struct command *c)
 {
+	if (!c->on_host)
+		die(FAILED, "%s: not in the view, so not at all", c->argv[0]);
 	give_up_privileges(false, false);
 	run(c->on_host, c->argv, environ);
 }
@@ -247,7 +251,7 @@ static void parse_shell(char **argv, struct door_request *request, struct comman
 
 static void parse(int argc, char **argv, struct door_request *request, struct command *c)
 {
-	static const char usage[] = "usage: ninefold-enter user@|session [-p PROFILE] -- /COMMAND [ARGUMENT…]";
+	static const char usage[] = "usage: ninefold-enter user@|view|session [-p PROFILE] -- /COMMAND [ARGUMENT…]";
 	int at = 2;
 	if (argc < 1)
 		die(FAILED, "%s", usage);
@@ -256,7 +260,8 @@ static void parse(int argc, char **argv, struct door_request *request, struct co
 		parse_shell(argv, request, c);
 		return;
 	}
-	if (argc > 1 && !strcmp(argv[1], "user@"))
+	bool view = argc > 1 && !strcmp(argv[1], "view");
+	if (view || (argc > 1 && !strcmp(argv[1], "user@")))
 		door_request(request, DOOR_MANAGER, geteuid());
 	else if (argc > 1 && !strcmp(argv[1], "session"))
 		door_request(request, DOOR_JOIN, geteuid());
@@ -273,6 +278,8 @@ static void parse(int argc, char **argv, struct door_request *request, struct co
 	c->in_view = c->on_host = c->argv[0];
 	if (c->argv[0][0] != '/')
 		die(FAILED, "%s: give the whole path, since PATH is not looked at", c->argv[0]);
+	if (view)
+		c->on_host = NULL;
 }
 
 int main(int argc, char **argv)
@@ -308,7 +315,8 @@ int main(int argc, char **argv)
 		die(REFUSED, "refused");
 	if (answer.reply.verdict == DOOR_ENTER) {
 		enter_and_run(&answer, &command);
-		warn("staying on the host");
+		if (command.on_host)
+			warn("staying on the host");
 	}
 	run_on_host(&command);
 }

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ninefold/sessiond/process"
+	"ninefold/sessiond/units"
 )
 
 // Peer is who asks, as the kernel says.
@@ -31,6 +32,7 @@ const (
 	OtherUnit UnitKind = iota
 	SessionScope
 	UserManager
+	ViewManager // a user manager that one view has for itself
 )
 
 // Unit is what root put a process into. Names below it are the user's choice
@@ -41,6 +43,8 @@ type Unit struct {
 	UID uint32
 	// Session is logind's id, for a SessionScope.
 	Session string
+	// View is the view's id, for a ViewManager.
+	View string
 }
 
 // ErrPeer says that it cannot be known for certain who asks.
@@ -98,7 +102,7 @@ func bootTime() time.Duration {
 }
 
 // parseUnit reads the first three elements of a cgroup path, which root alone
-// makes: user.slice, user-UID.slice, and the session's scope or the manager.
+// makes: user.slice, user-UID.slice, and the session's scope or a manager.
 func parseUnit(path string) Unit {
 	e := strings.SplitN(strings.TrimPrefix(path, "/"), "/", 4)
 	if len(e) < 3 || e[0] != "user.slice" {
@@ -114,6 +118,9 @@ func parseUnit(path string) Unit {
 	}
 	if id, ok := between(e[2], "user@", ".service"); ok && id == text {
 		return Unit{Kind: UserManager, UID: uint32(uid)}
+	}
+	if id, ok := between(e[2], units.ManagerPrefix, ".service"); ok && id != "" {
+		return Unit{Kind: ViewManager, UID: uint32(uid), View: id}
 	}
 	return Unit{}
 }

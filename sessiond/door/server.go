@@ -29,6 +29,8 @@ const (
 	// budget is how long a request may take in all: a little less than the
 	// client waits, so that it still hears the answer.
 	budget = (TimeoutMS - 100) * time.Millisecond
+	// sending is what an answer at the last moment has left.
+	sending = 50 * time.Millisecond
 )
 
 // Server serves the door on one listener.
@@ -107,7 +109,7 @@ func (s *Server) serve(ctx context.Context, c *net.UnixConn, accepted time.Durat
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), budget)
 	defer cancel()
 	deadline, _ := ctx.Deadline()
-	_ = c.SetDeadline(deadline)
+	_ = c.SetDeadline(deadline.Add(sending))
 	uid, err := uidOf(c)
 	if err != nil {
 		return

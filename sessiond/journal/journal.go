@@ -27,8 +27,11 @@ import (
 )
 
 const (
-	magic   = "9foldvw\n"
-	version = 1
+	magic = "9foldvw\n"
+	// version is the newest that is read. A record is of the oldest version that
+	// has what is in it, so that an older daemon goes on with those that it knows.
+	version = 2
+	oldest  = 1
 	// maxPayload bounds a record: thousands of sessions in one view.
 	maxPayload = 4 << 20
 	headLen    = len(magic) + 8
@@ -82,6 +85,17 @@ type Record struct {
 	// Manager is the user manager that was let in.
 	Manager  Process   `json:"manager"`
 	Sessions []Session `json:"sessions"`
+	// Unit is the user manager of the view's own, which has /run/user/UID to
+	// itself; "" in a view that user@UID.service may be in. Since version 2.
+	Unit string `json:"unit,omitempty"`
+}
+
+// version is the oldest that knows what is in r.
+func (r *Record) version() uint32 {
+	if r.Unit != "" {
+		return 2
+	}
+	return oldest
 }
 
 // Journal is a directory of records. Its methods may be called by several
@@ -120,7 +134,7 @@ func Encode(r *Record) ([]byte, error) {
 		return nil, fmt.Errorf("record of view %s: %d bytes, at most %d", r.ID, len(payload), maxPayload)
 	}
 	b := append(make([]byte, 0, headLen+len(payload)+sha256.Size), magic...)
-	b = binary.LittleEndian.AppendUint32(b, version)
+	b = binary.LittleEndian.AppendUint32(b, r.version())
 	b = binary.LittleEndian.AppendUint32(b, uint32(len(payload)))
 	b = append(b, payload...)
 	sum := sha256.Sum256(b)
@@ -135,7 +149,7 @@ func Decode(b []byte) (*Record, error) {
 	}
 	if v := binary.LittleEndian.Uint32(b[len(magic):]); v > version {
 		return nil, fmt.Errorf("%w: %d, and this is %d", ErrVersion, v, version)
-	} else if v != version {
+	} else if v < oldest {
 		return nil, fmt.Errorf("%w: version %d", ErrDamaged, v)
 	}
 	n := binary.LittleEndian.Uint32(b[len(magic)+4:])

@@ -22,8 +22,11 @@ func (l *Logins) prepare(ctx context.Context, p pick, u identity.User, r door.Re
 		return door.Reply{Verdict: door.Host, Message: p.note}, nil, nil
 	}
 	if m := l.views.Manager(r.UID); m != nil && (m.View == nil || m.View.Profile() != p.profile.Name) {
-		// The manager is not asked again, so there is nothing to make. What the
-		// session gets is decided when it asks.
+		// The manager is not asked again. What the session gets is decided when
+		// it asks; until then a manager beside the other one can be starting.
+		if beside(m, p) {
+			_, _ = l.views.AcquireOwn(ctx, u, p.profile) // the session is told why not
+		}
 		return door.Reply{Verdict: door.Enter, Profile: p.profile.Name}, nil, nil
 	}
 	v, err := l.views.Acquire(ctx, u, p.profile)
@@ -89,21 +92,16 @@ func (l *Logins) session(ctx context.Context, p pick, u identity.User, r door.Re
 		}
 	case m.View == nil && p.profile == nil:
 		return door.Reply{Verdict: door.Host, Message: note}, nil, nil
-	case m.View == nil:
-		why := cmp.Or(m.Why, "it was started without ninefold")
-		return door.Reply{}, nil, &errHost{why: fmt.Sprintf("your user manager runs on the host (%s); end all your sessions to get profile %s", why, p.profile.Name)}
-	case p.profile != nil && p.profile.Name == m.View.Profile():
+	case m.View != nil && p.profile != nil && p.profile.Name == m.View.Profile():
 		v = m.View
+	case beside(m, p):
+		var err error
+		if v, note, err = l.second(ctx, m, p, u); err != nil {
+			return door.Reply{}, nil, err
+		}
 	case p.explicit:
-		name := "the host"
-		if p.profile != nil {
-			name = "profile " + p.profile.Name
-		}
-		why := fmt.Sprintf("your running session is in profile %s; end all your sessions to get %s", m.View.Profile(), name)
-		if p.profile == nil {
-			return door.Reply{Verdict: door.Host, Message: why}, nil, nil
-		}
-		return door.Reply{}, nil, &errHost{why: why}
+		return door.Reply{Verdict: door.Host,
+			Message: fmt.Sprintf("you are on the host; your user manager and its bus are in profile %s until you have ended all your sessions", m.View.Profile())}, nil, nil
 	default:
 		v = m.View
 		note = fmt.Sprintf("you join your running session in profile %s; what the configuration says now holds after you have ended all your sessions", v.Profile())

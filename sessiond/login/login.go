@@ -115,7 +115,7 @@ func authorised(r door.Request, from door.Peer) string {
 		}
 		return ""
 	case door.Manager:
-		if from.Unit.Kind != door.UserManager || from.Unit.UID != r.UID {
+		if from.Unit.Kind != door.UserManager && from.Unit.Kind != door.ViewManager || from.Unit.UID != r.UID {
 			return fmt.Sprintf("the caller is not in user@%d.service", r.UID)
 		}
 	case door.Join:
@@ -147,6 +147,9 @@ func (l *Logins) never(r door.Request) string {
 func (l *Logins) answer(ctx context.Context, state *config.State, r door.Request, from door.Peer, guest *views.View) (door.Reply, []*os.File, error) {
 	if guest != nil {
 		return l.enter(guest, "")
+	}
+	if r.Op == door.Manager && from.Unit.Kind == door.ViewManager {
+		return l.ownManager(from)
 	}
 	p, u, err := l.pick(ctx, state, r)
 	if err != nil {

@@ -30,6 +30,11 @@ func (l *Logins) Outlook(ctx context.Context, user, choice string) (api.Outlook,
 	}
 	m := l.views.Manager(u.UID)
 	switch {
+	case m != nil && beside(m, p) && l.views.Second():
+		out.Profile, out.Why = p.profile.Name, "with a user manager of its own, since that of user@.service runs on the host"
+		if m.View != nil {
+			out.Why = "with a user manager of its own, since that of user@.service runs in profile " + m.View.Profile()
+		}
 	case m != nil && m.View != nil && (p.profile == nil || p.profile.Name != m.View.Profile()):
 		out.Profile, out.View = m.View.Profile(), m.View.ID()
 		out.Why = "the user's manager runs in this view, and there is one view behind one bus"

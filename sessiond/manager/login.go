@@ -28,9 +28,11 @@ type Login struct {
 
 // Login decides the view of u in profile p, as Plan does for a session. It
 // fails with plan.ErrLogin when the profile asks for what a login cannot have.
-// Nothing is built here but what an image build left out; ctx bounds that.
-func (m *Manager) Login(ctx context.Context, p *profile.Profile, u identity.User) (*Login, error) {
+// With ownRuntime it has a /run/user/UID of its own. Nothing is built here but
+// what an image build left out; ctx bounds that.
+func (m *Manager) Login(ctx context.Context, p *profile.Profile, u identity.User, ownRuntime bool) (*Login, error) {
 	held := &prepared{profile: p, user: u}
+	held.spec.OwnRuntime = ownRuntime
 	l := &Login{held: held}
 	if err := m.login(ctx, l); err != nil {
 		l.Release()

@@ -242,3 +242,9 @@ func (None) Watch(ctx context.Context, _ func()) { <-ctx.Done() }
 
 // Degraded lists systemd and logind.
 func (None) Degraded() []string { return []string{"systemd", "logind"} }
+
+// StartManager fails with ErrNoSystemd.
+func (None) StartManager(context.Context, UserManager) error { return ErrNoSystemd }
+
+// StopUnit does nothing: there are no units.
+func (None) StopUnit(context.Context, string) error { return nil }

@@ -111,9 +111,16 @@ func (vs *Views) sweep(now time.Time) (next time.Duration) {
 		})
 		if len(g.ids) > 0 {
 			changed = append(changed, g)
+			if v.Own() && len(v.rec.Sessions) == 0 {
+				vs.keep(v) // its manager stays for a while, as that of user@.service does
+			}
 		}
 		switch {
 		case v.inUse():
+		case v.Own() && now.Before(v.until):
+			next = min(next, v.until.Sub(now)+time.Millisecond)
+		case v.Own() && v.managed():
+			vs.stopManager(v)
 		case now.After(v.until) || v.holderGone:
 			idle = append(idle, v)
 		default:
@@ -183,6 +190,12 @@ func (vs *Views) End(ctx context.Context, id string) error {
 	v, err := vs.Get(id)
 	if err != nil {
 		return err
+	}
+	if v.Own() {
+		// Before its processes, or it would start some of them again.
+		if err := vs.o.Units.StopUnit(ctx, v.rec.Unit); err != nil {
+			vs.o.Log.Warn("a user manager could not be stopped", "unit", v.rec.Unit, "error", err)
+		}
 	}
 	for _, sig := range []unix.Signal{unix.SIGTERM, unix.SIGKILL} {
 		empty, err := vs.clear(ctx, v, sig)

@@ -18,6 +18,7 @@ import (
 	"ninefold/sessiond/manager"
 	"ninefold/sessiond/process"
 	"ninefold/sessiond/profile"
+	"ninefold/sessiond/units"
 )
 
 // adoptTimeout bounds the wait for a scope: less than a login's second.
@@ -25,8 +26,8 @@ const adoptTimeout = 400 * time.Millisecond
 
 // make makes a view. Until the last step the holder ends with us, so whatever
 // happens in between leaves nothing but a record, which Recover removes.
-func (vs *Views) make(ctx context.Context, u identity.User, p *profile.Profile) (_ *View, err error) {
-	login, err := vs.o.Manager().Login(ctx, p, u)
+func (vs *Views) make(ctx context.Context, u identity.User, p *profile.Profile, own bool) (_ *View, err error) {
+	login, err := vs.o.Manager().Login(ctx, p, u, own)
 	if err != nil {
 		return nil, err
 	}
@@ -37,6 +38,10 @@ func (vs *Views) make(ctx context.Context, u identity.User, p *profile.Profile) 
 		Plan: plan.Print(login.Plan), Layers: login.Layers, Environment: login.Environment, Notes: login.Notes,
 		Isolated: isolated(login.Plan), Created: time.Now().UTC()}
 	v.rec.Scope = "ninefold-view-" + v.rec.ID + ".scope"
+	if own {
+		v.rec.Unit = units.ManagerPrefix + v.rec.ID + ".service"
+		v.rec.Notes = append(v.rec.Notes, "it has a user manager and a runtime directory of its own, beside those of user@.service")
+	}
 	if err := vs.o.Journal.Write(&v.rec); err != nil {
 		return nil, err
 	}

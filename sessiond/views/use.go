@@ -83,8 +83,10 @@ func (v *View) Attach(l Login) (string, error) {
 func (v *View) SetManager(p journal.Process) error {
 	v.vs.mu.Lock()
 	v.rec.Manager = p
-	v.until = time.Time{}
-	delete(v.vs.onHost, v.rec.UID)
+	if !v.Own() {
+		v.until = time.Time{}
+		delete(v.vs.onHost, v.rec.UID)
+	}
 	v.vs.mu.Unlock()
 	v.vs.watchLeader(p)
 	return v.save()
@@ -125,13 +127,13 @@ type UserManager struct {
 	Why  string
 }
 
-// Manager finds the running user manager of uid, or nil. What counts is the
+// Manager finds the running manager of user@UID.service, or nil. What counts is the
 // namespace that it is in, not what it was told: it may have failed to enter.
 func (vs *Views) Manager(uid uint32) *UserManager {
 	vs.mu.Lock()
 	candidates, why := []journal.Process{}, ""
 	for _, v := range vs.views {
-		if v.rec.UID == uid && v.rec.Manager.PID != 0 {
+		if v.rec.UID == uid && v.rec.Manager.PID != 0 && !v.Own() {
 			candidates = append(candidates, v.rec.Manager)
 		}
 	}

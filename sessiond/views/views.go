@@ -23,6 +23,7 @@ import (
 	"ninefold/sessiond/manager"
 	"ninefold/sessiond/process"
 	"ninefold/sessiond/profile"
+	"ninefold/sessiond/units"
 )
 
 const (
@@ -37,10 +38,14 @@ const (
 // ErrUnusable says that a root lacks what a login needs.
 var ErrUnusable = api.ErrUnusable
 
-// Units puts holders out of the daemon's reach.
+// Units puts holders out of the daemon's reach, and runs user managers.
 type Units interface {
 	// Adopt moves a process into a scope of its own.
 	Adopt(ctx context.Context, scope, description string, pid int) error
+	// StartManager returns when the manager is ready or has failed; it goes on
+	// starting when ctx ends.
+	StartManager(ctx context.Context, m units.UserManager) error
+	StopUnit(ctx context.Context, unit string) error
 }
 
 // Options are what a Views stands on.
@@ -59,6 +64,9 @@ type Options struct {
 	// names ninefold-enter there.
 	Host    func() (*os.File, error)
 	Wrapper func() (string, error)
+	// ManagerProgram is the user manager for views with one of their own, with
+	// its arguments; nil where there are none.
+	ManagerProgram []string
 	// Event is called for each change, and must not call back.
 	Event func(api.Event)
 }
@@ -83,6 +91,7 @@ type Views struct {
 type key struct {
 	uid     uint32
 	profile string
+	own     bool // with a user manager and a runtime directory of its own
 }
 
 // flight is a view in the making.
@@ -114,7 +123,10 @@ func New(o Options) *Views {
 // one. It waits until ctx ends; the view is made all the same, and is there for
 // the next login. It stays for Options.Grace without anybody in it.
 func (vs *Views) Acquire(ctx context.Context, u identity.User, p *profile.Profile) (*View, error) {
-	k := key{u.UID, p.Name}
+	return vs.acquire(ctx, key{u.UID, p.Name, false}, u, p)
+}
+
+func (vs *Views) acquire(ctx context.Context, k key, u identity.User, p *profile.Profile) (*View, error) {
 	vs.mu.Lock()
 	if v := vs.usable(k); v != nil {
 		vs.keep(v)
@@ -161,7 +173,7 @@ func (vs *Views) makingFor(uid uint32) (n int) {
 func (vs *Views) fly(k key, f *flight, u identity.User, p *profile.Profile) {
 	ctx, cancel := context.WithTimeout(context.Background(), makeTimeout)
 	defer cancel()
-	f.view, f.err = vs.make(ctx, u, p)
+	f.view, f.err = vs.make(ctx, u, p, k.own)
 	vs.mu.Lock()
 	delete(vs.making, k)
 	if f.err == nil {
@@ -188,7 +200,7 @@ func (vs *Views) keep(v *View) {
 func (vs *Views) usable(k key) *View {
 	var best *View
 	for _, v := range vs.views {
-		if v.rec.UID != k.uid || v.rec.Profile != k.profile || v.ended {
+		if v.rec.UID != k.uid || v.rec.Profile != k.profile || v.Own() != k.own || v.ended || v.stopping {
 			continue
 		}
 		used := v.inUse()
@@ -253,6 +265,8 @@ type View struct {
 	until      time.Time
 	ended      bool
 	holderGone bool
+	stopping   bool          // its manager is being stopped
+	starting   chan struct{} // closed when the start of its manager is over; nil before one
 
 	pidfd *os.File // of the holder; nil when it is gone
 	ns    []namespace
@@ -261,8 +275,12 @@ type View struct {
 	journalled sync.Mutex
 }
 
-// inUse reports whether a session or a manager is in v. vs.mu is held.
+// inUse reports whether a session or a manager is in v: one that is the view's
+// own keeps nothing. vs.mu is held.
 func (v *View) inUse() bool {
+	if v.Own() {
+		return len(v.rec.Sessions) > 0
+	}
 	return len(v.rec.Sessions) > 0 || process.Alive(v.rec.Manager.PID, v.rec.Manager.Start)
 }
 

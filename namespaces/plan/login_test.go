@@ -156,3 +156,26 @@ func TestTheHostLiesOverAnImage(t *testing.T) {
 		t.Errorf("on the host, whose it is anyway: %+v", got)
 	}
 }
+
+// What lies in /run/user/UID of the host is not seen beside a manager of the
+// view's own, and nothing is made there.
+func TestALoginWithARuntimeDirectoryOfItsOwn(t *testing.T) {
+	for _, origin := range []plan.Origin{0, 1000} {
+		p, err := plan.Compile(loginSpec(t, "", func(s *plan.Spec) { s.OwnRuntime, s.ProfileOrigin = true, origin }))
+		if err != nil {
+			t.Fatal(err)
+		}
+		run := slices.IndexFunc(p.Ops, func(op plan.Op) bool { b, ok := op.(plan.Bind); return ok && b.Target == "/run" })
+		own := slices.IndexFunc(p.Ops, func(op plan.Op) bool { m, ok := op.(plan.Mount); return ok && m.Target == "/run/user/1000" })
+		if own < run || run < 0 {
+			t.Fatalf("step %d, after %d:\n%s", own, run, plan.Print(p))
+		}
+		m := p.Ops[own].(plan.Mount)
+		if !m.Flags.NoSuid || !m.Flags.NoDev || !slices.Contains(m.Options, "uid=1000") || !slices.Contains(m.Options, "mode=0700") {
+			t.Errorf("%s", plan.PrintOp(m))
+		}
+		if again, err := plan.Parse("printed", []byte(plan.Print(p))); err != nil || plan.Validate(again) != nil {
+			t.Errorf("it does not read back: %v", err)
+		}
+	}
+}

@@ -177,16 +177,19 @@ func TestALimitOfOneUserIsNobodyElses(t *testing.T) {
 
 func TestUnits(t *testing.T) {
 	for path, want := range map[string]Unit{
-		"/user.slice/user-1000.slice/session-3.scope":                             {Kind: SessionScope, UID: 1000, Session: "3"},
-		"/user.slice/user-1000.slice/session-c2.scope/x":                          {Kind: SessionScope, UID: 1000, Session: "c2"},
-		"/user.slice/user-1000.slice/user@1000.service":                           {Kind: UserManager, UID: 1000},
-		"/user.slice/user-1000.slice/user@1000.service/app.slice/session-9.scope": {Kind: UserManager, UID: 1000},
-		"/user.slice/user-1000.slice/user@1001.service":                           {},
-		"/user.slice/user-01000.slice/session-3.scope":                            {},
-		"/system.slice/user-1000.slice/session-3.scope":                           {},
-		"/system.slice/x.service/user.slice/user-1000.slice/session-3.scope":      {},
-		"/user.slice/user-1000.slice/session-.scope":                              {},
-		"/../user.slice/user-1000.slice/session-3.scope":                          {},
+		"/user.slice/user-1000.slice/session-3.scope":                                    {Kind: SessionScope, UID: 1000, Session: "3"},
+		"/user.slice/user-1000.slice/session-c2.scope/x":                                 {Kind: SessionScope, UID: 1000, Session: "c2"},
+		"/user.slice/user-1000.slice/user@1000.service":                                  {Kind: UserManager, UID: 1000},
+		"/user.slice/user-1000.slice/user@1000.service/app.slice/session-9.scope":        {Kind: UserManager, UID: 1000},
+		"/user.slice/user-1000.slice/user@1001.service":                                  {},
+		"/user.slice/user-1000.slice/ninefold-manager-1000-ab.service/init.scope":        {Kind: ViewManager, UID: 1000, View: "1000-ab"},
+		"/user.slice/user-1000.slice/ninefold-manager-.service":                          {},
+		"/user.slice/user-1000.slice/user@1000.service/ninefold-manager-1000-ab.service": {Kind: UserManager, UID: 1000},
+		"/user.slice/user-01000.slice/session-3.scope":                                   {},
+		"/system.slice/user-1000.slice/session-3.scope":                                  {},
+		"/system.slice/x.service/user.slice/user-1000.slice/session-3.scope":             {},
+		"/user.slice/user-1000.slice/session-.scope":                                     {},
+		"/../user.slice/user-1000.slice/session-3.scope":                                 {},
 		"/": {}, "": {},
 	} {
 		if got := parseUnit(path); got != want {

@@ -60,7 +60,7 @@ func TestDamageIsToldAndLeft(t *testing.T) {
 		}
 	}
 	newer := append([]byte(nil), whole...)
-	newer[len(magic)] = 2
+	newer[len(magic)] = version + 1
 	for name, b := range map[string][]byte{"x": whole[:40], "y": newer, "z.new": []byte("half")} {
 		if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
 			t.Fatal(err)
@@ -93,4 +93,19 @@ func FuzzDecode(f *testing.F) {
 			}
 		}
 	})
+}
+
+// An older daemon reads what it knows, and leaves the rest alone.
+func TestARecordIsOfTheOldestVersionThatHasItAll(t *testing.T) {
+	r := example("x")
+	for unit, want := range map[string]byte{"": 1, "ninefold-manager-x.service": 2} {
+		r.Unit = unit
+		b, err := Encode(r)
+		if err != nil || b[len(magic)] != want {
+			t.Errorf("unit %q: version %d %v", unit, b[len(magic)], err)
+		}
+		if again, err := Decode(b); err != nil || again.Unit != unit {
+			t.Errorf("unit %q: got %+v %v", unit, again, err)
+		}
+	}
 }

@@ -9,6 +9,7 @@ import (
 
 func TestWhoMayAskWhat(t *testing.T) {
 	manager := door.Unit{Kind: door.UserManager, UID: 1000}
+	view := door.Unit{Kind: door.ViewManager, UID: 1000, View: "1000-x"}
 	session := door.Unit{Kind: door.SessionScope, UID: 1000, Session: "3"}
 	for _, c := range []struct {
 		name string
@@ -21,6 +22,10 @@ func TestWhoMayAskWhat(t *testing.T) {
 		{"a user who plays one", door.Session, 1000, door.Peer{UID: 1000, Unit: session}, false},
 		{"a user who prepares", door.Prepare, 1000, door.Peer{UID: 1000, Unit: session}, false},
 		{"the manager's wrapper", door.Manager, 1000, door.Peer{UID: 1000, Unit: manager}, true},
+		{"a view's manager", door.Manager, 1000, door.Peer{UID: 1000, Unit: view}, true},
+		{"somebody else's view's manager", door.Manager, 1001, door.Peer{UID: 1000, Unit: view}, false},
+		{"root in a view's manager", door.Manager, 1000, door.Peer{UID: 0, Unit: view}, false},
+		{"a service of a view's manager", door.Join, 1000, door.Peer{UID: 1000, Unit: view}, true},
 		{"a session that plays it", door.Manager, 1000, door.Peer{UID: 1000, Unit: session}, false},
 		{"somebody else's manager", door.Manager, 1001, door.Peer{UID: 1000, Unit: manager}, false},
 		{"another uid in the unit", door.Manager, 1000, door.Peer{UID: 1001, Unit: manager}, false},

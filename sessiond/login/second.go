@@ -14,8 +14,9 @@ import (
 	"ninefold/sessiond/views"
 )
 
-// answerTime is what is left for the answer when a manager takes too long.
-const answerTime = 100 * time.Millisecond
+// answerTime is what is left for the answer when a manager takes too long. It is
+// plenty: an answer that comes too late costs all logins of half a minute.
+const answerTime = 300 * time.Millisecond
 
 // beside reports whether a login with p gets a view with a user manager of its
 // own, since that of user@UID.service runs elsewhere: the person chose another

@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -110,6 +111,11 @@ func (b *Booted) managers() string {
 }
 
 func (b *Booted) twoRuntimes(t *testing.T) {
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(b.Machine.Run(context.Background(), "journalctl", "--no-pager", "-b", "--grep=ninefold|sessiond").Stdout)
+		}
+	})
 	first := b.stay("bob")
 	ns, bus := b.ask(first, "readlink /proc/self/ns/mnt"), b.ask(first, busID)
 	b.ask(first, "systemd-run --user --quiet --unit=of-the-first sleep 1000")

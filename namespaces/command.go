@@ -26,6 +26,11 @@ type Command struct {
 	// Hold are files that a session without a command keeps open for as long
 	// as it lives, such as locks; they stay the caller's too.
 	Hold []*os.File
+	// Stamp has a session without a command hold the tmpfs of its throw-away
+	// layers, before everything in Hold (HeldLayers): "" does not. When the
+	// root is whole a directory of this name is made in it, so that what is
+	// newer there is what the session wrote.
+	Stamp string
 	// Started, for Run, is called once when the command has been started, from
 	// the thread that made the session; it must not block. The session is
 	// Run's: it may be signalled, not closed.
@@ -38,6 +43,17 @@ type Command struct {
 	// session's namespaces but for the mounts: for programs that end then.
 	Here bool
 }
+
+// The stamps: what is to become of throw-away layers is known by them.
+const (
+	StampPark    = "park"
+	StampDiscard = "discard"
+)
+
+// HeldLayers is the descriptor by which the holder of a session with a Stamp
+// has its layers: /proc/PID/fd/9. They are "upper" for /, and "@PATH/upper" for
+// the host's file system on PATH, with %2F for a slash.
+const HeldLayers = firstHeld
 
 // Status is how the first command ended.
 type Status struct {

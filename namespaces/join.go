@@ -65,7 +65,7 @@ func (s *Session) enter(session kernel.FD, c Command) (_ *Session, err error) {
 	}
 	defer null.Close()
 	extra := []string{"-j", "6", "-J", strconv.Itoa(s.first.joinFlags()), "-r"}
-	l := launch{program: s.hostInit, root: root, session: session, extra: extra}
+	l := launch{held: kernel.None, program: s.hostInit, root: root, session: session, extra: extra}
 	if s.cgroup != "" {
 		c, err := kernel.OpenCgroup(s.cgroup)
 		if err != nil {

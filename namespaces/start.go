@@ -21,7 +21,11 @@ func (b *builder) start() (*Session, error) {
 	case b.first.proc:
 		extra = []string{"-p"}
 	}
-	l := launch{program: InitPath, attr: b.first.clone(), root: b.root, session: kernel.None, extra: extra}
+	held, err := b.stamp()
+	if err != nil {
+		return nil, err
+	}
+	l := launch{held: held, program: InitPath, attr: b.first.clone(), root: b.root, session: kernel.None, extra: extra}
 	if b.cgroup != nil {
 		l.cgroup = [2]kernel.FD{b.cgroup.Dir, b.cgroup.Parent}
 		l.extra = append(l.extra, "-c", "7", "-C", "8", "-N", b.cgroup.Name)
@@ -40,7 +44,17 @@ type launch struct {
 	root    kernel.FD    // where the session's devpts is found
 	session kernel.FD    // pidfd to join, or None
 	cgroup  [2]kernel.FD // directory and parent; used with -c and -C in extra
+	held    kernel.FD    // the throw-away layers, or None
 	extra   []string
+}
+
+// stamp opens the throw-away layers for the holder, and marks them.
+func (b *builder) stamp() (kernel.FD, error) {
+	if b.command.Stamp == "" || b.stack == nil || b.stack.Kept() {
+		return kernel.None, nil
+	}
+	dir, err := b.stack.Stamp(b.command.Stamp)
+	return b.hold(dir), err
 }
 
 // hostInit is the host's name of the program at InitPath.
@@ -80,9 +94,12 @@ func (s *Session) launch(c Command, l launch) (err error) {
 	if l.cgroup != [2]kernel.FD{} {
 		files = append(files, uintptr(l.cgroup[0]), uintptr(l.cgroup[1]))
 	}
-	if len(c.Argv) == 0 && len(c.Hold) > 0 {
+	if len(c.Argv) == 0 && (l.held != kernel.None || len(c.Hold) > 0) {
 		for len(files) < firstHeld {
 			files = append(files, ^uintptr(0))
+		}
+		if l.held != kernel.None {
+			files = append(files, uintptr(l.held))
 		}
 		for _, f := range c.Hold {
 			files = append(files, f.Fd())

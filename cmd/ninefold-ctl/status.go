@@ -26,6 +26,10 @@ type status struct {
 	// View is what the daemon knows of it; nil for a session that sessionctl
 	// run made, and without the daemon.
 	View *api.View `json:"view,omitempty"`
+	// Changes are what the view has written; nil where that is not told.
+	Changes *api.Changes `json:"changes,omitempty"`
+	// Home is what the profile's home is: "shared", "dotfiles", "private", "none".
+	Home string `json:"home,omitempty"`
 	// Daemon is nil when it does not run, and Problem then says so.
 	Daemon  *api.Status `json:"daemon,omitempty"`
 	Problem string      `json:"problem,omitempty"`
@@ -56,7 +60,7 @@ func look(ctx context.Context) (s status, err error) {
 		return s, err
 	}
 	if here.Profile != "" {
-		s = status{Inside: true, Profile: here.Profile, Class: here.Class, Isolated: isolatedIn(here.Plan)}
+		s = status{Inside: true, Profile: here.Profile, Class: here.Class, Isolated: isolatedIn(here.Plan), Home: here.Home}
 	}
 	err = withDaemon(ctx, func(d *remote.Daemon) error {
 		v, err := d.ViewOf(ctx, 0)
@@ -64,6 +68,11 @@ func look(ctx context.Context) (s status, err error) {
 			s.View, s.Inside, s.Profile, s.Class, s.Isolated = &v, true, v.Profile, v.Class, v.Isolated
 		} else if !errors.Is(err, api.ErrNotFound) {
 			return err
+		}
+		if s.View != nil {
+			if c, err := d.Changes(ctx, v.ID); err == nil {
+				s.Changes = &c
+			}
 		}
 		st, err := d.Status(ctx)
 		s.Daemon = &st
@@ -98,10 +107,12 @@ func (a *app) printStatus(s status) {
 	switch {
 	case s.View != nil:
 		tellView(a.Out, *s.View)
+		a.tellChanges(s)
 	case s.Inside:
 		say("profile   %s", plain(s.Profile))
 		say("class     %s", s.Class)
 		say("isolated  %s", strings.Join(s.Isolated, " "))
+		say("home      %s", homes[s.Home])
 	default:
 		say("this is the host")
 	}
@@ -115,5 +126,40 @@ func (a *app) printStatus(s status) {
 	}
 	for _, d := range s.Daemon.Degraded {
 		say("without   %s", d)
+	}
+}
+
+// homes word what a home is.
+var homes = map[string]string{
+	"": "", "shared": "the machine's", "dotfiles": "the machine's, with settings of this profile's own",
+	"private": "empty at login, discarded at logout", "none": "none",
+}
+
+// tellChanges says what stays of what is written, and what does not.
+func (a *app) tellChanges(s status) {
+	say := func(name, format string, args ...any) {
+		fmt.Fprintf(a.Out, "%-9s %s\n", name, fmt.Sprintf(format, args...))
+	}
+	if h := homes[s.Home]; h != "" {
+		say("home", "%s", h)
+	}
+	c := s.Changes
+	switch {
+	case c == nil:
+		return
+	case c.Kept:
+		say("root", "what is written outside the home is kept")
+	default:
+		more := ""
+		if c.More {
+			more = "more than "
+		}
+		say("root", "%s%s, %s outside the home will be discarded at logout", more, count(int(c.Files), "file", "files"), size(c.Bytes))
+		if c.Parks {
+			say("", "sessionctl session restore can bring them back for a while")
+		}
+	}
+	for _, why := range c.Stale {
+		say("stale", "%s", plain(why))
 	}
 }

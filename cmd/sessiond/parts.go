@@ -7,12 +7,14 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"ninefold/sessiond/api"
 	"ninefold/sessiond/config"
 	"ninefold/sessiond/journal"
 	"ninefold/sessiond/login"
 	"ninefold/sessiond/manager"
+	"ninefold/sessiond/parked"
 	"ninefold/sessiond/service"
 	"ninefold/sessiond/units"
 	"ninefold/sessiond/views"
@@ -24,6 +26,7 @@ type parts struct {
 	config  *config.Live
 	views   *views.Views
 	logins  *login.Logins
+	shelf   *parked.Shelf
 	units   unitsOfMachine
 	manager func() *manager.Manager
 	ready   chan struct{} // the configuration or an image changed
@@ -52,13 +55,14 @@ func (o options) assemble(ctx context.Context, log *slog.Logger) (*parts, error)
 		wake(ready)
 	})
 	u, needs := machineUnits(log)
-	vs := views.New(views.Options{Manager: m, Journal: j, Units: u, Log: log, Needs: needs, Grace: o.grace, Event: events.Publish,
+	shelf := parked.On(base.State())
+	vs := views.New(views.Options{Shelf: shelf, Manager: m, Journal: j, Units: u, Log: log, Needs: needs, Grace: o.grace, Event: events.Publish,
 		Host: o.hostNamespace, Wrapper: func() (string, error) { return wrapper(m()) }, ManagerProgram: userManager(base)})
 	if err := vs.Recover(ctx); err != nil {
 		return nil, err
 	}
 	logins := login.New(live, vs, log)
-	return &parts{log: log, config: live, views: vs, logins: logins, units: u, manager: m, ready: ready, entries: o.entries,
+	return &parts{shelf: shelf, log: log, config: live, views: vs, logins: logins, units: u, manager: m, ready: ready, entries: o.entries,
 		service: service.New(live, vs, logins, m, u, events)}, nil
 }
 
@@ -79,6 +83,21 @@ func (d *parts) run(ctx context.Context, wg *sync.WaitGroup) {
 		}
 	})
 	wg.Go(func() { d.serveBus(ctx) })
+	wg.Go(func() { d.tidy(ctx) })
+}
+
+// tidy looks after what is parked, at the start and then once a day.
+func (d *parts) tidy(ctx context.Context) {
+	t := time.NewTicker(24 * time.Hour)
+	defer t.Stop()
+	for {
+		d.shelf.Tidy(time.Now())
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+	}
 }
 
 // unitsOfMachine is what the parts of the daemon ask of systemd.

@@ -28,6 +28,7 @@ type Stack struct {
 	layers  map[layerKey]layer
 	held    []kernel.FD
 	places  int
+	kept    bool // an upper lies elsewhere
 }
 
 // New attaches the stack's tmpfs at the host's directory at, where only the
@@ -74,6 +75,19 @@ func (s *Stack) Dir(name string) (kernel.FD, error) {
 	return s.dirIn(s.scratch, name+strconv.Itoa(s.places))
 }
 
+// Stamp makes a directory on the tmpfs, the last thing that its maker makes
+// there, and opens the tmpfs for whoever is to look into it later.
+func (s *Stack) Stamp(name string) (kernel.FD, error) {
+	if err := kernel.Mkdir(s.scratch, name, 0o700, 0, 0); err != nil {
+		return kernel.None, err
+	}
+	return kernel.OpenIn(s.scratch, ".", unix.O_RDONLY|unix.O_DIRECTORY)
+}
+
+// Kept reports whether what is written to the overlays goes elsewhere than to
+// the tmpfs.
+func (s *Stack) Kept() bool { return s.kept }
+
 func (s *Stack) hold(fd kernel.FD) kernel.FD {
 	s.held = append(s.held, fd)
 	return fd
@@ -97,6 +111,7 @@ func (s *Stack) upper(u plan.Upper, m *kernel.OverlayMount) error {
 	m.Volatile = u.Dir == ""
 	base := s.scratch
 	if u.Dir != "" {
+		s.kept = true
 		fd, err := kernel.OpenHost(u.Dir)
 		if err != nil {
 			return err

@@ -11,7 +11,7 @@ import (
 const (
 	MachineDir  = "/run/ninefold/machine" // Projection.Dir is bound below it
 	LibDir      = "/run/ninefold/lib"     // Spec.InitDir
-	SessionFile = "/run/ninefold/session" // name=value lines: profile, class, user
+	SessionFile = "/run/ninefold/session" // name=value lines: profile, class, user, home
 )
 
 // Compile turns a spec into a plan that Validate accepts. The steps are, in
@@ -43,6 +43,7 @@ func Compile(s Spec) (*Plan, error) {
 	c.over()
 	c.kernel()
 	c.volatile()
+	c.media()
 	c.home()
 	c.machine()
 	c.own()
@@ -132,7 +133,7 @@ func (c *compiler) root() {
 	mounts := slices.Clone(c.spec.HostMounts)
 	slices.SortFunc(mounts, func(a, b HostMount) int { return cmp.Compare(a.Path, b.Path) })
 	for _, m := range slices.Compact(mounts) {
-		own := m.Path == "/" || c.inHome(m.Path) ||
+		own := m.Path == "/" || c.inHome(m.Path) || slices.ContainsFunc(MediaDirs[:], func(dir string) bool { return below(m.Path, dir) }) ||
 			slices.ContainsFunc(ownMounts[:], func(dir string) bool { return below(m.Path, dir) })
 		if !own {
 			c.overlay(m.Path, m.Flags)

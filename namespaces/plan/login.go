@@ -99,10 +99,12 @@ func devicesOfHost(b Bind) bool {
 
 // FollowsHost reports whether mounts that the host makes later below the
 // source of b appear in an untrusted view too: in /run of a login, where logind
-// mounts the user's directory after the view is made. They come with the host's
-// flags, and no_new_privs takes the use out of a setuid file there.
+// mounts the user's directory after the view is made, and in MediaDirs. They
+// come with the host's flags, and no_new_privs takes the use out of a setuid
+// file there.
 func FollowsHost(b Bind) bool {
-	return b.Origin == 0 && b.Source == "/run" && b.Target == b.Source && b.Recursive && b.Where == Replace
+	return b.Origin == 0 && (b.Source == "/run" || slices.Contains(MediaDirs[:], b.Source)) &&
+		b.Target == b.Source && b.Recursive && b.Where == Replace
 }
 
 // Door is where the host's processes ask for namespaces; so do those of a

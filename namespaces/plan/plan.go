@@ -80,6 +80,9 @@ type Spec struct {
 	Home string
 	// Tmp: "private" (or "") is a tmpfs, "shared" the host's /tmp.
 	Tmp string
+	// Media lets in what the host has mounted below MediaDirs, and mounts there
+	// later. Without it none of that is seen, on the host's root neither.
+	Media bool
 	// Devices are names below /dev to bind from the host.
 	Devices []string
 	// Project lists what of the machine is projected: see Projection.

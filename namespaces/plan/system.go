@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 )
@@ -141,5 +142,5 @@ func (c *compiler) own() {
 		c.add(Bind{Source: c.spec.InitDir, Target: LibDir, Flags: Flags{ReadOnly: true, NoSuid: true, NoDev: true}})
 	}
 	c.add(File{Path: SessionFile, Mode: 0o444,
-		Content: fmt.Sprintf("profile=%s\nclass=%s\nuser=%s\n", c.spec.Profile, c.plan.Class, c.spec.User.Name)})
+		Content: fmt.Sprintf("profile=%s\nclass=%s\nuser=%s\nhome=%s\n", c.spec.Profile, c.plan.Class, c.spec.User.Name, cmp.Or(c.spec.Home, "shared"))})
 }

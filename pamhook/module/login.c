@@ -69,6 +69,7 @@ bool login_of(pam_handle_t *pamh, const struct options *o, struct login *login)
 	const char *why = NULL;
 	const char *class = pam_getenv(pamh, "XDG_SESSION_CLASS");
 	const void *user = NULL;
+	login->user = NULL;
 	if (geteuid() != 0)
 		why = "the caller is not root";
 	else if (item_is(pamh, PAM_SERVICE, "systemd-user"))

@@ -31,8 +31,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <syslog.h>
+#include <unistd.h>
 
 #define EXPORT __attribute__((visibility("default")))
+
+// SESSION_FILE is there in every view, and not on the host.
+#define SESSION_FILE "/run/ninefold/session"
 
 // What `prepare` leaves in the PAM handle when nobody answered in time.
 static const char unanswered_key[] = "ninefold.unanswered";
@@ -159,6 +163,23 @@ static int follow(pam_handle_t *pamh, int flags, const struct options *o, const 
 	return PAM_SUCCESS;
 }
 
+// remind tells who becomes root inside a view what goes with it at logout. Root
+// enters nothing, so that this is all that is asked for, and no failure of it
+// counts.
+static void remind(pam_handle_t *pamh, int flags, const struct options *o, const struct login *login)
+{
+	struct door_request request;
+	struct door_answer answer;
+	if (o->prepare || login->uid != 0 || !login->user || access(SESSION_FILE, F_OK) || door_failed_recently())
+		return;
+	fill_request(pamh, o, login, &request);
+	if (door_ask(&request, &answer))
+		return;
+	if (answer.reply.verdict == DOOR_HOST && *answer.reply.message)
+		tell(pamh, flags, "%s", answer.reply.message);
+	door_close(&answer);
+}
+
 EXPORT int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
 	struct options o;
@@ -167,8 +188,11 @@ EXPORT int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const ch
 	int result = PAM_IGNORE;
 	int saved = errno;
 	parse(pamh, argc, argv, &o);
-	if (!login_of(pamh, &o, &login))
+	if (!login_of(pamh, &o, &login)) {
+		remind(pamh, flags, &o, &login);
+		errno = saved;
 		return PAM_IGNORE;
+	}
 	if (ask(pamh, flags, &o, &login, &answer, &result)) {
 		result = follow(pamh, flags, &o, &login, &answer);
 		door_close(&answer);

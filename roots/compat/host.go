@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -110,6 +111,17 @@ func Stamp(root string) string {
 		fmt.Fprintf(h, "%s %d %d %d.%09d\n", name, st.Ino, st.Size, st.Mtim.Sec, st.Mtim.Nsec)
 	}
 	return hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+// Changed returns when the packages of the machine below root changed last; the
+// zero time when that cannot be told.
+func Changed(root string) (last time.Time) {
+	for _, name := range watched {
+		if st, err := os.Stat(filepath.Join(root, name)); err == nil && st.ModTime().After(last) {
+			last = st.ModTime()
+		}
+	}
+	return last
 }
 
 // maxStatus bounds the dpkg status file; a machine with 5,000 packages has 6 MB.

@@ -44,6 +44,7 @@ type Reloader interface {
 type Options struct {
 	Service api.Service
 	Binder  api.Binder // nil without live binds
+	Keeper  api.Keeper // nil where nothing is put aside
 	Log     *slog.Logger
 	// Address is the bus; "" is the system's.
 	Address string

@@ -48,6 +48,7 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		"GetView": {"1000-abc"}, "GetSession": {"c1"}, "GetViewByPID": {uint32(0)}, "GetOutlook": {"mia", ""},
 		"EndView": {"1001-def"}, "EndSession": {"c1"}, "Get": {ViewInterface, "Id"}, "GetAll": {ViewInterface}, "Set": {ViewInterface, "Id", dbus.MakeVariant("x")},
 		"Bind": {"/src", "/home/mia/x", true}, "Unmount": {"/home/mia/x"},
+		"Restore": {"mias", false}, "DiscardParked": {"mias"},
 	}
 	for _, path := range []dbus.ObjectPath{ViewPath("1000-abc"), SessionPath("c1"), Path} {
 		var xmlData string

@@ -311,3 +311,44 @@ func TestSlowServiceIsLeftBehind(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// What is put aside is told, given back and discarded to whom it belongs, and
+// given back as root to root alone.
+func TestWhoGetsWhatIsPutAside(t *testing.T) {
+	w := newWorld(t)
+	list, discard, restore := ManagerInterface+".ListParked", ManagerInterface+".DiscardParked", ViewInterface+".Restore"
+	if got := w.as(owner, Path, list); !contains(got, "mias") || contains(got, "roots") {
+		t.Errorf("the owner's: %s", got)
+	}
+	if got := w.as(other, Path, list); contains(got, "Error") || contains(got, "mias") {
+		t.Errorf("another's: %s", got)
+	}
+	if got := w.as(other, Path, discard, "string:mias"); !contains(got, accessDenied) {
+		t.Errorf("another discards: %s", got)
+	}
+	if got := w.as(owner, Path, discard, "string:none"); !contains(got, "NotFound") {
+		t.Errorf("of nothing: %s", got)
+	}
+	if got := w.as(owner, Path, discard, "string:mias"); contains(got, "Error") {
+		t.Errorf("the owner discards: %s", got)
+	}
+	path := ViewPath("1000-abc")
+	for _, m := range []string{restore, ViewInterface + ".GetChanges"} {
+		args := []string{"string:mias", "boolean:false"}
+		if m != restore {
+			args = nil
+		}
+		if got := w.as(other, path, m, args...); !contains(got, accessDenied) {
+			t.Errorf("another's %s: %s", m, got)
+		}
+		if got := w.as(owner, path, m, args...); contains(got, "Error") {
+			t.Errorf("the owner's %s: %s", m, got)
+		}
+	}
+	if err := w.call(path, restore, "mias", true).Err; err != nil {
+		t.Error(err)
+	}
+	if want := []string{"1000-abc mias false false", "1000-abc mias true true"}; !slices.Equal(w.service.restored, want) {
+		t.Errorf("restored %q", w.service.restored)
+	}
+}

@@ -53,6 +53,8 @@ func init() {
 			{name: "EndView", in: id("view"), run: endView},
 			{name: "EndSession", in: id("session"), run: endSession},
 			{name: "Reload", run: reload},
+			{name: "ListParked", out: []argument{{"parked", "a(sussstttt)"}}, run: listParked},
+			{name: "DiscardParked", in: id("parked"), run: discardParked},
 		},
 		properties: []property{
 			{"NViews", "u", "true"}, {"NSessions", "u", "true"}, {"ConfigurationError", "s", "true"},

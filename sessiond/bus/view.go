@@ -19,6 +19,10 @@ func init() {
 			{name: "Bind", in: []argument{{"source", "s"}, {"target", "s"}, {"read_only", "b"}}, run: bind},
 			{name: "Unmount", in: []argument{{"target", "s"}}, run: unmount},
 			{name: "ListBinds", out: []argument{{"binds", "a(sb)"}}, run: listBinds},
+			{name: "GetChanges", run: getChanges,
+				out: []argument{{"files", "t"}, {"bytes", "t"}, {"more", "b"}, {"kept", "b"}, {"parks", "b"}, {"stale", "as"}}},
+			{name: "Restore", in: []argument{{"parked_id", "s"}, {"overwrite", "b"}}, run: restore,
+				out: []argument{{"files", "t"}, {"written", "t"}, {"others", "t"}, {"failed", "t"}, {"why", "s"}}},
 		},
 		properties: []property{
 			{"Id", "s", "const"}, {"User", "u", "const"}, {"Name", "s", "const"}, {"Profile", "s", "const"}, {"Class", "s", "const"},

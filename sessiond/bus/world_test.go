@@ -66,7 +66,7 @@ func newWorld(t *testing.T) *world {
 	w := &world{t: t, address: fmt.Sprintf("unix:abstract=ninefold-test-%d-%d", os.Getpid(), time.Now().UnixNano()), service: newService()}
 	w.startBus()
 	t.Cleanup(func() { w.stopBus() })
-	w.server = New(Options{Service: w.service, Binder: w.service, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Address: w.address})
+	w.server = New(Options{Service: w.service, Binder: w.service, Keeper: w.service, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Address: w.address})
 	w.server.patience = patience{300 * time.Millisecond, 300 * time.Millisecond}
 	ctx, cancel := context.WithCancel(context.Background())
 	w.stop, w.done = cancel, make(chan struct{})
@@ -177,6 +177,7 @@ type service struct {
 	problem  error
 	watch    []chan api.Event
 	bound    []api.NewBind
+	restored []string
 }
 
 func newService() *service {
@@ -308,6 +309,26 @@ func (s *service) Unmount(context.Context, string, string) error { return nil }
 
 func (s *service) List(context.Context, string) ([]api.Bind, error) {
 	return []api.Bind{{Target: "/home/mia/x", ReadOnly: true}}, nil
+}
+
+func (s *service) Changes(context.Context, string) (api.Changes, error) {
+	return api.Changes{Files: 3, Stale: []string{"the host's packages changed"}}, nil
+}
+
+func (s *service) Parked(context.Context) ([]api.Parked, error) {
+	return []api.Parked{{ID: "mias", UID: owner}, {ID: "roots"}}, nil
+}
+
+func (s *service) Restore(_ context.Context, view, id string, asRoot, over bool) (api.Restored, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.restored = append(s.restored, fmt.Sprint(view, " ", id, " ", asRoot, over))
+	return api.Restored{Files: 1}, nil
+}
+
+func (s *service) Discard(_ context.Context, id string) error {
+	s.change(func() { s.ended = append(s.ended, id) })
+	return nil
 }
 
 func (s *service) Subscribe(ctx context.Context) <-chan api.Event {

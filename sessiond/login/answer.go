@@ -109,6 +109,9 @@ func (l *Logins) session(ctx context.Context, p pick, u identity.User, r door.Re
 	if r.Service == "sshd" && v.Lacks("sftp") {
 		return door.Reply{}, nil, &errHost{why: fmt.Sprintf("profile %s has no sftp-server, so ssh logins stay on the host; put openssh-sftp-server into its image", v.Profile())}
 	}
+	if note == "" {
+		note = v.Told()
+	}
 	reply, files, err := l.let(ctx, v, u, r, note)
 	if err != nil {
 		return reply, files, err

@@ -69,6 +69,9 @@ func (l *Logins) Answer(ctx context.Context, r door.Request, from door.Peer) (do
 		l.log.Warn("refused at the door", "op", r.Op, "uid", from.UID, "pid", from.PID, "for", r.UID, "why", why)
 		return door.Reply{Verdict: door.Host, Message: why}, nil
 	}
+	if r.Op == door.Session && r.UID == 0 {
+		return door.Reply{Verdict: door.Host, Message: l.remind(ctx, from)}, nil
+	}
 	if why := l.never(r); why != "" {
 		l.log.Debug("a login that never enters", "uid", r.UID, "service", r.Service, "why", why)
 		return door.Reply{Verdict: door.Host}, nil

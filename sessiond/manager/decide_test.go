@@ -253,15 +253,15 @@ func FuzzDecodeStack(f *testing.F) {
 
 func TestTwoSessionsDoNotShareAKeptLayer(t *testing.T) {
 	dir := keptDir(t.TempDir(), 1000, "x")
-	k, err := claimKept(dir, "x")
+	k, err := claimKept(t.Context(), dir, "x")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := claimKept(dir, "x"); !errors.Is(err, ErrKeptInUse) {
+	if _, err := claimKept(t.Context(), dir, "x"); !errors.Is(err, ErrKeptInUse) {
 		t.Errorf("got %v, want ErrKeptInUse", err)
 	}
 	k.release()
-	again, err := claimKept(dir, "x")
+	again, err := claimKept(t.Context(), dir, "x")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 
+	"ninefold/namespaces"
 	"ninefold/namespaces/plan"
 	"ninefold/roots/store"
 	"ninefold/sessiond/identity"
@@ -23,6 +24,10 @@ type Login struct {
 	Environment []string
 	// Notes say what of the profile a login does not have.
 	Notes []string
+	// Told is what the person has to know of a kept layer, "" mostly.
+	Told string
+	// Stamp is for namespaces.Command.
+	Stamp string
 	held  *prepared
 }
 
@@ -43,8 +48,9 @@ func (m *Manager) Login(ctx context.Context, p *profile.Profile, u identity.User
 
 func (m *Manager) login(ctx context.Context, l *Login) (err error) {
 	held, p := l.held, l.held.profile
-	if p.Keep.Root == "user" {
-		return fmt.Errorf("%w: what a user wrote would be part of the root; set keep.root = \"no\"", plan.ErrLogin)
+	keeps := p.Keep.Root == "user"
+	if keeps && p.Origin != 0 {
+		return fmt.Errorf("%w: what a root keeps takes the machine's room, which a profile of root's alone gives; set keep.root = \"no\"", plan.ErrLogin)
 	}
 	if held.base, err = m.compose(ctx, p, true); err != nil {
 		return err
@@ -53,12 +59,23 @@ func (m *Manager) login(ctx context.Context, l *Login) (err error) {
 	if err := m.specify(held); err != nil {
 		return err
 	}
+	if keeps {
+		if err := m.keep(ctx, held, true); err != nil {
+			return err
+		}
+		if l.Layers = append(l.Layers, "kept"); held.note != "" {
+			l.Told, l.Notes = held.note, append(l.Notes, held.note)
+		}
+	}
 	if len(held.spec.Limits) > 0 {
 		held.spec.Limits = nil
 		l.Notes = append(l.Notes, "the profile's limits do not hold for logins; pam_limits and systemd set them")
 	}
 	if len(p.Devices) > 0 {
 		l.Notes = append(l.Notes, "a login has the devices that the host gives its user, not those of the profile's list alone")
+	}
+	if l.Stamp = namespaces.StampDiscard; p.Parks() {
+		l.Stamp = namespaces.StampPark
 	}
 	files, lines := m.host.logs()
 	held.spec.Projections = append(held.spec.Projections, files)
@@ -96,6 +113,9 @@ func (l *Login) Files() []*os.File {
 				files = append(files, s.File())
 			}
 		}
+	}
+	if l.held.kept != nil {
+		files = append(files, l.held.kept.lock)
 	}
 	return files
 }

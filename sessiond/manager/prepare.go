@@ -41,6 +41,7 @@ type prepared struct {
 	argv    []string
 	base    *composition
 	kept    *kept
+	note    string // for the person
 }
 
 func (p *prepared) release() {
@@ -73,7 +74,7 @@ func (m *Manager) prepare(ctx context.Context, r Request, claim bool) (_ *prepar
 	}
 	p.stay(r.Dir)
 	if r.Keep || p.profile.Keep.Root == "user" {
-		if err := m.keep(p, claim); err != nil {
+		if err := m.keep(ctx, p, claim); err != nil {
 			return nil, err
 		}
 	}
@@ -128,24 +129,6 @@ func (p *prepared) stay(dir string) {
 	if p.spec.HostBase || p.spec.Home == "shared" && (dir == home || strings.HasPrefix(dir, home+"/")) {
 		p.spec.Lines = append([]plan.Line{{Op: plan.Chdir{Dir: dir}}}, p.spec.Lines...)
 	}
-}
-
-// keep puts the layer of this user and profile in the place of the one that is
-// thrown away. What a user wrote, a user had a hand in.
-func (m *Manager) keep(p *prepared, claim bool) error {
-	dir := keptDir(m.state, p.user.UID, p.profile.Name)
-	if err := rely(dir); err != nil {
-		return err
-	}
-	if claim {
-		k, err := claimKept(dir, p.profile.Name)
-		if err != nil {
-			return err
-		}
-		p.kept = k
-	}
-	p.spec.Upper = &plan.Upper{Dir: dir, Origin: plan.Origin(p.user.UID)}
-	return nil
 }
 
 // Plan returns the plan by which a session would be made. It claims nothing.

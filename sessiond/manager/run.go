@@ -26,6 +26,9 @@ func (m *Manager) Run(ctx context.Context, r Request) (namespaces.Status, error)
 		return namespaces.Status{}, err
 	}
 	defer p.release()
+	if p.note != "" && r.Stderr != nil {
+		fmt.Fprintf(r.Stderr, "sessionctl: %s\n", p.note)
+	}
 	var before hostState
 	if p.spec.HostBase {
 		before = readHostState()

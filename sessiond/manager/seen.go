@@ -23,6 +23,8 @@ type View struct {
 	Profile string `json:"profile,omitempty"`
 	Class   string `json:"class,omitempty"`
 	User    string `json:"user,omitempty"`
+	// Home is "shared", "dotfiles", "private" or "none".
+	Home string `json:"home,omitempty"`
 	// Plan is what is there, in the words of a plan. What cannot be read off a
 	// process, such as links and files that were made, is not in it.
 	Plan *plan.Plan `json:"-"`
@@ -94,6 +96,8 @@ func (v *View) record(dir string) {
 		switch name {
 		case "profile":
 			v.Profile = value
+		case "home":
+			v.Home = value
 		case "class":
 			if value == string(plan.Trusted) || value == string(plan.Untrusted) {
 				v.Class = value

@@ -69,6 +69,7 @@ base = @BASE@
 # [keep]
 # root = "no"              # or user: what is written stays for the next time
 # size = "512M"            # of what is thrown away
+# park = true              # what a logout throws away can be brought back for a while
 
 # [project]                # what of the machine shows in an image
 # identity = true
@@ -79,6 +80,7 @@ base = @BASE@
 # locale = true
 # ca = true
 # fonts = false
+# media = false            # sticks and discs that the machine mounts, on every base
 
 # [limits]
 # memory = "4G"

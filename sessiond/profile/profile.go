@@ -115,6 +115,9 @@ type Keep struct {
 	// Size bounds what is thrown away, as it lies in memory: "512M". Default:
 	// half of the memory.
 	Size string `toml:"size"`
+	// Park keeps what a logout throws away for a while, to be brought back.
+	// Default: true. With a home that is thrown away it means nothing.
+	Park bool `toml:"park"`
 
 	size int64
 }
@@ -130,6 +133,9 @@ type Project struct {
 	Locale    bool `toml:"locale"`     // /etc/default/locale, /etc/locale.conf; default true
 	CA        bool `toml:"ca"`         // the certificates the machine trusts; default true
 	Fonts     bool `toml:"fonts"`      // the host's fonts; default false
+	// Media is what is plugged in and mounted below /media and /run/media, as it
+	// comes and goes, on every base; default false.
+	Media bool `toml:"media"`
 }
 
 // source is where the lines of a profile come from.
@@ -149,7 +155,7 @@ func defaults() *Profile {
 		Home:      "shared",
 		Tmp:       "private",
 		Isolation: Isolation{Net: "host", User: "host", Seccomp: "none", Capabilities: []string{"default"}},
-		Keep:      Keep{Root: "no"},
+		Keep:      Keep{Root: "no", Park: true},
 		Project:   Project{Identity: true, Resolv: true, Hosts: true, MachineID: true, Timezone: true, Locale: true, CA: true},
 	}
 }

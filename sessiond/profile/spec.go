@@ -32,12 +32,19 @@ func (p *Profile) Fill(s *plan.Spec) error {
 	s.Home = p.Home
 	s.Tmp = p.Tmp
 	s.Devices = p.Devices
+	s.Media = p.Project.Media
 	s.Lines = lines
 	s.Upper = &plan.Upper{Size: p.Keep.size}
 	for _, name := range slices.Sorted(maps.Keys(p.Environment)) {
 		s.Environment = append(s.Environment, plan.Environment{Name: name, Value: p.Environment[name]})
 	}
 	return nil
+}
+
+// Parks reports whether what a logout throws away is to be parked. A profile
+// whose home is thrown away leaves nothing at all.
+func (p *Profile) Parks() bool {
+	return p.Keep.Park && p.Keep.Root != "user" && (p.Home == "shared" || p.Home == "dotfiles")
 }
 
 // defaultCapabilities let package managers, su and daemons that drop root work.

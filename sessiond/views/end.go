@@ -162,7 +162,12 @@ func (vs *Views) endIdle(v *View, now time.Time) {
 	}
 	v.ended = true
 	vs.mu.Unlock()
-	vs.finish(v)
+	// Copying takes its time, and other views are to end meanwhile.
+	vs.wg.Go(func() {
+		if vs.park(v) {
+			vs.finish(v)
+		}
+	})
 }
 
 // finish takes an ended view down: the holder, then its record, so that a
@@ -213,6 +218,9 @@ func (vs *Views) End(ctx context.Context, id string) error {
 	vs.mu.Unlock()
 	if already {
 		return nil
+	}
+	if !vs.park(v) {
+		return errors.New("the daemon is stopping")
 	}
 	for _, s := range ids {
 		vs.o.Event(api.Event{Kind: api.SessionRemoved, ID: s.ID, UID: v.rec.UID})

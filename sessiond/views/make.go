@@ -37,6 +37,7 @@ func (vs *Views) make(ctx context.Context, u identity.User, p *profile.Profile, 
 	v.rec = journal.Record{ID: newID(u.UID), UID: u.UID, User: u.Name, Profile: p.Name, Class: string(login.Plan.Class),
 		Plan: plan.Print(login.Plan), Layers: login.Layers, Environment: login.Environment, Notes: login.Notes,
 		Isolated: isolated(login.Plan), Created: time.Now().UTC()}
+	v.kept, v.told = keepsRoot(login.Plan), login.Told
 	v.rec.Scope = "ninefold-view-" + v.rec.ID + ".scope"
 	if own {
 		v.rec.Unit = units.ManagerPrefix + v.rec.ID + ".service"
@@ -51,7 +52,7 @@ func (vs *Views) make(ctx context.Context, u identity.User, p *profile.Profile, 
 			err = errors.Join(err, vs.o.Journal.Remove(v.rec.ID))
 		}
 	}()
-	s, err := namespaces.Start(context.Background(), login.Plan, namespaces.Command{Hold: login.Files()})
+	s, err := namespaces.Start(context.Background(), login.Plan, namespaces.Command{Hold: login.Files(), Stamp: login.Stamp})
 	if err != nil {
 		return nil, fmt.Errorf("make the view of profile %s: %w", p.Name, err)
 	}
@@ -92,6 +93,12 @@ func (vs *Views) adopt(ctx context.Context, v *View) {
 	if err := vs.o.Units.Adopt(ctx, v.rec.Scope, what, v.rec.Holder.PID); err != nil {
 		vs.o.Log.Warn("a view has no scope of its own; it would end with the daemon's unit", "view", v.rec.ID, "error", err)
 	}
+}
+
+// keepsRoot reports whether the root of p keeps what is written to it.
+func keepsRoot(p *plan.Plan) bool {
+	o, ok := p.Ops[1].(plan.Overlay)
+	return ok && o.Upper != nil && o.Upper.Dir != ""
 }
 
 // isolated names the namespaces that p makes.

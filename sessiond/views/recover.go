@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"ninefold/namespaces/plan"
 	"ninefold/sessiond/journal"
 	"ninefold/sessiond/process"
 )
@@ -80,6 +81,9 @@ func (vs *Views) takeOver(r *journal.Record) (*View, string) {
 		// Still the process that was opened: its number was not free meanwhile.
 		if err == nil && mount == r.MountNS && process.Alive(p.PID, p.Start) {
 			v := &View{vs: vs, rec: *r, until: time.Now().Add(vs.o.Grace), ns: ns, pidfd: pidfd, holderGone: i > 0}
+			if p, err := plan.Parse(r.ID, []byte(r.Plan)); err == nil && len(p.Ops) > 1 {
+				v.kept = keepsRoot(p)
+			}
 			if v.holderGone {
 				pidfd.Close()
 				v.pidfd = nil

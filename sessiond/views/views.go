@@ -21,6 +21,7 @@ import (
 	"ninefold/sessiond/identity"
 	"ninefold/sessiond/journal"
 	"ninefold/sessiond/manager"
+	"ninefold/sessiond/parked"
 	"ninefold/sessiond/process"
 	"ninefold/sessiond/profile"
 	"ninefold/sessiond/units"
@@ -67,6 +68,8 @@ type Options struct {
 	// ManagerProgram is the user manager for views with one of their own, with
 	// its arguments; nil where there are none.
 	ManagerProgram []string
+	// Shelf is where logouts leave what is parked.
+	Shelf *parked.Shelf
 	// Event is called for each change, and must not call back.
 	Event func(api.Event)
 }
@@ -82,6 +85,9 @@ type Views struct {
 	making   map[key]*flight
 	onHost   map[uint32]hostManager
 	stopping bool
+
+	parking context.Context // of what is being parked
+	stop    func()          // ends it
 
 	halls      sync.Mutex // vestibules, and the making of them
 	vestibules map[string]vestibule
@@ -115,8 +121,10 @@ func New(o Options) *Views {
 	if o.Grace == 0 {
 		o.Grace = 10 * time.Second
 	}
-	return &Views{o: o, soon: make(chan struct{}, 1), views: map[string]*View{}, making: map[key]*flight{}, onHost: map[uint32]hostManager{},
+	vs := &Views{o: o, soon: make(chan struct{}, 1), views: map[string]*View{}, making: map[key]*flight{}, onHost: map[uint32]hostManager{},
 		vestibules: map[string]vestibule{}}
+	vs.parking, vs.stop = context.WithCancel(context.Background())
+	return vs
 }
 
 // Acquire returns the view of a user in a profile: the one in use, or a new
@@ -204,7 +212,8 @@ func (vs *Views) usable(k key) *View {
 			continue
 		}
 		used := v.inUse()
-		if !used && (v.holderGone || time.Now().After(v.until)) {
+		// A layer that is kept has one view, for as long as that is there.
+		if !used && (v.holderGone || time.Now().After(v.until) && !v.kept) {
 			continue
 		}
 		if best == nil || used && !best.inUse() {
@@ -243,11 +252,24 @@ func (vs *Views) List() []*View {
 	return out
 }
 
+// In returns the live view whose mount namespace has that inode number, or nil.
+func (vs *Views) In(ns uint64) *View {
+	vs.mu.Lock()
+	defer vs.mu.Unlock()
+	for _, v := range vs.views {
+		if v.rec.MountNS == ns && !v.ended {
+			return v
+		}
+	}
+	return nil
+}
+
 // Close waits for what is under way. Live views stay as they are.
 func (vs *Views) Close() {
 	vs.mu.Lock()
 	vs.stopping = true
 	vs.mu.Unlock()
+	vs.stop()
 	vs.wg.Wait()
 }
 
@@ -268,6 +290,8 @@ type View struct {
 	stopping   bool          // its manager is being stopped
 	starting   chan struct{} // closed when the start of its manager is over; nil before one
 
+	kept  bool     // what is written is there the next time
+	told  string   // what the first login in it is told
 	pidfd *os.File // of the holder; nil when it is gone
 	ns    []namespace
 	// journalled orders the records of this view: a newer one must not be
@@ -290,6 +314,18 @@ func (v *View) UID() uint32           { return v.rec.UID }
 func (v *View) Profile() string       { return v.rec.Profile }
 func (v *View) Trusted() bool         { return v.rec.Class == "trusted" }
 func (v *View) Environment() []string { return v.rec.Environment }
+
+// Told returns what the person is to be told of v, once.
+func (v *View) Told() string {
+	v.vs.mu.Lock()
+	defer v.vs.mu.Unlock()
+	t := v.told
+	v.told = ""
+	return t
+}
+
+// Kept reports whether what is written in v is there in the next one.
+func (v *View) Kept() bool { return v.kept }
 
 // Lacks reports whether the host has a program that v's root does not: "sftp".
 func (v *View) Lacks(what string) bool { return slices.Contains(v.rec.Lacks, what) }

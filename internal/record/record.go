@@ -1,0 +1,124 @@
+// Package record is the form of small records that outlive a version: 8 bytes
+// of magic, a version and the length of the payload as little-endian uint32,
+// the payload (JSON), and the SHA-256 of all of it. A record is written aside,
+// synced and renamed, so that a reader sees the old one or the new one.
+package record
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"ninefold/internal/regular"
+)
+
+// The errors a caller tells apart.
+var (
+	// ErrDamaged says that a record is not what was written.
+	ErrDamaged = errors.New("damaged record")
+	// ErrVersion says that a newer Ninefold wrote the record.
+	ErrVersion = errors.New("the record is of a newer version")
+)
+
+// Kind is one kind of record.
+type Kind struct {
+	// Magic is 8 bytes.
+	Magic   string
+	Version uint32
+	// Max bounds the payload in bytes.
+	Max int
+}
+
+func (k Kind) head() int { return len(k.Magic) + 8 }
+
+// Encode returns the bytes of a record that holds v.
+func (k Kind) Encode(v any) ([]byte, error) {
+	payload, err := json.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	if len(payload) > k.Max {
+		return nil, fmt.Errorf("a record of %d bytes; at most %d", len(payload), k.Max)
+	}
+	b := append(make([]byte, 0, k.head()+len(payload)+sha256.Size), k.Magic...)
+	b = binary.LittleEndian.AppendUint32(b, k.Version)
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(payload)))
+	b = append(b, payload...)
+	sum := sha256.Sum256(b)
+	return append(b, sum[:]...), nil
+}
+
+// Decode reads a record into v; it is ErrDamaged or ErrVersion for anything
+// that Encode did not write.
+func (k Kind) Decode(b []byte, v any) error {
+	head := k.head()
+	if len(b) < head+sha256.Size || string(b[:len(k.Magic)]) != k.Magic {
+		return fmt.Errorf("%w: it is none", ErrDamaged)
+	}
+	if version := binary.LittleEndian.Uint32(b[len(k.Magic):]); version > k.Version {
+		return fmt.Errorf("%w: %d, and this is %d", ErrVersion, version, k.Version)
+	} else if version != k.Version {
+		return fmt.Errorf("%w: version %d", ErrDamaged, version)
+	}
+	n := uint64(binary.LittleEndian.Uint32(b[len(k.Magic)+4:]))
+	if n > uint64(k.Max) || uint64(head)+n+sha256.Size != uint64(len(b)) {
+		return fmt.Errorf("%w: its length is wrong", ErrDamaged)
+	}
+	end := head + int(n)
+	if sum := sha256.Sum256(b[:end]); !bytes.Equal(sum[:], b[end:]) {
+		return fmt.Errorf("%w: its checksum is wrong", ErrDamaged)
+	}
+	d := json.NewDecoder(bytes.NewReader(b[head:end]))
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	return nil
+}
+
+// Read reads the record in a file into v: fs.ErrNotExist where there is none.
+func (k Kind) Read(name string, v any) error {
+	b, err := regular.Read(name, int64(k.head()+k.Max+sha256.Size))
+	if err != nil {
+		return err
+	}
+	if err := k.Decode(b, v); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
+
+// Write puts a record that holds v in the place of the file, for root alone.
+// It is on disk when Write returns.
+func (k Kind) Write(name string, v any) error {
+	b, err := k.Encode(v)
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(name+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
+		err = os.Rename(name+".new", name)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(name+".new"))
+	}
+	return SyncDir(filepath.Dir(name))
+}
+
+// SyncDir makes what was made, renamed or removed in a directory last.
+func SyncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

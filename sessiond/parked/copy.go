@@ -1,0 +1,227 @@
+package parked
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// copyWritten copies what was written in l below to, where root alone can look,
+// and counts in it. What does not fit into room bytes is left out.
+func copyWritten(ctx context.Context, l *Layers, to *os.File, room int64, it *Item) error {
+	c := &copying{to: to.Name(), dirs: map[string]unix.Stat_t{}, room: room}
+	err := l.walk(ctx, func(e *entry) error {
+		name := filepath.Join(e.layer, e.name)
+		written := l.since.written(&e.st)
+		switch {
+		case e.dir():
+			c.dirs[name] = e.st
+			if written {
+				return c.makeDir(name)
+			}
+			return nil
+		case !written || e.whiteout():
+			return nil
+		}
+		n, err := c.file(e, name)
+		switch {
+		case errors.Is(err, errLeft):
+			it.Left++
+			return nil
+		case err != nil:
+			return err
+		}
+		it.Files++
+		it.Bytes += n
+		return nil
+	})
+	if errors.Is(err, errTooMany) {
+		it.Left++
+		err = nil
+	}
+	return err
+}
+
+// errLeft says that a file is left out.
+var errLeft = errors.New("left out")
+
+type copying struct {
+	to   string
+	dirs map[string]unix.Stat_t
+	room int64
+}
+
+// makeDir makes a directory with those above it, as they are in the source.
+func (c *copying) makeDir(name string) error {
+	if name == "." {
+		return nil
+	}
+	to := filepath.Join(c.to, name)
+	if _, err := os.Lstat(to); err == nil {
+		return nil
+	}
+	if err := c.makeDir(filepath.Dir(name)); err != nil {
+		return err
+	}
+	if err := os.Mkdir(to, 0o700); err != nil {
+		return err
+	}
+	st, ok := c.dirs[name]
+	if !ok {
+		return nil // "upper" itself
+	}
+	if err := os.Lchown(to, int(st.Uid), int(st.Gid)); err != nil {
+		return err
+	}
+	return unix.Chmod(to, st.Mode&0o7777)
+}
+
+// file copies one file or link.
+func (c *copying) file(e *entry, name string) (n int64, err error) {
+	at, to := int(e.parent.Fd()), filepath.Join(c.to, name)
+	switch e.st.Mode & unix.S_IFMT {
+	case unix.S_IFLNK:
+		text := make([]byte, unix.PathMax)
+		n, err := unix.Readlinkat(at, e.base(), text)
+		if err != nil {
+			return 0, &os.PathError{Op: "readlink", Path: e.name, Err: err}
+		}
+		if err := c.makeDir(filepath.Dir(name)); err != nil {
+			return 0, err
+		}
+		if err := os.Symlink(string(text[:n]), to); err != nil {
+			return 0, err
+		}
+		return 0, os.Lchown(to, int(e.st.Uid), int(e.st.Gid))
+	case unix.S_IFREG:
+	default:
+		return 0, errLeft // sockets, pipes and devices are of the time they were made
+	}
+	from, err := openFile(e)
+	if err != nil {
+		return 0, err
+	}
+	defer from.Close()
+	// Of a file that was only given another owner or mode, an overlay over an
+	// image has no content: that lies in the image.
+	if _, err := unix.Fgetxattr(int(from.Fd()), metacopy, nil); err == nil {
+		return 0, errLeft
+	}
+	if e.st.Size > c.room {
+		return 0, errLeft
+	}
+	if err := c.makeDir(filepath.Dir(name)); err != nil {
+		return 0, err
+	}
+	f, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	if n, err = io.Copy(f, io.LimitReader(from, e.st.Size)); err != nil {
+		return n, err
+	}
+	c.room -= n
+	return n, dress(f, from, &e.st, true)
+}
+
+const (
+	overlayPrefix = "trusted.overlay."
+	metacopy      = overlayPrefix + "metacopy"
+	redirect      = overlayPrefix + "redirect"
+)
+
+func openFile(e *entry) (*os.File, error) {
+	fd, err := unix.Openat(int(e.parent.Fd()), e.base(), unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: e.name, Err: err}
+	}
+	return os.NewFile(uintptr(fd), e.name), nil
+}
+
+// dress gives f the attributes of the file from, which st describes: whole for
+// root, without owner and setuid bits for a user. The owner comes first: a
+// change of owner takes setuid bits and capabilities away.
+func dress(f, from *os.File, st *unix.Stat_t, whole bool) error {
+	mode := st.Mode & 0o777
+	if whole {
+		mode = st.Mode & 0o7777
+		if err := f.Chown(int(st.Uid), int(st.Gid)); err != nil {
+			return err
+		}
+		if err := copyAttributes(f, from); err != nil {
+			return err
+		}
+	}
+	if err := unix.Fchmod(int(f.Fd()), mode); err != nil {
+		return &os.PathError{Op: "chmod", Path: f.Name(), Err: err}
+	}
+	times := []unix.Timeval{unix.NsecToTimeval(st.Atim.Nano()), unix.NsecToTimeval(st.Mtim.Nano())}
+	if err := unix.Futimes(int(f.Fd()), times); err != nil {
+		return &os.PathError{Op: "set the times of", Path: f.Name(), Err: err}
+	}
+	return nil
+}
+
+// copyAttributes copies extended attributes but those of overlays and of
+// security modules, which say what they are by themselves. A file system
+// without them loses them.
+func copyAttributes(f, from *os.File) error {
+	names := make([]byte, 64<<10)
+	n, err := unix.Flistxattr(int(from.Fd()), names)
+	if err != nil {
+		return nil
+	}
+	for name := range strings.SplitSeq(strings.TrimRight(string(names[:n]), "\x00"), "\x00") {
+		if name == "" || strings.HasPrefix(name, "trusted.") || strings.HasPrefix(name, "security.") && name != "security.capability" {
+			continue
+		}
+		value := make([]byte, 64<<10)
+		n, err := unix.Fgetxattr(int(from.Fd()), name, value)
+		if err != nil {
+			continue
+		}
+		if err := unix.Fsetxattr(int(f.Fd()), name, value[:n], 0); err != nil && !errors.Is(err, unix.ENOTSUP) {
+			return &os.PathError{Op: "set the attribute " + name + " of", Path: f.Name(), Err: err}
+		}
+	}
+	return nil
+}
+
+// Mixes reports whether the layers below dir, a kept one's, hold what means
+// something only over the very layers that it was written over: files without
+// content of their own, directories that were moved.
+func Mixes(ctx context.Context, dir string) (bool, error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	found := errors.New("found")
+	err = walkLayers(ctx, f, func(e *entry) error {
+		mode := e.st.Mode & unix.S_IFMT
+		if mode != unix.S_IFREG && mode != unix.S_IFDIR {
+			return nil
+		}
+		open, err := openFile(e)
+		if err != nil {
+			return err
+		}
+		defer open.Close()
+		for _, name := range []string{metacopy, redirect} {
+			if _, err := unix.Fgetxattr(int(open.Fd()), name, nil); err == nil {
+				return found
+			}
+		}
+		return nil
+	})
+	if errors.Is(err, found) || errors.Is(err, errTooMany) {
+		return true, nil // of what cannot be looked at whole, nothing is known
+	}
+	return false, err
+}

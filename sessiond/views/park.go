@@ -1,0 +1,76 @@
+package views
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"ninefold/namespaces"
+	"ninefold/sessiond/parked"
+	"ninefold/sessiond/process"
+)
+
+// parkTimeout bounds what a logout copies.
+const parkTimeout = time.Minute
+
+// Layers opens the layers that are thrown away with v: parked.ErrNone where it
+// has none. The caller closes them.
+func (v *View) Layers() (*parked.Layers, error) {
+	v.vs.mu.Lock()
+	holder, gone := v.rec.Holder, v.holderGone
+	v.vs.mu.Unlock()
+	if gone {
+		return nil, parked.ErrNone
+	}
+	// A magic link: the file system has no name anywhere.
+	name := fmt.Sprintf("/proc/%d/fd/%d", holder.PID, namespaces.HeldLayers)
+	fd, err := unix.Open(name, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, parked.ErrNone // holders of older versions hold locks alone
+	}
+	dir := os.NewFile(uintptr(fd), name)
+	// Alive after its number was used: it was the holder's.
+	if !process.Alive(holder.PID, holder.Start) {
+		dir.Close()
+		return nil, parked.ErrNone
+	}
+	return parked.Open(dir)
+}
+
+// park keeps what goes with v for a while, where its profile says so. It reports
+// whether v may end now: not when the daemon is stopping, since the next one
+// then begins anew. What cannot be parked is lost, as it was before there was
+// parking: a full disk must not keep views.
+func (vs *Views) park(v *View) bool {
+	if vs.o.Shelf == nil {
+		return true
+	}
+	l, err := v.Layers()
+	if err != nil {
+		return true
+	}
+	defer l.Close()
+	if !l.Parks {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(vs.parking, parkTimeout)
+	defer cancel()
+	begun := time.Now()
+	it, err := vs.o.Shelf.Park(ctx, l, parked.Item{UID: v.rec.UID, User: v.rec.User, Profile: v.rec.Profile, When: begun.UTC()})
+	switch {
+	case vs.parking.Err() != nil:
+		return err == nil
+	case errors.Is(err, parked.ErrEmpty):
+	case err != nil:
+		vs.o.Log.Error("what a logout throws away could not be parked", "view", v.rec.ID, "user", v.rec.User, "error", err)
+	default:
+		vs.o.Log.Info("what a logout throws away is parked", "view", v.rec.ID, "user", v.rec.User, "id", it.ID,
+			"files", strconv.FormatInt(it.Files, 10), "bytes", it.Bytes, "left out", it.Left, "took", time.Since(begun).Round(time.Millisecond))
+	}
+	return true
+}

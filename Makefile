@@ -111,6 +111,14 @@ soak: build ## sessions made, killed and undone for SOAKTIME, and nothing left b
 	$(GO) build -o out/soak ./tests/soak
 	$(SUDO) out/soak -for $(SOAKTIME)
 
+.PHONY: desktops
+desktops: build ## whole desktops in logins on booted machines: pictures in out/desktops, times beside the same installed (LONG=1: more; DESKTOP=xfce: those whose name matches)
+	@scripts/deps run test
+	@mkdir -p out/desktops
+	$(GO) test -c -o out/desktops/test ./tests/desktops
+	cd tests/desktops && $(SUDO) env NINEFOLD_MUST_RUN=1 NINEFOLD_DESKTOPS=$(if $(LONG),long,all) NINEFOLD_DESKTOP='$(DESKTOP)' ../../out/desktops/test -test.v \
+		-test.timeout 3h -test.bench Login -test.benchtime 1x
+
 .PHONY: machine
 machine: build ## a console on a booted Debian SUITE (bookworm, trixie) with Ninefold in it; all thrown away afterwards
 	@scripts/deps test

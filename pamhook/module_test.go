@@ -343,6 +343,7 @@ func TestChoice(t *testing.T) {
 		{"profile=kiosk", "", "kiosk"},
 		{"profile=kiosk", "XDG_SESSION_DESKTOP=ninefold-plasma", "plasma"},
 		{"profile=kiosk", "XDG_SESSION_DESKTOP=plasma", "kiosk"},
+		{"", "DESKTOP_SESSION=ninefold-dev+xfce", "dev+xfce"},
 		{"profile=kiosk", "NINEFOLD_PROFILE=dev", "dev"},
 		{"", "NINEFOLD_PROFILE=a\x1bb\n", "?"},
 		{"", "NINEFOLD_PROFILE=" + strings.Repeat("x", 100000), "?"},

@@ -16,6 +16,7 @@ import (
 	"ninefold/namespaces/plan"
 	"ninefold/sessiond/api"
 	"ninefold/sessiond/bus/remote"
+	"ninefold/sessiond/decided"
 	"ninefold/sessiond/manager"
 	"ninefold/sessiond/process"
 )
@@ -93,7 +94,7 @@ func (a *app) enterView(ctx context.Context, id string, command []string) (statu
 	if !v.Manager {
 		return 0, fmt.Errorf("enter view %s: your user manager is not in it, so only root can: %w", v.ID, remote.ErrDenied)
 	}
-	program := manager.Program("ninefold-enter")
+	program := decided.Program("ninefold-enter")
 	if program == "" {
 		return 0, fmt.Errorf("%w: ninefold-enter is not installed beside sessionctl", manager.ErrIncomplete)
 	}

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ninefold/cmd/internal/exit"
+	"ninefold/sessiond/decided"
 	"ninefold/sessiond/manager"
 )
 
@@ -27,7 +28,7 @@ lock file; without one the package source is asked and the lock is written.`,
 		Args:              cobra.MinimumNArgs(1),
 		ValidArgsFunction: a.completeRecipe,
 		RunE: func(c *cobra.Command, args []string) error {
-			program := manager.Program(builder)
+			program := decided.Program(builder)
 			if program == "" {
 				return fmt.Errorf("build images: %w: %s is not installed beside sessionctl", manager.ErrIncomplete, builder)
 			}

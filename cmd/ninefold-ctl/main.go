@@ -1,5 +1,6 @@
 // Command ninefold-ctl is every command of sessionctl. Nobody types its name:
-// sessionctl runs a session itself and executes this program for the rest.
+// sessionctl starts
+// sessions that were decided before and executes this program for the rest.
 package main
 
 import (
@@ -10,7 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ninefold/cmd/internal/exit"
+	"ninefold/cmd/internal/runline"
 	"ninefold/cmd/internal/session"
+	"ninefold/sessiond/manager"
 )
 
 func main() {
@@ -26,6 +29,10 @@ func main() {
 // or termination signal cancels what the command does, so that it can undo; a
 // second one kills. Run alone hands signals to the session's command.
 func Main(ctx context.Context, args []string, io session.Stdio) int {
+	if r, ok := runline.Parse(args); ok {
+		return session.Run(ctx, io, session.Request{Config: r.Config, State: r.State,
+			Request: manager.Request{Profile: r.Profile, User: r.User, Keep: r.Keep, Command: r.Command}})
+	}
 	ctx, stop := signal.NotifyContext(ctx, unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
 	defer stop()
 	context.AfterFunc(ctx, stop)

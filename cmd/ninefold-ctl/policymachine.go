@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 
 	"ninefold/sessiond/identity"
-	"ninefold/sessiond/profile"
+	"ninefold/sessiond/origin"
 )
 
 // policyMachine is this machine, as a check of the host policy asks for it.
@@ -37,7 +37,7 @@ func (m policyMachine) Program(name string) (string, error) {
 	case !st.Mode().IsRegular() || st.Mode()&0o111 == 0:
 		return "", fmt.Errorf("%s is no program", name)
 	}
-	who, err := profile.Origin(name)
+	who, err := origin.Of(name)
 	if err == nil && who != 0 {
 		err = fmt.Errorf("%s is not root's alone: uid %d can change it, or a directory on the way to it", name, who)
 	}

@@ -32,7 +32,7 @@ profile or --keep keeps it for the user.`,
 			return a.profileNames(), cobra.ShellCompDirectiveNoFileComp
 		},
 		RunE: func(c *cobra.Command, args []string) error {
-			// session.Plain understood every flag that is right.
+			// runline.Parse understood every flag that is right.
 			if r.Profile, r.Command = args[0], args[1:]; len(r.Command) > 0 && strings.HasPrefix(r.Command[0], "-") {
 				return exit.Usagef("flags are --keep and --user NAME; write -- before a command that begins with a dash", "run: %s does not belong after the profile", r.Command[0])
 			}

@@ -1,7 +1,8 @@
-// Command sessionctl runs sessions, and hands every other command to
-// ninefold-ctl beside it. A session is made in a few milliseconds; what the
-// other commands bring along, flags and tables and templates, would be a fifth
-// of that at each start.
+// Command sessionctl starts sessions that were decided before, and hands every
+// other command to ninefold-ctl beside it, which decides. A session is made in a
+// few milliseconds; what deciding and the other commands bring along, files of
+// configuration and images, flags and tables, would be a third of that at each
+// start.
 package main
 
 import (
@@ -13,33 +14,66 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ninefold/cmd/internal/exit"
-	"ninefold/cmd/internal/session"
-	"ninefold/sessiond/manager"
+	"ninefold/cmd/internal/runline"
+	"ninefold/sessiond/decided"
 )
 
-const commands = "ninefold-ctl"
+const (
+	commands     = "ninefold-ctl"
+	defaultState = "/var/lib/ninefold"
+)
 
 func main() {
-	io := session.Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}
-	if r, ok := session.Plain(os.Args[1:]); ok {
-		// What a start does, it does one after the other: waking other threads
-		// for it costs more than they bring.
-		runtime.GOMAXPROCS(1)
-		runtime.LockOSThread()
-		r.Here = true
-		os.Exit(session.Run(context.Background(), io, r))
+	if r, ok := runline.Parse(os.Args[1:]); ok {
+		run(r)
 	}
-	err := hand(os.Args[1:])
-	exit.Tell(io.Err, "sessionctl", err, "run make build, or install Ninefold's package again")
+	exit.Tell(os.Stderr, "sessionctl", hand(os.Args[1:]), "run make build, or install Ninefold's package again")
 	os.Exit(int(exit.NotSupported))
+}
+
+// run makes a session that was decided before, and ends with it. It returns
+// when there is none, or when it could not be made: then the whole of it is done
+// again where everything can be looked at, and told.
+func run(r runline.Run) {
+	if os.Geteuid() != 0 || r.Keep {
+		return
+	}
+	// What a start does, it does one after the other: waking other threads for
+	// it costs more than they bring.
+	runtime.GOMAXPROCS(1)
+	runtime.LockOSThread()
+	state := r.State
+	if state == "" {
+		state = defaultState
+	}
+	s := decided.Find(decided.Dir(state), decided.Question{
+		Config: r.Config, State: r.State, Profile: r.Profile, User: r.User,
+		Terminal: decided.Terminal(), First: decided.Program(decided.First),
+	}.Ask())
+	if s == nil {
+		return
+	}
+	dir, _ := os.Getwd() // a directory that is gone is no place to start in
+	begun := false
+	status, err := s.Run(context.Background(), decided.Request{
+		Dir: dir, Command: r.Command, Here: true, Begun: func() { begun = true },
+		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+	})
+	switch {
+	case err == nil:
+		os.Exit(status.Code)
+	case begun:
+		exit.Tell(os.Stderr, "sessionctl", err, "")
+		os.Exit(int(exit.NoSession))
+	}
 }
 
 // hand replaces this process by the program with the other commands. It
 // returns only if that fails.
 func hand(args []string) error {
-	program := manager.Program(commands)
+	program := decided.Program(commands)
 	if program == "" {
-		return fmt.Errorf("%w: %s is not installed beside sessionctl", manager.ErrIncomplete, commands)
+		return fmt.Errorf("not everything of ninefold is installed: %s is not beside sessionctl", commands)
 	}
 	err := unix.Exec(program, append([]string{"sessionctl"}, args...), os.Environ())
 	return fmt.Errorf("start %s: %w", program, err)

@@ -92,6 +92,10 @@ func (es Errors) Error() string {
 	return strings.Join(lines, "\n")
 }
 
+// AsWritten marks errors about what somebody wrote, for who tells them and does
+// not read TOML.
+func (es Errors) AsWritten() {}
+
 // Unwrap returns the single errors.
 func (es Errors) Unwrap() []error {
 	out := make([]error, len(es))

@@ -99,6 +99,15 @@ var watched = []string{
 	"lib/apk/db/installed", "var/lib/pacman/local", "etc/ld.so.cache", "etc/os-release",
 }
 
+// Watched returns the names of the files that Stamp looks at.
+func Watched(root string) []string {
+	names := make([]string, len(watched))
+	for i, name := range watched {
+		names[i] = filepath.Join(root, name)
+	}
+	return names
+}
+
 // Stamp returns a short text that differs after the packages of the machine
 // below root changed. It costs a few stat calls and reads nothing.
 func Stamp(root string) string {

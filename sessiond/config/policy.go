@@ -10,8 +10,8 @@ import (
 	"strings"
 
 	"ninefold/namespaces/plan"
+	"ninefold/sessiond/origin"
 	"ninefold/sessiond/policy"
-	"ninefold/sessiond/profile"
 )
 
 // The files of the host policy in the first directory of configuration.
@@ -81,7 +81,7 @@ func PolicyFiles(dir string) ([]string, error) {
 // ReadPolicy reads one file of the host policy, if nobody else can change it.
 func ReadPolicy(name string) ([]policy.Rule, error) {
 	// Once it is found to be root's alone nobody else can exchange it.
-	who, err := profile.Origin(name)
+	who, err := origin.Of(name)
 	if err != nil {
 		return nil, fmt.Errorf("read the host policy: %w", err)
 	}

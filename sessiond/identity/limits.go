@@ -23,6 +23,9 @@ const (
 	none                      = 1<<32 - 1
 )
 
+// LimitsFile is where the machine's limits stand.
+const LimitsFile = "/etc/login.defs"
+
 // ReadLimits reads login.defs; where it says nothing, 1000 is the first.
 func ReadLimits(name string) Limits {
 	l := Limits{Min: 1000}

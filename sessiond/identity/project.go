@@ -117,10 +117,15 @@ func field(s string) string {
 	return strings.NewReplacer(":", " ", "\n", " ", "\x00", " ").Replace(s)
 }
 
+// Shells are the shells that Shell looks for, in its order.
+func Shells(u User) []string {
+	return []string{u.Shell, "/bin/bash", "/usr/bin/bash", "/bin/sh", "/usr/bin/sh"}
+}
+
 // Shell returns the first of the user's shell, bash and sh that has says is
 // there, and the user's own when none is.
 func Shell(u User, has func(path string) bool) string {
-	for _, s := range []string{u.Shell, "/bin/bash", "/usr/bin/bash", "/bin/sh", "/usr/bin/sh"} {
+	for _, s := range Shells(u) {
 		if s != "" && has(s) {
 			return s
 		}

@@ -5,6 +5,7 @@ import (
 	"os"
 
 	"ninefold/namespaces/plan"
+	"ninefold/roots/image"
 	"ninefold/sessiond/profile"
 )
 
@@ -19,6 +20,7 @@ type composition struct {
 	environment map[string]string
 	stack       *stack
 	pieces      []piece
+	images      []image.ID // that the profile names
 	leases      []interface{ Close() error }
 }
 

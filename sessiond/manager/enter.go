@@ -6,15 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
 	"strconv"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 
 	"ninefold/namespaces"
 	"ninefold/namespaces/plan"
 	"ninefold/sessiond/api"
+	"ninefold/sessiond/decided"
 	"ninefold/sessiond/identity"
 	"ninefold/sessiond/process"
 )
@@ -51,13 +50,13 @@ func EnterView(ctx context.Context, v api.View, file string, r Request) (namespa
 	defer holder.Close()
 	p.Ops = append(p.Ops, liveEnvironment(v)...)
 	s, err := namespaces.Join(p, holder, v.Holder, namespaces.Command{
-		Argv: argv, Stdin: r.Stdin, Stdout: r.Stdout, Stderr: r.Stderr, TTY: isTerminal(r.Stdin) && isTerminal(r.Stdout)})
+		Argv: argv, Stdin: r.Stdin, Stdout: r.Stdout, Stderr: r.Stderr, TTY: decided.IsTerminal(r.Stdin) && decided.IsTerminal(r.Stdout)})
 	if err != nil {
 		return fail(err)
 	}
 	defer s.Close()
 	defer context.AfterFunc(ctx, func() { _ = s.Signal(unix.SIGTERM) })()
-	defer forward(s)()
+	defer decided.Forward(s)()
 	return s.Wait()
 }
 
@@ -87,7 +86,7 @@ func holderOf(v api.View) (*os.File, error) {
 // terminal in front of the caller, and the user's runtime directory and bus.
 func liveEnvironment(v api.View) []plan.Op {
 	env := []plan.Op{plan.Environment{Name: "NINEFOLD_VIEW", Value: v.ID}}
-	if t := os.Getenv("TERM"); plainWord(t) {
+	if t := decided.Terminal(); t != "" {
 		env = append(env, plan.Environment{Name: "TERM", Value: t})
 	}
 	dir := fmt.Sprintf("/run/user/%d", v.UID)
@@ -96,24 +95,4 @@ func liveEnvironment(v api.View) []plan.Op {
 			plan.Environment{Name: "DBUS_SESSION_BUS_ADDRESS", Value: "unix:path=" + dir + "/bus"})
 	}
 	return env
-}
-
-// forward hands the signals that come to us to the command of s, until stop.
-func forward(s *namespaces.Session) (stop func()) {
-	signals, over := make(chan os.Signal, 16), make(chan struct{})
-	signal.Notify(signals, forwarded...)
-	go func() {
-		for {
-			select {
-			case sig := <-signals:
-				_ = s.Signal(sig.(syscall.Signal)) // a command that is just ending needs no signal
-			case <-over:
-				return
-			}
-		}
-	}()
-	return func() {
-		signal.Stop(signals)
-		close(over)
-	}
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"ninefold/namespaces/plan"
+	"ninefold/sessiond/decided"
 	"ninefold/sessiond/identity"
 )
 
@@ -27,7 +28,7 @@ func environment(u identity.User, profile, shell, language string, image map[str
 		{Name: "LANG", Value: language},
 		{Name: "NINEFOLD_PROFILE", Value: profile},
 	}
-	if t := os.Getenv("TERM"); plainWord(t) {
+	if t := decided.Terminal(); t != "" {
 		env = append(env, plan.Environment{Name: "TERM", Value: t})
 	}
 	// The session has the host's directory there when the user has one.
@@ -39,17 +40,4 @@ func environment(u identity.User, profile, shell, language string, image map[str
 		env = append(env, plan.Environment{Name: name, Value: image[name]})
 	}
 	return env
-}
-
-// plainWord reports whether s looks like the name of a terminal type.
-func plainWord(s string) bool {
-	if s == "" || len(s) > 64 {
-		return false
-	}
-	for _, r := range s {
-		if (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_' && r != '.' && r != '+' {
-			return false
-		}
-	}
-	return true
 }

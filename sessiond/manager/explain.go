@@ -38,7 +38,7 @@ func (m *Manager) Explain(ctx context.Context, r Request) (*Explanation, error) 
 	}
 	e := &Explanation{
 		Profile: p.profile.Name, From: p.profile.File, User: p.user.Name, UID: p.user.UID, Base: p.profile.Base, Runtime: p.profile.Runtime,
-		Decision: p.base.stack.Decision, Class: string(p.plan.Class), Writes: "to memory, thrown away at the end",
+		Decision: p.base.stack.Decision, Class: string(p.session.Plan.Class), Writes: "to memory, thrown away at the end",
 	}
 	if e.From == "" {
 		e.From = "built in"

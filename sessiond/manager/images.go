@@ -10,6 +10,7 @@ import (
 	"ninefold/roots/image"
 	"ninefold/roots/pkg"
 	"ninefold/roots/store"
+	"ninefold/sessiond/decided"
 	"ninefold/sessiond/profile"
 )
 
@@ -34,13 +35,11 @@ func (m *Manager) stackUp(ctx context.Context, s *store.Store, p *profile.Profil
 	if err != nil {
 		return err
 	}
+	c.images = q.all()
 	if claim {
 		// Before anything is read of the images, so that nothing is collected
 		// in between. A lease covers the ancestors too.
-		for _, id := range append([]image.ID{q.base, q.runtime}, q.components...) {
-			if id.IsZero() {
-				continue
-			}
+		for _, id := range q.all() {
 			l, err := s.Lease(id)
 			if err != nil {
 				return err
@@ -142,5 +141,8 @@ func (m *Manager) Forget(s *store.Store) error {
 	return errors.Join(err, m.sweepRecords("packages", func(file string) bool {
 		id, err := pkg.ParseDigest(nameOf(file))
 		return err == nil && s.HasPackage(id)
+	}), m.sweepRecords(decisions, func(file string) bool {
+		b, err := regular.Read(file, maxRecord)
+		return err == nil && decided.Holds(b)
 	}))
 }

@@ -14,6 +14,8 @@ import (
 	"ninefold/internal/progress"
 	"ninefold/roots/store"
 	"ninefold/sessiond/config"
+	"ninefold/sessiond/decided"
+	"ninefold/sessiond/origin"
 	"ninefold/sessiond/profile"
 )
 
@@ -21,7 +23,7 @@ import (
 const (
 	DefaultState = "/var/lib/ninefold"
 	etcConfig    = "/etc/ninefold"
-	usrConfig    = "/usr/lib/ninefold"
+	usrConfig    = decided.Installed
 )
 
 // Options say where a Manager works; the zero value is the machine's own.
@@ -42,11 +44,12 @@ type Manager struct {
 	host   machine
 	sink   progress.Sink
 	fixed  *config.Config // in place of what is on disk
+	asked  Options
 }
 
 // Open returns a Manager. Nothing is read before it is needed.
 func Open(o Options) *Manager {
-	m := &Manager{config: []string{etcConfig, usrConfig}, state: o.State, host: machine{"/"}, sink: progress.None}
+	m := &Manager{config: []string{etcConfig, usrConfig}, state: o.State, host: machine{"/"}, sink: progress.None, asked: o}
 	if o.Config != "" {
 		m.config = []string{o.Config}
 	}
@@ -77,10 +80,10 @@ func rely(name string) error {
 	if os.Geteuid() != 0 {
 		return nil
 	}
-	who, err := profile.Origin(name)
+	who, err := origin.Of(name)
 	for errors.Is(err, fs.ErrNotExist) && name != "/" && name != "." {
 		name = filepath.Dir(name)
-		who, err = profile.Origin(name)
+		who, err = origin.Of(name)
 	}
 	if err == nil && who != 0 {
 		err = fmt.Errorf("%w: uid %d can change it, or a directory above it; keep it where only root can write", ErrNotRoots, who)
@@ -117,28 +120,9 @@ func (m *Manager) Profiles() *profile.Set {
 	return profile.Load(dirs...)
 }
 
-// Program returns the file name of one of Ninefold's own programs that is not
-// meant for people: beside the running program (a build tree, or a private
-// directory), in ../lib/ninefold as installed, or in /usr/lib/ninefold. It is
-// "" when there is none.
-func Program(name string) string {
-	dirs := []string{usrConfig}
-	if self, err := os.Executable(); err == nil {
-		dir := filepath.Dir(self)
-		dirs = []string{dir, filepath.Join(dir, "../lib/ninefold"), usrConfig}
-	}
-	for _, d := range dirs {
-		p := filepath.Join(d, name)
-		if st, err := os.Stat(p); err == nil && st.Mode().IsRegular() && st.Mode()&0o111 != 0 {
-			return p
-		}
-	}
-	return ""
-}
-
 // InitFile returns the file name of the sessions' first process, "" when it is
 // not installed.
-func (m *Manager) InitFile() string { return Program("ninefold-init") }
+func (m *Manager) InitFile() string { return decided.Program(decided.First) }
 
 // ErrForeign says that somebody else could change what root would run.
 var ErrForeign = errors.New("it is not root's")

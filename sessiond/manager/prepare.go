@@ -5,10 +5,10 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
-	"strings"
 
 	"ninefold/namespaces/plan"
+	"ninefold/roots/compat"
+	"ninefold/sessiond/decided"
 	"ninefold/sessiond/identity"
 	"ninefold/sessiond/profile"
 )
@@ -25,8 +25,6 @@ type Request struct {
 	Dir string
 	// Command is argv; empty is the profile's command, or the user's shell.
 	Command []string
-	// Here makes the session on the caller's thread: see namespaces.Command.
-	Here bool
 	// The files stay the caller's.
 	Stdin, Stdout, Stderr *os.File
 }
@@ -37,8 +35,7 @@ type prepared struct {
 	profile *profile.Profile
 	user    identity.User
 	spec    plan.Spec
-	plan    *plan.Plan
-	argv    []string
+	session decided.Session
 	base    *composition
 	kept    *kept
 	note    string // for the person
@@ -72,21 +69,20 @@ func (m *Manager) prepare(ctx context.Context, r Request, claim bool) (_ *prepar
 	if err := m.specify(p); err != nil {
 		return nil, fmt.Errorf("profile %s: %w", p.profile.Name, err)
 	}
-	p.stay(r.Dir)
 	if r.Keep || p.profile.Keep.Root == "user" {
 		if err := m.keep(ctx, p, claim); err != nil {
 			return nil, err
 		}
 	}
-	if p.plan, err = plan.Compile(p.spec); err != nil {
+	p.session = decided.Session{Profile: p.profile.Name, Command: p.profile.Command, Stay: p.stay()}
+	if len(p.session.Command) == 0 {
+		p.session.Command = []string{p.spec.User.Shell}
+	}
+	if p.spec.HostBase {
+		p.session.Watched.Content(compat.Watched(m.host.root)...)
+	}
+	if p.session.Plan, err = plan.Compile(p.spec); err != nil {
 		return nil, err
-	}
-	p.argv = r.Command
-	if len(p.argv) == 0 {
-		p.argv = p.profile.Command
-	}
-	if len(p.argv) == 0 {
-		p.argv = []string{p.spec.User.Shell}
 	}
 	return p, nil
 }
@@ -118,17 +114,14 @@ func (m *Manager) specify(p *prepared) error {
 	return m.project(p)
 }
 
-// stay makes the session start in the caller's directory, where it has that:
-// on the host's root everywhere, elsewhere in a home shared with the host. A
-// cd of the profile comes later and wins.
-func (p *prepared) stay(dir string) {
-	home := p.spec.User.Home
-	if dir == "" || !strings.HasPrefix(dir, "/") || filepath.Clean(dir) != dir {
-		return
+// stay says where the session can begin in the caller's directory: on the host's
+// root everywhere, elsewhere in a home shared with the host.
+func (p *prepared) stay() decided.Stay {
+	stay := decided.Stay{Everywhere: p.spec.HostBase}
+	if p.spec.Home == "shared" {
+		stay.Home = p.spec.User.Home
 	}
-	if p.spec.HostBase || p.spec.Home == "shared" && (dir == home || strings.HasPrefix(dir, home+"/")) {
-		p.spec.Lines = append([]plan.Line{{Op: plan.Chdir{Dir: dir}}}, p.spec.Lines...)
-	}
+	return stay
 }
 
 // Plan returns the plan by which a session would be made. It claims nothing.
@@ -138,5 +131,5 @@ func (m *Manager) Plan(ctx context.Context, r Request) (*plan.Plan, error) {
 		return nil, err
 	}
 	defer p.release()
-	return p.plan, nil
+	return p.session.From(r.Dir), nil
 }

@@ -28,7 +28,7 @@ func (m *Manager) project(p *prepared) error {
 // directory, whose services a session does not reach. Without the identity an
 // image has its own system accounts, and in a login those alone.
 func (m *Manager) accounts(p *prepared) (identity.Accounts, bool, error) {
-	image, people := p.base.image, identity.ReadLimits("/etc/login.defs")
+	image, people := p.base.image, identity.ReadLimits(identity.LimitsFile)
 	if p.base.onHost && image == nil && !p.user.Directory {
 		return identity.Accounts{}, false, nil
 	}

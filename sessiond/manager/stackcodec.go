@@ -6,16 +6,14 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
-	"strings"
 
+	"ninefold/internal/netstring"
 	"ninefold/roots/pkg"
 	"ninefold/sessiond/desktop"
 )
 
-// A kept stack is a sequence of netstrings ("5:hello,"), in the order in which
-// pack and unpack name them. A session start reads one, and a decoder that goes
-// by reflection would take longer than everything else that it decides.
+// A kept stack is a sequence of netstrings, in the order in which encodeStack and
+// decodeStack name them.
 
 const stackMagic = "ninefold stack"
 
@@ -28,159 +26,85 @@ func encodeStack(s *stack) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &packer{}
-	w.text(stackMagic)
-	w.number(s.Version)
-	w.number(s.Facts.Version)
-	w.text(s.Stamp)
-	w.flag(s.OnHost)
-	w.texts(s.Removed)
-	w.text(string(why))
-	w.number(len(s.Pieces))
+	w := &netstring.Packer{}
+	w.Text(stackMagic)
+	w.Number(s.Version)
+	w.Number(s.Facts.Version)
+	w.Text(s.Stamp)
+	w.Flag(s.OnHost)
+	w.Texts(s.Removed)
+	w.Text(string(why))
+	w.Number(len(s.Pieces))
 	for _, p := range s.Pieces {
-		w.text(p.Image.String())
-		w.text(p.Name)
-		w.text(p.Above.String())
+		w.Text(p.Image.String())
+		w.Text(p.Name)
+		w.Text(p.Above.String())
 	}
-	w.number(len(s.Environment))
+	w.Number(len(s.Environment))
 	for _, name := range slices.Sorted(maps.Keys(s.Environment)) {
-		w.text(name)
-		w.text(s.Environment[name])
+		w.Text(name)
+		w.Text(s.Environment[name])
 	}
-	w.text(s.Facts.Accounts.Passwd)
-	w.text(s.Facts.Accounts.Group)
-	w.texts(s.Facts.Programs)
-	w.texts(s.Facts.Locales)
-	w.flag(s.Facts.ZoneInfo)
-	w.number(len(s.Facts.Sessions))
+	w.Text(s.Facts.Accounts.Passwd)
+	w.Text(s.Facts.Accounts.Group)
+	w.Texts(s.Facts.Programs)
+	w.Texts(s.Facts.Locales)
+	w.Flag(s.Facts.ZoneInfo)
+	w.Number(len(s.Facts.Sessions))
 	for _, d := range s.Facts.Sessions {
-		w.texts([]string{string(d.Type), d.ID, d.Name, d.Comment})
-		w.texts(d.Argv)
-		w.texts(d.Desktops)
-		w.flag(d.Registers)
+		w.Texts([]string{string(d.Type), d.ID, d.Name, d.Comment})
+		w.Texts(d.Argv)
+		w.Texts(d.Desktops)
+		w.Flag(d.Registers)
 	}
-	return []byte(w.b.String()), nil
+	return []byte(w.String()), nil
 }
 
 // decodeStack reads a kept stack. One of another version is an error: it is
 // decided anew.
 func decodeStack(b []byte) (*stack, error) {
-	r := &unpacker{rest: string(b)}
-	if r.text() != stackMagic || r.number() != stackVersion || r.number() != imageFactsVersion {
+	r := netstring.Unpack(string(b))
+	if r.Text() != stackMagic || r.Number() != stackVersion || r.Number() != imageFactsVersion {
 		return nil, errStack
 	}
 	s := &stack{Version: stackVersion, Facts: &imageFacts{Version: imageFactsVersion}}
-	s.Stamp = r.text()
-	s.OnHost = r.flag()
-	s.Removed = r.texts()
-	s.why = r.text()
-	for range r.count() {
-		s.Pieces = append(s.Pieces, piece{Image: r.digest(), Name: r.text(), Above: r.digest()})
+	s.Stamp = r.Text()
+	s.OnHost = r.Flag()
+	s.Removed = r.Texts()
+	s.why = r.Text()
+	for range r.Count() {
+		s.Pieces = append(s.Pieces, piece{Image: digest(r), Name: r.Text(), Above: digest(r)})
 	}
-	if n := r.count(); n > 0 {
+	if n := r.Count(); n > 0 {
 		s.Environment = make(map[string]string, n)
 		for range n {
-			name := r.text()
-			s.Environment[name] = r.text()
+			name := r.Text()
+			s.Environment[name] = r.Text()
 		}
 	}
-	s.Facts.Accounts.Passwd = r.text()
-	s.Facts.Accounts.Group = r.text()
-	s.Facts.Programs = r.texts()
-	s.Facts.Locales = r.texts()
-	s.Facts.ZoneInfo = r.flag()
-	for range r.count() {
-		words := r.texts()
+	s.Facts.Accounts.Passwd = r.Text()
+	s.Facts.Accounts.Group = r.Text()
+	s.Facts.Programs = r.Texts()
+	s.Facts.Locales = r.Texts()
+	s.Facts.ZoneInfo = r.Flag()
+	for range r.Count() {
+		words := r.Texts()
 		if len(words) != 4 {
 			return nil, errStack
 		}
 		s.Facts.Sessions = append(s.Facts.Sessions, desktop.Session{Type: desktop.Type(words[0]), ID: words[1], Name: words[2], Comment: words[3],
-			Argv: r.texts(), Desktops: r.texts(), Registers: r.flag()})
+			Argv: r.Texts(), Desktops: r.Texts(), Registers: r.Flag()})
 	}
-	if r.err != nil || r.rest != "" {
+	if r.End() != nil {
 		return nil, errStack
 	}
 	return s, nil
 }
 
-type packer struct{ b strings.Builder }
-
-func (w *packer) text(s string) {
-	w.b.WriteString(strconv.Itoa(len(s)))
-	w.b.WriteByte(':')
-	w.b.WriteString(s)
-	w.b.WriteByte(',')
-}
-
-func (w *packer) number(n int) { w.text(strconv.Itoa(n)) }
-
-func (w *packer) flag(on bool) { w.text(strconv.FormatBool(on)) }
-
-func (w *packer) texts(all []string) {
-	w.number(len(all))
-	for _, s := range all {
-		w.text(s)
-	}
-}
-
-// unpacker reads netstrings; after the first error it yields zero values.
-type unpacker struct {
-	rest string
-	err  error
-}
-
-func (r *unpacker) text() string {
-	length, rest, ok := strings.Cut(r.rest, ":")
-	n, err := strconv.Atoi(length)
-	if !ok || err != nil || n < 0 || n >= len(rest) || rest[n] != ',' || strconv.Itoa(n) != length {
-		r.fail()
-		return ""
-	}
-	r.rest = rest[n+1:]
-	return rest[:n]
-}
-
-func (r *unpacker) fail() { r.err, r.rest = errStack, "" }
-
-func (r *unpacker) number() int {
-	n, err := strconv.Atoi(r.text())
+func digest(r *netstring.Unpacker) pkg.Digest {
+	d, err := pkg.ParseDigest(r.Text())
 	if err != nil {
-		r.fail()
-	}
-	return n
-}
-
-// count is the number of things that follow, which take at least three bytes
-// each.
-func (r *unpacker) count() int {
-	n := r.number()
-	if n < 0 || n > len(r.rest)/3 {
-		r.fail()
-		return 0
-	}
-	return n
-}
-
-func (r *unpacker) flag() bool {
-	s := r.text()
-	if s != "true" && s != "false" {
-		r.fail()
-	}
-	return s == "true"
-}
-
-func (r *unpacker) texts() []string {
-	var all []string
-	for range r.count() {
-		all = append(all, r.text())
-	}
-	return all
-}
-
-func (r *unpacker) digest() pkg.Digest {
-	d, err := pkg.ParseDigest(r.text())
-	if err != nil {
-		r.fail()
+		r.Fail()
 	}
 	return d
 }

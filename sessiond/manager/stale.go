@@ -6,34 +6,16 @@ import (
 	"time"
 
 	"ninefold/roots/compat"
+	"ninefold/sessiond/decided"
 	"ninefold/sessiond/profile"
 )
-
-// hostState is what a session on the host's own root was started over. The
-// root's layers are the host's live files: while the host's packages change,
-// what is open stays as it was and what is opened later may be of another
-// version.
-type hostState string
-
-func readHostState() hostState { return hostState(compat.Stamp("/")) }
-
-// since says why a session that was started over s is stale now; "" when it is
-// not.
-func (s hostState) since() string {
-	if readHostState() != s {
-		return hostChanged
-	}
-	return ""
-}
-
-const hostChanged = "the host's packages changed while it ran; start a new session to see them whole"
 
 // Stale says why a new view would stand on something else than one that was
 // made at that time of these layers, by this plan: nothing when it would not.
 func (m *Manager) Stale(layers []string, plan string, made time.Time) (why []string) {
 	for _, l := range layers {
 		if l == profile.HostBase && compat.Changed(m.host.root).After(made) {
-			why = append(why, hostChanged)
+			why = append(why, decided.HostChanged)
 		}
 	}
 	s, err := m.Store()

@@ -10,6 +10,7 @@ import (
 
 	"ninefold/internal/tomlfile"
 	"ninefold/namespaces/plan"
+	"ninefold/sessiond/origin"
 )
 
 func needRoot(t *testing.T) {
@@ -150,9 +151,9 @@ func TestOrigin(t *testing.T) {
 		{"the user's file", func(t *testing.T, _, file string) string { return chown(t, file, alice) }, alice},
 		{"the user's directory", func(t *testing.T, dir, _ string) string { return chown(t, dir, alice) }, alice},
 		{"a directory further up", func(t *testing.T, dir, _ string) string { return chown(t, filepath.Dir(dir), alice) }, alice},
-		{"a file that all can write", func(t *testing.T, _, file string) string { return chmod(t, file, 0o666) }, somebody},
-		{"a file that a group can write", func(t *testing.T, _, file string) string { return chmod(t, file, 0o664) }, somebody},
-		{"a directory that all can write", func(t *testing.T, dir, _ string) string { return chmod(t, dir, 0o777) }, somebody},
+		{"a file that all can write", func(t *testing.T, _, file string) string { return chmod(t, file, 0o666) }, origin.Somebody},
+		{"a file that a group can write", func(t *testing.T, _, file string) string { return chmod(t, file, 0o664) }, origin.Somebody},
+		{"a directory that all can write", func(t *testing.T, dir, _ string) string { return chmod(t, dir, 0o777) }, origin.Somebody},
 		{"root's own file in a sticky directory", func(t *testing.T, dir, _ string) string { return chmod(t, dir, 0o777|os.ModeSticky) }, 0},
 		{"a hard link in a sticky directory", func(t *testing.T, dir, file string) string {
 			chmod(t, dir, 0o777|os.ModeSticky)
@@ -160,7 +161,7 @@ func TestOrigin(t *testing.T) {
 				t.Fatal(err)
 			}
 			return ""
-		}, somebody},
+		}, origin.Somebody},
 		{"through root's link", func(t *testing.T, dir, _ string) string {
 			if err := os.Symlink(dir, filepath.Dir(dir)+"/link"); err != nil {
 				t.Fatal(err)

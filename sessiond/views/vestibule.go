@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ninefold/namespaces"
+	"ninefold/sessiond/origin"
 	"ninefold/sessiond/process"
-	"ninefold/sessiond/profile"
 )
 
 // ErrShell says that a login shell cannot be stood in for.
@@ -53,7 +53,7 @@ func (vs *Views) Vestibule(shell string) (*os.File, error) {
 	if shell == "" {
 		shell = "/bin/sh"
 	}
-	if o, err := profile.Origin(shell); err != nil {
+	if o, err := origin.Of(shell); err != nil {
 		return nil, fmt.Errorf("the login shell: %w", err)
 	} else if o != 0 {
 		return nil, fmt.Errorf("%w: uid %d could change %s", ErrShell, o, shell)

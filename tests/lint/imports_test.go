@@ -22,7 +22,7 @@ var pure = map[string]string{
 
 // impure are files of pure packages that look things up all the same.
 var impure = map[string]string{
-	"sessiond/profile/origin.go": "whose a profile is can only be asked of the file system",
+	"sessiond/profile/owned.go": "whose a profile is can only be asked of the file system",
 }
 
 func TestPurePackages(t *testing.T) {
@@ -75,6 +75,9 @@ var direction = []struct {
 	{from: "namespaces", to: "roots", why: "namespaces executes plans and knows nothing of images"},
 	{from: "namespaces", to: "sessiond", why: "namespaces executes plans and knows nothing of profiles"},
 	{from: "roots", to: "sessiond", why: "an image is built without sessions or profiles"},
+	{from: "sessiond/origin", to: "sessiond", why: "who had a hand in a file is asked of the file system alone", except: []string{"sessiond/origin"}},
+	{from: "sessiond/decided", to: "sessiond", why: "what is decided runs without that which decides: a start links nothing else", except: []string{"sessiond/decided", "sessiond/origin"}},
+	{from: "sessiond/decided", to: "roots", why: "what is decided runs without that which decides: a start links nothing else"},
 	{from: "sessiond/profile", to: "sessiond/manager", why: "a profile is read without starting anything"},
 	{from: "sessiond/policy", to: "sessiond", why: "a policy is read and decided without the daemon", except: []string{"sessiond/policy"}},
 	{from: "sessiond/api", to: "sessiond", why: "the words of the daemon know none of its rooms", except: []string{"sessiond/api"}},

@@ -13,7 +13,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"ninefold/internal/tomlfile"
 	"ninefold/namespaces/kernel"
 )
 
@@ -135,8 +134,8 @@ func Of(err error, rules []Rule) (Code, string) {
 			return r.Code, hint(cmp.Or(kernel.Hint(err), r.Hint))
 		}
 	}
-	// Whatever else it is called: somebody wrote it wrong.
-	if wrong := (tomlfile.Errors)(nil); errors.As(err, &wrong) {
+	// Whatever else it is called: somebody wrote it wrong (tomlfile.Errors).
+	if wrong := interface{ AsWritten() }(nil); errors.As(err, &wrong) {
 		return BadInput, hint("")
 	}
 	return Failed, hint("")

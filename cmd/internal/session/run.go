@@ -1,5 +1,4 @@
-// Package session runs a session for the programs that can: sessionctl, which
-// does only that itself, and ninefold-ctl, which has the other commands.
+// Package session decides and runs a session, and gives errors their exit codes.
 package session
 
 import (

@@ -1,21 +1,19 @@
-package session
+package runline
 
 import (
 	"reflect"
 	"testing"
-
-	"ninefold/sessiond/manager"
 )
 
-func TestPlain(t *testing.T) {
-	run := func(profile string, command ...string) Request {
-		return Request{Request: manager.Request{Profile: profile, Command: command}}
+func TestParse(t *testing.T) {
+	run := func(profile string, command ...string) Run {
+		return Run{Profile: profile, Command: command}
 	}
 	full := run("desktop", "ls", "-l", "--", "x")
 	full.Config, full.State, full.User, full.Keep = "/c", "/s", "mia", true
 	for _, c := range []struct {
 		args []string
-		want Request
+		want Run
 		ok   bool
 	}{
 		{[]string{"run", "host", "--", "true"}, run("host", "true"), true},
@@ -26,19 +24,19 @@ func TestPlain(t *testing.T) {
 		{[]string{"run", "desktop", "--user", "mia", "--state=/s", "--keep", "--config", "/c", "--", "ls", "-l", "--", "x"}, full, true},
 		{[]string{"run", "host", "--", "--user", "x"}, run("host", "--user", "x"), true},
 		{[]string{"run", "host", "ls", "--user", "x"}, run("host", "ls", "--user", "x"), true},
-		{[]string{"run", "host", "--kep", "--", "true"}, Request{}, false},
-		{[]string{"run", "host", "--user"}, Request{}, false},
-		{[]string{"run"}, Request{}, false},
-		{[]string{"run", "--help"}, Request{}, false},
-		{[]string{"run", "--kep", "host"}, Request{}, false},
-		{[]string{"run", "--", "host"}, Request{}, false},
-		{[]string{"run", ""}, Request{}, false},
-		{[]string{"--keep", "run", "host"}, Request{}, false},
-		{[]string{"explain", "run"}, Request{}, false},
-		{[]string{"--config", "run"}, Request{}, false},
-		{nil, Request{}, false},
+		{[]string{"run", "host", "--kep", "--", "true"}, Run{}, false},
+		{[]string{"run", "host", "--user"}, Run{}, false},
+		{[]string{"run"}, Run{}, false},
+		{[]string{"run", "--help"}, Run{}, false},
+		{[]string{"run", "--kep", "host"}, Run{}, false},
+		{[]string{"run", "--", "host"}, Run{}, false},
+		{[]string{"run", ""}, Run{}, false},
+		{[]string{"--keep", "run", "host"}, Run{}, false},
+		{[]string{"explain", "run"}, Run{}, false},
+		{[]string{"--config", "run"}, Run{}, false},
+		{nil, Run{}, false},
 	} {
-		got, ok := Plain(c.args)
+		got, ok := Parse(c.args)
 		if ok != c.ok || ok && !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%q: got %+v, %v; want %+v, %v", c.args, got, ok, c.want, c.ok)
 		}

@@ -1,84 +1,69 @@
-package profile
+// Package origin finds out who had a hand in a file: whoever owns it, or could put
+// another one in its place.
+package origin
 
 import (
 	"errors"
-	"fmt"
-	"io"
 	"os"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
-	"ninefold/internal/tomlfile"
 	"ninefold/namespaces/plan"
 )
 
-// somebody is the origin of what root owns and others can change: which of
+// Somebody is the origin of what root owns and others can change: which of
 // them did is not to be known. It is the uid of nobody.
-const somebody plan.Origin = 65534
+const Somebody plan.Origin = 65534
 
-// readOwned reads a small file and determines whose it is: root's if root owns
+// Open opens a file for reading and determines whose it is: root's if root owns
 // it and every directory on the way to it and nobody else can write them,
 // otherwise that of the first other owner. Nothing can be exchanged in between:
 // each step opens the next name relative to the directory that was judged, and
 // a symbolic link among the directories is followed the same way. The file
-// itself may not be one.
-func readOwned(name string) ([]byte, plan.Origin, error) {
-	if !strings.HasPrefix(name, "/") {
-		dir, err := os.Getwd()
-		if err != nil {
-			return nil, 0, err
-		}
-		name = dir + "/" + name
+// itself may not be one: unix.ELOOP. It is not waited for, even if it is a FIFO. An error
+// of the last name is that of the system call alone.
+func Open(name string) (fd int, st unix.Stat_t, who plan.Origin, err error) {
+	if name, err = absolute(name); err != nil {
+		return -1, st, 0, err
 	}
 	last := strings.LastIndexByte(name, '/') + 1
 	dir, base := name[:last], name[last:]
 	w := &walk{name: name}
 	defer w.close()
 	if err := w.directory(dir); err != nil {
-		return nil, 0, err
+		return -1, st, 0, err
 	}
 	// O_NONBLOCK: a FIFO must not make us wait for a writer.
-	fd, err := w.open(base, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY)
-	if err == unix.ELOOP {
-		return nil, 0, fmt.Errorf("%s is a symbolic link; a profile has to be a file of its own: %w", name, ErrInvalid)
+	if fd, err = w.open(base, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY); err != nil {
+		return -1, st, 0, err
 	}
-	if err != nil {
-		return nil, 0, &os.PathError{Op: "open", Path: name, Err: err}
+	if st, err = w.judge(fd); err != nil {
+		unix.Close(fd)
+		return -1, st, 0, err
 	}
-	f := os.NewFile(uintptr(fd), name)
-	defer f.Close()
-	st, err := w.judge(fd)
-	if err != nil {
-		return nil, 0, err
-	}
-	if st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return nil, 0, fmt.Errorf("%s is not a regular file: %w", name, ErrInvalid)
-	}
-	data, err := io.ReadAll(io.LimitReader(f, tomlfile.MaxSize+1))
-	if err != nil {
-		return nil, 0, err
-	}
-	if len(data) > tomlfile.MaxSize {
-		return nil, 0, fmt.Errorf("%s: %w: at most %d bytes are read", name, tomlfile.ErrTooLarge, tomlfile.MaxSize)
-	}
-	return data, w.origin, nil
+	return fd, st, w.origin, nil
 }
 
-// Origin says whose a file or directory is, as readOwned does of what it reads:
+func absolute(name string) (string, error) {
+	if strings.HasPrefix(name, "/") {
+		return name, nil
+	}
+	dir, err := os.Getwd()
+	return dir + "/" + name, err
+}
+
+// Of says whose a file or directory is, as Open does of what it opens:
 // root's, or that of the first other uid who can change it or put another in
 // its place. Links are followed.
-func Origin(name string) (plan.Origin, error) {
-	if !strings.HasPrefix(name, "/") {
-		dir, err := os.Getwd()
-		if err != nil {
-			return 0, err
-		}
-		name = dir + "/" + name
+func Of(name string) (plan.Origin, error) {
+	name, err := absolute(name)
+	if err != nil {
+		return 0, err
 	}
 	w := &walk{name: name}
 	defer w.close()
-	err := w.directory(name)
+	err = w.directory(name)
 	if !errors.Is(err, unix.ENOTDIR) {
 		return w.origin, err
 	}
@@ -217,7 +202,7 @@ func (w *walk) judge(fd int) (unix.Stat_t, error) {
 	case st.Uid != 0:
 		w.origin = plan.Origin(st.Uid)
 	case open && !sticky || linked:
-		w.origin = somebody
+		w.origin = Somebody
 	}
 	return st, nil
 }

@@ -1,12 +1,20 @@
-package session
+// Package runline reads a run command that is written plainly.
+package runline
 
 import "strings"
 
-// Plain recognizes a run command that is written plainly, as programs and
-// most people write it. Everything else, mistakes included, is left to the
-// command tree, which understands the same and more.
-func Plain(args []string) (Request, bool) {
-	var r Request
+// Run is a run command.
+type Run struct {
+	Config, State, Profile, User string
+	Keep                         bool
+	Command                      []string
+}
+
+// Parse recognizes a run command that is written as programs and most people
+// write it. Everything else, mistakes included, is left to the command tree,
+// which understands the same and more.
+func Parse(args []string) (Run, bool) {
+	var r Run
 	value := func(name string, into *string) bool {
 		if v, ok := strings.CutPrefix(args[0], name+"="); ok {
 			*into, args = v, args[1:]

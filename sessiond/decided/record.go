@@ -119,6 +119,10 @@ func decode(b []byte) (question, file string, s *Session, facts *Facts, err erro
 	if checksum(body) != sum {
 		return "", "", nil, nil, errRecord
 	}
+	return decodeBody(body)
+}
+
+func decodeBody(body string) (question, file string, s *Session, facts *Facts, err error) {
 	r := netstring.Unpack(body)
 	question = r.Text()
 	s, facts = &Session{Profile: r.Text()}, &Facts{}

@@ -81,7 +81,7 @@ func (m machine) projections(p Projected) ([]plan.Projection, []plan.Line, error
 	if p.Fonts {
 		for _, d := range []string{"/usr/share/fonts", "/usr/local/share/fonts"} {
 			if m.exists(d) {
-				bind(d, plan.MachineDir+d)
+				out = append(out, plan.Projection{Dir: d, Optional: true})
 			}
 		}
 	}

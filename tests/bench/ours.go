@@ -68,11 +68,14 @@ func (b *bench) jobPlan(j job) *plan.Plan {
 	return p
 }
 
+// jobProfileText asks for the least that a profile can: bubblewrap is not asked
+// for a home or a /tmp either.
 const jobProfileText = `version = 1
 base = "base"
 runtime = "runtime"
 compose = "merge"
-home = "none"
+home = "shared"
+tmp = "shared"
 namespace = """
 %s"""
 [isolation]

@@ -68,13 +68,13 @@ func TestInsideLooksWhereItIs(t *testing.T) {
 }
 
 func TestJournalArguments(t *testing.T) {
-	argv, err := journal(true, []string{"1000-abcdefgh"})
+	argv, err := journal(true, false, []string{"1000-abcdefgh"})
 	if err != nil || !slices.Contains(argv, "--follow") || !slices.Contains(argv, `--grep=1000-abcdefgh\b`) ||
 		!slices.Contains(argv, "UNIT=ninefold-view-1000-abcdefgh.scope") {
 		t.Errorf("%q %v", argv, err)
 	}
 	for _, bad := range []string{"", "-", "a", "1000-a b", "1000-a\n", "1000-.*"} {
-		if _, err := journal(false, []string{bad}); err == nil {
+		if _, err := journal(false, false, []string{bad}); err == nil {
 			t.Errorf("took %q", bad)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
 
 	"golang.org/x/sys/unix"
@@ -20,6 +21,7 @@ import (
 
 const (
 	commands     = "ninefold-ctl"
+	onHost       = "ninefold-host"
 	defaultState = "/var/lib/ninefold"
 )
 
@@ -27,7 +29,7 @@ func main() {
 	if r, ok := runline.Parse(os.Args[1:]); ok {
 		run(r)
 	}
-	exit.Tell(os.Stderr, "sessionctl", hand(os.Args[1:]), "run make build, or install Ninefold's package again")
+	exit.Tell(os.Stderr, "sessionctl", hand(os.Args), "run make build, or install Ninefold's package again")
 	os.Exit(int(exit.NotSupported))
 }
 
@@ -68,13 +70,23 @@ func run(r runline.Run) {
 	}
 }
 
-// hand replaces this process by the program with the other commands. It
-// returns only if that fails.
+// hand replaces this process by the program with the other commands: by the one
+// that has commands run on the host for its command, and for the links to this
+// program that go by the name of one. It returns only if that fails.
 func hand(args []string) error {
-	program := decided.Program(commands)
-	if program == "" {
-		return fmt.Errorf("not everything of ninefold is installed: %s is not beside sessionctl", commands)
+	name := commands
+	if called := filepath.Base(args[0]); called != "sessionctl" {
+		name = onHost
+	} else {
+		args[0] = "sessionctl"
+		if len(args) > 1 && args[1] == "host" {
+			name = onHost
+		}
 	}
-	err := unix.Exec(program, append([]string{"sessionctl"}, args...), os.Environ())
+	program := decided.Program(name)
+	if program == "" {
+		return fmt.Errorf("not everything of ninefold is installed: %s is not beside sessionctl", name)
+	}
+	err := unix.Exec(program, args, os.Environ())
 	return fmt.Errorf("start %s: %w", program, err)
 }

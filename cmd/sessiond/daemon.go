@@ -84,7 +84,7 @@ func (o options) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	listeners, err := o.listen()
+	listeners, hosts, err := o.listen()
 	if err != nil {
 		return err
 	}
@@ -102,6 +102,7 @@ func (o options) serve(ctx context.Context) error {
 			}
 		})
 	}
+	o.serveHost(ctx, d, hosts, &wg)
 	wg.Go(func() { watchdog(ctx, d) })
 	_, _ = daemon.SdNotify(false, daemon.SdNotifyReady) // there may be nobody to notify
 	log.Info("ready", "views", len(d.views.List()))
@@ -123,17 +124,18 @@ func withoutTime(groups []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-// listen returns the door: what systemd hands over, or a socket of our own.
-func (o options) listen() ([]*net.UnixListener, error) {
+// listen returns the door and the broker's sockets: what systemd hands over,
+// or a door of our own. A broker without systemd would have nobody to start
+// anything.
+func (o options) listen() (doors, hosts []*net.UnixListener, err error) {
 	byName, err := activation.ListenersWithNames()
 	if err != nil {
-		return nil, fmt.Errorf("take over the door: %w", err)
+		return nil, nil, fmt.Errorf("take over the sockets: %w", err)
 	}
-	var out []*net.UnixListener
 	for name, listeners := range byName {
 		for _, l := range listeners {
 			u, ok := l.(*net.UnixListener)
-			if name != "door" || !ok {
+			if !ok {
 				if l != nil {
 					l.Close()
 				}
@@ -141,17 +143,24 @@ func (o options) listen() ([]*net.UnixListener, error) {
 			}
 			// The socket is systemd's and stays when we go.
 			u.SetUnlinkOnClose(false)
-			out = append(out, u)
+			switch name {
+			case "door":
+				doors = append(doors, u)
+			case "host":
+				hosts = append(hosts, u)
+			default:
+				u.Close()
+			}
 		}
 	}
-	if len(out) > 0 {
-		return out, nil
+	if len(doors) == 0 {
+		l, err := door.Listen(filepath.Join(o.runtime, filepath.Base(door.Path)))
+		if err != nil {
+			return nil, nil, fmt.Errorf("make the door: %w", err)
+		}
+		doors = append(doors, l)
 	}
-	l, err := door.Listen(filepath.Join(o.runtime, filepath.Base(door.Path)))
-	if err != nil {
-		return nil, fmt.Errorf("make the door: %w", err)
-	}
-	return []*net.UnixListener{l}, nil
+	return doors, hosts, nil
 }
 
 // watchdog tells systemd that the daemon lives, twice in the time it allows. It

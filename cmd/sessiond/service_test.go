@@ -39,7 +39,7 @@ func (w *world) inProcess() *parts {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	listeners, err := o.listen()
+	listeners, _, err := o.listen()
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -111,6 +111,10 @@ func FollowsHost(b Bind) bool {
 // login, for su and sudo inside.
 const Door = "/run/ninefold/door"
 
+// Broker is the directory of the socket by which a session has commands run on
+// the host.
+const Broker = "/run/ninefold/broker"
+
 // loginVolatile mounts /run and /tmp of a login. /run is the host's, mounts that come
 // later included: the user manager, the system bus and /run/user/UID are
 // there. /run/ninefold alone is the view's own, with a way to the host's; and
@@ -122,6 +126,7 @@ func (c *compiler) loginVolatile() {
 		Mount{Type: "tmpfs", Target: own, Flags: inert, Options: []string{"mode=0755", "size=1m"}},
 		Bind{Source: own, Target: MachineDir + own, Flags: Flags{ReadOnly: true, NoSuid: true, NoDev: true, NoExec: true}},
 		Link{Text: MachineDir + Door, Path: Door},
+		Link{Text: MachineDir + Broker, Path: Broker},
 	)
 	if c.spec.OwnRuntime {
 		u := c.spec.User

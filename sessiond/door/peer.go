@@ -3,6 +3,7 @@ package door
 import (
 	"errors"
 	"fmt"
+	"net"
 	"strconv"
 	"strings"
 	"time"
@@ -132,3 +133,22 @@ func between(s, prefix, suffix string) (string, bool) {
 	}
 	return strings.CutSuffix(s, suffix)
 }
+
+// Identify tells who is at the other end of c, which was accepted at accepted
+// (Accepted): for the daemon's other sockets.
+func Identify(c *net.UnixConn, accepted time.Duration) (from Peer, err error) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return from, err
+	}
+	if cerr := raw.Control(func(fd uintptr) { from, err = peerOf(int(fd), accepted) }); cerr != nil {
+		return from, cerr
+	}
+	return from, err
+}
+
+// Accepted is the time to note when a connection was accepted.
+func Accepted() time.Duration { return bootTime() }
+
+// UID is who connected, before it is known which process that is.
+func UID(c *net.UnixConn) (uint32, error) { return uidOf(c) }

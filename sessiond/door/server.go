@@ -130,7 +130,7 @@ func (s *Server) serve(ctx context.Context, c *net.UnixConn, accepted time.Durat
 		s.log.Debug("refused a message at the door", "uid", uid, "bytes", n, "error", err)
 		return
 	}
-	from, err := s.identify(c, accepted)
+	from, err := Identify(c, accepted)
 	if err != nil {
 		s.log.Warn("refused a caller at the door", "uid", uid, "error", err)
 		return
@@ -148,17 +148,6 @@ func (s *Server) serve(ctx context.Context, c *net.UnixConn, accepted time.Durat
 	if err := send(c, reply, files); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 		s.log.Debug("the answer did not arrive", "uid", uid, "pid", from.PID, "error", err)
 	}
-}
-
-func (s *Server) identify(c *net.UnixConn, accepted time.Duration) (from Peer, err error) {
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return from, err
-	}
-	if cerr := raw.Control(func(fd uintptr) { from, err = peerOf(int(fd), accepted) }); cerr != nil {
-		return from, cerr
-	}
-	return from, err
 }
 
 func uidOf(c *net.UnixConn) (uint32, error) {

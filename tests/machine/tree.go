@@ -29,7 +29,7 @@ var packages = []string{
 	"systemd", "systemd-sysv", "systemd-container", "udev", "kmod",
 	"dbus", "dbus-user-session", "libpam-systemd", "libnss-systemd", "libpam-runtime", "polkitd",
 	"login", "passwd", "sudo", "cron", "openssh-server", "openssh-client", "sshpass", "pamtester",
-	"util-linux", "procps", "psmisc", "iproute2", "strace", "acl", "libcap2-bin", "e2fsprogs", "xz-utils", "less",
+	"util-linux", "procps", "psmisc", "iproute2", "strace", "acl", "libcap2-bin", "e2fsprogs", "xz-utils", "less", "vim-tiny",
 	"linux-image-cloud-amd64",
 }
 

@@ -18,12 +18,14 @@ var installed = map[string]os.FileMode{
 	"usr/lib/ninefold/ninefold-enter":                         0o755,
 	"usr/lib/ninefold/ninefold-session":                       0o755,
 	"usr/share/lightdm/lightdm.conf.d/60-ninefold.conf":       0o644,
+	"usr/lib/ninefold/ninefold-host":                          0o755,
 	"usr/lib/ninefold/sessiond":                               0o755,
 	"usr/lib/x86_64-linux-gnu/security/pam_ninefold.so":       0o644,
 	"usr/share/pam-configs/ninefold":                          0o644,
 	"usr/share/pam-configs/ninefold-prepare":                  0o644,
 	"usr/lib/systemd/system/sessiond.service":                 0o644,
 	"usr/lib/systemd/system/sessiond-door.socket":             0o644,
+	"usr/lib/systemd/system/sessiond-host.socket":             0o644,
 	"usr/lib/systemd/system/user@.service.d/10-ninefold.conf": 0o644,
 	"usr/lib/tmpfiles.d/ninefold.conf":                        0o644,
 	"usr/share/dbus-1/system.d/org.ninefold.conf":             0o644,
@@ -51,6 +53,7 @@ var installed = map[string]os.FileMode{
 
 var enabled = []string{
 	"etc/systemd/system/sockets.target.wants/sessiond-door.socket",
+	"etc/systemd/system/sockets.target.wants/sessiond-host.socket",
 	"etc/systemd/system/multi-user.target.wants/sessiond.service",
 }
 
@@ -135,7 +138,7 @@ func TestUnitsAreSound(t *testing.T) {
 		t.Run(suite, func(t *testing.T) {
 			s := newScratch(t, suite)
 			s.install(deb)
-			out, err := s.run("systemd-analyze", "verify", "--man=no", "sessiond-door.socket", "sessiond.service", "user@1000.service")
+			out, err := s.run("systemd-analyze", "verify", "--man=no", "sessiond-door.socket", "sessiond-host.socket", "sessiond.service", "user@1000.service")
 			for line := range strings.Lines(out) {
 				if strings.Contains(line, "sessiond") || strings.Contains(line, "ninefold") {
 					t.Errorf("systemd: %s", strings.TrimSpace(line))

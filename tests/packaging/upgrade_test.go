@@ -24,7 +24,7 @@ func TestUpgradeKeepsWhatTheAdministratorDid(t *testing.T) {
 			if err := os.WriteFile(s.path(mine), []byte("version = 1\nname = \"mine\"\n"), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			s.must("systemctl", "disable", "sessiond-door.socket", "sessiond.service")
+			s.must("systemctl", "disable", "sessiond-door.socket", "sessiond-host.socket", "sessiond.service")
 			s.must("pam-auth-update", "--disable", "ninefold", "ninefold-prepare")
 			stack := s.state("/etc/pam.d")
 

@@ -33,6 +33,7 @@ const (
 	NotSupported  Code = 7
 	NotPermitted  Code = 8
 	NoDaemon      Code = 9
+	Denied        Code = 124
 	NoSession     Code = 125
 	NotExecutable Code = 126
 	NoCommand     Code = 127
@@ -54,10 +55,11 @@ var Table = []struct {
 	{NotSupported, "this machine's kernel or tools cannot do it"},
 	{NotPermitted, "it needs root, or the permission of another user"},
 	{NoDaemon, "sessiond does not run, or does not answer"},
-	{NoSession, "run, enter: the session could not be made, or the view not be entered"},
-	{NotExecutable, "run, enter: the command was found and could not be executed"},
-	{NoCommand, "run, enter: the command was not found in the session"},
-	{Signal, "run, enter: the command was ended by signal N; any command that Ctrl-C stopped returns 130"},
+	{Denied, "host: neither the policy nor who was asked allows it"},
+	{NoSession, "run, enter, host: the session could not be made, the view not be entered, the command not be started"},
+	{NotExecutable, "run, enter, host: the command was found and could not be executed"},
+	{NoCommand, "run, enter, host: the command was not found in the session, or on the host"},
+	{Signal, "run, enter, host: the command was ended by signal N; any command that Ctrl-C stopped returns 130"},
 }
 
 // Rule maps the errors that wrap Is to a code, with a hint for the person who

@@ -1,0 +1,190 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"sync"
+)
+
+// The bounds of what users have under way. Each conversation holds a socket and
+// a goroutine, and while it starts three streams.
+const (
+	maxConversations = 8192
+	maxOfUser        = 1024
+	// maxMemory is lent to requests that are large, freeRequest to each.
+	maxMemory   = 64 << 20
+	maxOfMemory = 16 << 20 // to one user
+	freeRequest = 8 << 10
+
+	// maxStarting is how many commands are handed to systemd at a time, and
+	// how many of them may be of one user and of one session: who starts
+	// thousands waits for their own.
+	maxStarting          = 12
+	maxStartingOfUser    = 6
+	maxStartingOfSession = 3
+)
+
+var errBusy = errors.New("too much of yours is under way")
+
+// limits counts.
+type limits struct {
+	mu     sync.Mutex
+	open   int
+	users  map[uint32]*usage
+	memory int
+
+	starting chan struct{}
+	queues   map[queueKey]*queue
+}
+
+type usage struct{ open, memory, lookups, questions int }
+
+// queueKey is a user, or with a session one of theirs.
+type queueKey struct {
+	uid     uint32
+	session string
+}
+
+type queue struct {
+	places chan struct{}
+	users  int
+}
+
+func newLimits() *limits {
+	return &limits{users: map[uint32]*usage{}, starting: make(chan struct{}, maxStarting), queues: map[queueKey]*queue{}}
+}
+
+// admit lets one conversation of uid in, and returns what ends it. Root is
+// bounded by the whole alone.
+func (l *limits) admit(uid uint32) (release func(), ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	u := l.users[uid]
+	if l.open >= maxConversations || u != nil && uid != 0 && u.open >= maxOfUser {
+		return nil, false
+	}
+	if u == nil {
+		u = &usage{}
+		l.users[uid] = u
+	}
+	u.open++
+	l.open++
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.open--
+		u.open--
+		l.forget(uid, u)
+	}, true
+}
+
+// forget drops a user who has nothing under way. l.mu is held.
+func (l *limits) forget(uid uint32, u *usage) {
+	if *u == (usage{}) {
+		delete(l.users, uid)
+	}
+}
+
+// maxQuestions bounds the windows that a user can have opened.
+const maxQuestions = 4
+
+// question counts a question to a person for uid, who is admitted.
+func (l *limits) question(uid uint32) (leave func(), ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	u := l.users[uid]
+	if u == nil || u.questions >= maxQuestions {
+		return nil, false
+	}
+	u.questions++
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		u.questions--
+		l.forget(uid, u)
+	}, true
+}
+
+// lookup counts a path that is looked up for uid, who is admitted. It can last
+// longer than the conversation.
+func (l *limits) lookup(uid uint32) (leave func(), ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	u := l.users[uid]
+	if u == nil || u.lookups >= maxLookups {
+		return nil, false
+	}
+	u.lookups++
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		u.lookups--
+		l.forget(uid, u)
+	}, true
+}
+
+// borrow lends memory for a request of n bytes to uid, who is admitted.
+func (l *limits) borrow(uid uint32, n int) (give func(), err error) {
+	if n <= freeRequest {
+		return func() {}, nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	u := l.users[uid]
+	if u == nil || l.memory+n > maxMemory || u.memory+n > maxOfMemory {
+		return nil, errBusy
+	}
+	u.memory += n
+	l.memory += n
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		u.memory -= n
+		l.memory -= n
+		l.forget(uid, u)
+	}, nil
+}
+
+// start waits for a place among those that are handed to systemd: first behind
+// one's own session, then behind one's own user, then behind all.
+func (l *limits) start(ctx context.Context, uid uint32, session string) (done func(), err error) {
+	session = "session " + session // never the queue of the user
+	ofSession, leaveSession := l.queue(queueKey{uid, session}, maxStartingOfSession)
+	ofUser, leaveUser := l.queue(queueKey{uid, ""}, maxStartingOfUser)
+	var held []chan struct{}
+	done = func() {
+		for _, c := range held {
+			<-c
+		}
+		leaveSession()
+		leaveUser()
+	}
+	for _, c := range []chan struct{}{ofSession, ofUser, l.starting} {
+		select {
+		case c <- struct{}{}:
+			held = append(held, c)
+		case <-ctx.Done():
+			done()
+			return nil, ctx.Err()
+		}
+	}
+	return done, nil
+}
+
+func (l *limits) queue(k queueKey, places int) (chan struct{}, func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	q := l.queues[k]
+	if q == nil {
+		q = &queue{places: make(chan struct{}, places)}
+		l.queues[k] = q
+	}
+	q.users++
+	return q.places, func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if q.users--; q.users == 0 {
+			delete(l.queues, k)
+		}
+	}
+}

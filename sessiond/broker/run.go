@@ -1,0 +1,197 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+	"golang.org/x/sys/unix"
+
+	"ninefold/sessiond/broker/hostbus"
+	"ninefold/sessiond/broker/wire"
+	"ninefold/sessiond/policy"
+)
+
+// run is the conversation about one command.
+func (b *Broker) run(ctx context.Context, c *wire.Conn, who *caller, r *wire.Request, files []*os.File, understood func()) {
+	if err := streams(r, files); err != nil {
+		b.refuse(c, refusal{wire.Mistaken, err, ""})
+		return
+	}
+	cmd, refused := b.understand(ctx, who, r, files)
+	if cmd != nil && cmd.place != nil {
+		defer cmd.place.Close()
+	}
+	if refused != nil {
+		b.refused(c, who, r, *refused)
+		return
+	}
+	if r.Explain {
+		_ = tell(c, wire.Event{Kind: wire.Explained, Text: cmd.explain(who)})
+		return
+	}
+	// From here on the caller is listened to: when it is gone, nobody is asked
+	// and nothing is started.
+	heard, gone, cancel := listen(ctx, c)
+	defer cancel()
+	result, err := b.permitted(gone, who, cmd)
+	if err != nil {
+		b.record(who, cmd, "", result, err)
+		b.refuse(c, refusal{wire.Denied, err, ""})
+		return
+	}
+	for _, n := range cmd.notices {
+		_ = tell(c, wire.Event{Kind: wire.Notice, Text: n})
+	}
+	t, err := b.terminal(gone, c, cmd, heard)
+	if err != nil {
+		b.refuse(c, refusal{wire.NotStarted, err, ""})
+		return
+	}
+	defer t.Close()
+	unit := newUnit(who.peer.UID, r.Detach)
+	defer b.follow(unit)()
+	started, err := b.start(gone, who, cmd, unit, files, t)
+	if err != nil {
+		b.record(who, cmd, unit, resultFailed, err)
+		b.refuse(c, notStarted(err))
+		return
+	}
+	b.record(who, cmd, unit, result, nil)
+	_ = tell(c, wire.Event{Kind: wire.Started, Text: unit})
+	// What only the start needs goes: a caller can have hundreds of commands.
+	cmd.argv, r.Argv = nil, nil
+	for i := range files {
+		files[i].Close()
+	}
+	understood()
+	if r.Detach {
+		return
+	}
+	b.attend(ctx, c, unit, heard, gone, func(ctx context.Context) (hostbus.End, error) { return started.Wait(ctx) }, t.Close)
+}
+
+// permitted returns how the command came to be allowed, or why it is not.
+func (b *Broker) permitted(ctx context.Context, who *caller, c *command) (result string, err error) {
+	switch c.decision.Verdict {
+	case policy.Allow:
+		return resultAllowed, nil
+	case policy.Ask:
+		remembered, err := b.ask(ctx, who, c)
+		switch {
+		case err != nil:
+			return resultRefused, fmt.Errorf("%s: %w", c.decision.Why, err)
+		case remembered:
+			return resultHeld, nil
+		}
+		return resultAsked, nil
+	}
+	return resultDenied, errors.New(c.decision.Why)
+}
+
+// refused tells of a request that came to no decision of the policy. What
+// touches a program that is not root's is recorded all the same.
+func (b *Broker) refused(c *wire.Conn, who *caller, r *wire.Request, why refusal) {
+	if why.reason == wire.Denied {
+		b.record(who, &command{request: r, argv: r.Argv}, "", resultDenied, why.err)
+	}
+	b.refuse(c, why)
+}
+
+func (b *Broker) start(ctx context.Context, who *caller, cmd *command, unit string, files []*os.File, t *terminal) (*hostbus.Started, error) {
+	done, err := b.limits.start(ctx, who.peer.UID, who.session+" "+who.place.View)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	// Not ctx: a start that was sent is followed to its answer, or it would run
+	// with nobody to end it.
+	return b.Bus.Start(context.WithoutCancel(ctx), unit, cmd.properties(who, files, t.name))
+}
+
+func notStarted(err error) refusal {
+	var failed dbus.Error
+	switch {
+	case errors.Is(err, context.Canceled):
+		return refusal{wire.NotStarted, errors.New("the daemon is stopping"), "try again"}
+	case errors.Is(err, hostbus.ErrBus):
+		return refusal{wire.NotStarted, err, "see systemctl status dbus"}
+	case errors.As(err, &failed):
+		return refusal{wire.NotStarted, fmt.Errorf("systemd does not start it: %w", err), ""}
+	}
+	return refusal{wire.NotStarted, err, ""}
+}
+
+// streams refuses descriptors that a command must not get: a terminal, in whose
+// input it could type (TIOCSTI, TIOCLINUX), a directory, from which another
+// root is in reach, and those that only name a file.
+func streams(r *wire.Request, files []*os.File) error {
+	names := [3]string{"standard input", "standard output", "standard error"}
+	for i, s := range r.Streams {
+		if s != wire.Passed {
+			continue
+		}
+		fd := int(files[0].Fd())
+		files = files[1:]
+		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+		if err != nil {
+			return fmt.Errorf("%s: %w", names[i], err)
+		}
+		f, err := fileOf(fd)
+		if err != nil {
+			return fmt.Errorf("%s: %w", names[i], err)
+		}
+		_, terminal := unix.IoctlGetTermios(fd, unix.TCGETS)
+		switch {
+		case flags&unix.O_PATH != 0:
+			return fmt.Errorf("%s is not open", names[i])
+		case f.kind == unix.S_IFDIR:
+			return fmt.Errorf("%s is a directory", names[i])
+		case f.kind == unix.S_IFCHR && terminal == nil:
+			return fmt.Errorf("%s is a terminal, which is not handed over", names[i])
+		}
+	}
+	if r.Detach {
+		for i, s := range r.Streams {
+			if s == wire.OwnTerminal {
+				return fmt.Errorf("%s: a detached command has no terminal", names[i])
+			}
+		}
+	}
+	return nil
+}
+
+// listen reads what the caller says until it hangs up; gone ends then.
+func listen(ctx context.Context, c *wire.Conn) (heard <-chan wire.Event, gone context.Context, cancel func()) {
+	events := make(chan wire.Event, 4)
+	gone, stop := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		defer stop()
+		for {
+			f, _, err := c.Receive(nil)
+			if err != nil {
+				return
+			}
+			f.Close() // none is expected any more
+			v, err := wire.DecodeEvent(f.Kind, f.Payload)
+			if err != nil || v.Kind != wire.Go && v.Kind != wire.Signal {
+				return
+			}
+			select {
+			case events <- v:
+			case <-gone.Done():
+				return
+			}
+		}
+	}()
+	return events, gone, func() {
+		stop()
+		_ = c.SetReadDeadline(time.Unix(1, 0))
+		<-ended
+	}
+}

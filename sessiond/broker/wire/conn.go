@@ -1,0 +1,169 @@
+package wire
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// Conn is one end of a conversation. One goroutine may read while others
+// write; Close ends both.
+type Conn struct {
+	*net.UnixConn
+	writing sync.Mutex
+}
+
+// Dial connects to the broker at path.
+func Dial(path string) (*Conn, error) {
+	c, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		return nil, err
+	}
+	return &Conn{UnixConn: c}, nil
+}
+
+// Send sends an event, with files if there are any; they stay the caller's.
+func (c *Conn) Send(v Event, files ...*os.File) error { return c.send(v.Kind, v.encode(), files) }
+
+// SendRequest sends a Run frame with the files that belong to it.
+func (c *Conn) SendRequest(r *Request, files []*os.File) error {
+	b, err := r.Encode()
+	if err != nil {
+		return err
+	}
+	if len(files) != r.FDs() || len(files) > MaxFDs {
+		return bad("%d descriptors come with a request for %d", len(files), r.FDs())
+	}
+	return c.send(Run, b, files)
+}
+
+func (c *Conn) send(k Kind, payload []byte, files []*os.File) error {
+	head := make([]byte, headLen, headLen+len(payload))
+	order.PutUint32(head, magic)
+	order.PutUint16(head[4:], version)
+	order.PutUint16(head[6:], uint16(k))
+	order.PutUint32(head[8:], uint32(len(payload)))
+	order.PutUint32(head[12:], uint32(len(files)))
+	var control []byte
+	if len(files) > 0 {
+		fds := make([]int, len(files))
+		for i, f := range files {
+			fds[i] = int(f.Fd())
+		}
+		control = unix.UnixRights(fds...)
+	}
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	// Descriptors come with the first byte (unix(7)), and the receiver reads
+	// the head alone first.
+	whole := append(head, payload...)
+	n, _, err := c.WriteMsgUnix(whole, control, nil)
+	if err == nil && n < len(whole) {
+		_, err = c.Write(whole[n:])
+	}
+	if err != nil {
+		return fmt.Errorf("send: %w", err)
+	}
+	return nil
+}
+
+// Frame is what came: a kind and its payload. The files are the receiver's.
+type Frame struct {
+	Kind    Kind
+	Payload []byte
+	Files   []*os.File
+}
+
+// Close closes the files.
+func (f *Frame) Close() {
+	for _, file := range f.Files {
+		file.Close()
+	}
+	f.Files = nil
+}
+
+// Budget lends memory for a payload before it is read; give takes it back.
+type Budget func(bytes int) (give func(), err error)
+
+// Receive reads one frame. What is not one is ErrBad, and nothing after it can
+// be understood. io.EOF is a conversation that is over. budget may be nil.
+func (c *Conn) Receive(budget Budget) (f Frame, give func(), err error) {
+	defer func() {
+		if err != nil {
+			f.Close()
+		}
+	}()
+	head := make([]byte, headLen)
+	control := make([]byte, unix.CmsgSpace(4*MaxFDs))
+	for got := 0; got < headLen; {
+		n, on, flags, _, err := c.ReadMsgUnix(head[got:], control)
+		if on > 0 {
+			// Whatever came is ours to close, also of a frame that is none.
+			files, ferr := received(control[:on])
+			f.Files = append(f.Files, files...)
+			err = errors.Join(err, ferr)
+		}
+		switch {
+		case err != nil:
+			return f, nil, err
+		case flags&unix.MSG_CTRUNC != 0:
+			return f, nil, bad("too many descriptors")
+		case n == 0 && got == 0:
+			return f, nil, io.EOF
+		case n == 0:
+			return f, nil, io.ErrUnexpectedEOF
+		}
+		got += n
+	}
+	length, fds := order.Uint32(head[8:]), order.Uint32(head[12:])
+	f.Kind = Kind(order.Uint16(head[6:]))
+	switch {
+	case order.Uint32(head) != magic:
+		return f, nil, bad("the magic is %#x", order.Uint32(head))
+	case order.Uint16(head[4:]) != version:
+		return f, nil, bad("version %d", order.Uint16(head[4:]))
+	case f.Kind < Run || f.Kind > lastKind:
+		return f, nil, bad("kind %d", f.Kind)
+	case length > maxLength || f.Kind != Run && length > maxText:
+		return f, nil, bad("%d bytes", length)
+	case uint64(fds) != uint64(len(f.Files)) || fds > MaxFDs:
+		return f, nil, bad("it announces %d descriptors and brings %d", fds, len(f.Files))
+	}
+	give = func() {}
+	if budget != nil {
+		if give, err = budget(int(length)); err != nil {
+			return f, nil, err
+		}
+	}
+	f.Payload = make([]byte, length)
+	if _, err := io.ReadFull(c.UnixConn, f.Payload); err != nil {
+		give()
+		return f, nil, err
+	}
+	return f, give, nil
+}
+
+// received takes the descriptors out of control messages. The runtime has
+// already set close-on-exec on them (MSG_CMSG_CLOEXEC).
+func received(control []byte) ([]*os.File, error) {
+	messages, err := unix.ParseSocketControlMessage(control)
+	if err != nil {
+		return nil, bad("%v", err)
+	}
+	var files []*os.File
+	for _, m := range messages {
+		fds, err := unix.ParseUnixRights(&m)
+		if err != nil {
+			continue // a control message of another kind
+		}
+		for _, fd := range fds {
+			files = append(files, os.NewFile(uintptr(fd), "passed"))
+		}
+	}
+	return files, nil
+}

@@ -2,7 +2,10 @@ package finish
 
 import (
 	"bytes"
+	"crypto/md5"
+	"errors"
 	"fmt"
+	"io"
 	"path"
 	"slices"
 	"strings"
@@ -19,7 +22,7 @@ const (
 // dpkgStep writes dpkg's database, so that `dpkg -l`, `dpkg -S` and scanners
 // know what is in the image.
 var dpkgStep = step{
-	name: "dpkg", summary: "dpkg's database of the image's packages", revision: 1, machine: true,
+	name: "dpkg", summary: "dpkg's database of the image's packages", revision: 2, machine: true,
 	reads: func(v *View, p *Params) inputs {
 		if len(p.Packages) == 0 || !v.Has("var/lib/dpkg") && !v.Has("usr/bin/dpkg") {
 			return inputs{}
@@ -53,6 +56,9 @@ var dpkgStep = step{
 			}
 			paragraph := p.paragraph(control)
 			status.Write(paragraph)
+			if err := p.conffiles(&status, j.view.objects); err != nil {
+				return err
+			}
 			status.WriteByte('\n')
 			name := p.Name
 			if bytes.Contains(paragraph, []byte("\nMulti-Arch: same\n")) {
@@ -91,6 +97,31 @@ func (p *Installed) paragraph(control []byte) []byte {
 		}
 	}
 	return b.Bytes()
+}
+
+// conffiles adds the field by which dpkg knows what of the package's configuration
+// somebody has changed since: the files as they are in the package, by MD5, which
+// is what dpkg compares with.
+func (p *Installed) conffiles(status *bytes.Buffer, objects Objects) error {
+	head := "Conffiles:\n"
+	for i := range p.Entries {
+		e := &p.Entries[i]
+		if !e.Conffile {
+			continue
+		}
+		f, err := objects.Object(e.Digest)
+		if err != nil {
+			return fmt.Errorf("/%s of %s: %w", e.Path, p.Name, err)
+		}
+		sum := md5.New()
+		_, err = io.Copy(sum, f)
+		if err = errors.Join(err, f.Close()); err != nil {
+			return fmt.Errorf("/%s of %s: %w", e.Path, p.Name, err)
+		}
+		fmt.Fprintf(status, "%s /%s %x\n", head, e.Path, sum.Sum(nil))
+		head = ""
+	}
+	return nil
 }
 
 // list is what dpkg -L prints: every path with its parents.

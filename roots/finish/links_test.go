@@ -82,17 +82,19 @@ func TestDesktopDatabase(t *testing.T) {
 }
 
 func TestDpkgDatabase(t *testing.T) {
-	v := newTree(t, "usr/bin/dpkg = d", "var/lib/dpkg/", ControlDir+"/libx = Package: libx\nVersion: 2\nArchitecture: amd64\nMulti-Arch: same\nDescription: d\n more\n")
+	v := newTree(t, "usr/bin/dpkg = d", "etc/x.conf = abc", "var/lib/dpkg/", ControlDir+"/libx = Package: libx\nVersion: 2\nArchitecture: amd64\nMulti-Arch: same\nDescription: d\n more\n")
+	conf, _ := v.Lookup("etc/x.conf")
+	conf.Conffile = true
 	run(t, v, "dpkg", Params{Packages: []Installed{
-		{Name: "libx", Version: "2", Arch: "amd64", Entries: []pkg.Entry{{Path: "usr/lib/libx.so"}}},
+		{Name: "libx", Version: "2", Arch: "amd64", Entries: []pkg.Entry{conf, {Path: "usr/lib/libx.so"}}},
 		{Name: "bare", Version: "1", Arch: "all"},
 	}})
 	want := "Package: bare\nStatus: install ok installed\nMaintainer: unknown\nArchitecture: all\nVersion: 1\nDescription: bare\n\n" +
-		"Package: libx\nStatus: install ok installed\nVersion: 2\nArchitecture: amd64\nMulti-Arch: same\nDescription: d\n more\n\n"
+		"Package: libx\nStatus: install ok installed\nVersion: 2\nArchitecture: amd64\nMulti-Arch: same\nDescription: d\n more\nConffiles:\n /etc/x.conf 900150983cd24fb0d6963f7d28e17f72\n\n"
 	if got := read(t, v, dpkgStatus); got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	if got := read(t, v, dpkgInfo+"/libx:amd64.list"); got != "/.\n/usr\n/usr/lib\n/usr/lib/libx.so\n" {
+	if got := read(t, v, dpkgInfo+"/libx:amd64.list"); got != "/.\n/etc\n/etc/x.conf\n/usr\n/usr/lib\n/usr/lib/libx.so\n" {
 		t.Errorf("list %q", got)
 	}
 }

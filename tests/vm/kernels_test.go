@@ -22,8 +22,9 @@ var packages = []string{"linux-image-cloud-amd64", "systemd-sysv", "udev", "proc
 
 var releases = []release{{"bookworm", "6.1."}, {"trixie", "6.12."}}
 
-// tested are the packages whose tests depend on what the kernel can.
-var tested = []string{"namespaces", "roots/driver", "roots/store"}
+// tested are the packages whose tests depend on what the kernel can; among the
+// attacks are those on limits, for which many a container has no controllers.
+var tested = []string{"namespaces", "roots/driver", "roots/store", "tests/attack"}
 
 // TestStockKernels runs the tests of the packages that make mounts and
 // namespaces on each stock kernel, as root, with no test skipped.

@@ -263,6 +263,7 @@ func (b *Booted) planted(t *testing.T) {
 		_, err := c.logIn()
 		b.check(err)
 		b.inView(t, "openbox", c.owner != "root")
+		time.Sleep(2 * time.Second) // a window manager that starts may miss being told to end
 		marks := b.Run("cat", "/home/bob/planted").Stdout
 		if !strings.Contains(marks, c.mark) || strings.HasPrefix(marks, "0") || strings.Contains(marks, "\n0") {
 			t.Errorf("in a profile of %s's the marks are %q", c.owner, marks)

@@ -165,6 +165,9 @@ func (l *Logins) answer(ctx context.Context, state *config.State, r door.Request
 	case door.Manager:
 		return l.manager(ctx, p, u, r, caller)
 	}
+	if ofManager(r, from) {
+		return l.service(ctx, p, u, r, from)
+	}
 	return l.session(ctx, p, u, r, caller)
 }
 

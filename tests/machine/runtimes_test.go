@@ -82,6 +82,7 @@ func TestTwoRuntimes(t *testing.T) {
 			b := installed(t, suite, Options{})
 			b.choosing()
 			t.Run("at-a-time", func(t *testing.T) { b.For(t).twoRuntimes(t) })
+			t.Run("view-of-a-unit", func(t *testing.T) { b.For(t).viewOfUnit(t) })
 			t.Run("host-chosen", func(t *testing.T) { b.For(t).hostChosen(t) })
 			t.Run("linger-before", func(t *testing.T) { b.For(t).lingerBefore(t) })
 			t.Run("fallback-and-recovery", func(t *testing.T) { b.For(t).recovered(t) })
@@ -244,5 +245,51 @@ func (b *Booted) changed(t *testing.T) {
 	if p := b.probe(t, Ways[0], "bob"); p["marker"] != "second" {
 		t.Errorf("after everything had ended: %v", p)
 	}
+	b.gone("bob")
+}
+
+// viewOfUnit: a unit of the user manager, such as a desktop's terminal, is in
+// another profile than the session, on the session's bus.
+func (b *Booted) viewOfUnit(t *testing.T) {
+	b.Write("/home/bob/.config/systemd/user/term.service", "[Service]\nType=exec\nExecStart=/bin/sh -c '{ cat /etc/ninefold-marker; echo; readlink /proc/self/ns/mnt; "+busID+"; } >%h/from-the-unit; exec sleep 1000'\n")
+	b.Must("chown", "-R", "bob:bob", "/home/bob/.config")
+	in := b.managed("bob")
+	ns, bus := b.ask(in, "readlink /proc/self/ns/mnt"), b.ask(in, busID)
+	look := func() []string {
+		t.Helper()
+		b.ask(in, "rm -f ~/from-the-unit; systemctl --user restart term")
+		var lines []string
+		b.eventually("the unit to write", func() string {
+			lines = strings.Split(strings.TrimSpace(b.Run("cat", "/home/bob/from-the-unit").Stdout), "\n")
+			if len(lines) == 3 {
+				return ""
+			}
+			return fmt.Sprintf("%q", lines)
+		})
+		return lines
+	}
+	b.ask(in, "sessionctl view term --profile second")
+	if got := look(); got[0] != "second" || got[1] == ns || got[2] != bus {
+		t.Errorf("the unit is in %q, and the session in %s with bus %s", got, ns, bus)
+	}
+	if got := b.ask(in, "sessionctl view --list; sessionctl list"); !strings.Contains(got, "term.service") || !strings.Contains(got, "second") {
+		t.Errorf("listed: %s", got)
+	}
+	for _, wrong := range []string{"view term --profile secret", "view term --profile none", "view ../x --profile second", "view nosuch --profile second", "view nosuch --remove"} {
+		if _, code, err := in.Do("sessionctl " + wrong); err != nil || code == 0 {
+			t.Errorf("%s: exit status %d %v", wrong, code, err)
+		}
+	}
+	// What the configuration takes away is not to be had by a file of one's own.
+	b.configure("[login]\ndefault = \"marked\"\n")
+	if got := look(); got[1] != ns {
+		t.Errorf("without permission the unit is in %q", got)
+	}
+	b.configure("[login]\ndefault = \"marked\"\nchoose = [\"second\", \"loose\", \"none\"]\n")
+	b.ask(in, "sessionctl view term.service --remove")
+	if got := look(); got[0] != "marked" || got[1] != ns {
+		t.Errorf("afterwards the unit is in %q", got)
+	}
+	b.leave(in)
 	b.gone("bob")
 }

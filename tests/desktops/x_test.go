@@ -30,7 +30,7 @@ func (s *seat) lightdm(entry string) *machine.Screen {
 	var err error
 	for _, pause := range []time.Duration{time.Second, 3 * time.Second, 9 * time.Second} {
 		if on, err = s.Lightdm(s.t.Context(), entry); err != nil {
-			break
+			continue
 		}
 		s.unrepeated(on)
 		ctx, cancel := context.WithTimeout(s.t.Context(), 20*time.Second+pause)

@@ -60,24 +60,30 @@ func (l Live) Bind(source, target string, readOnly bool) (id uint64, err error) 
 		if err := kernel.SetAttr(tree, attr, true); err != nil {
 			return err
 		}
-		dir, err := kernel.IsDir(tree)
-		if err != nil {
-			return err
-		}
-		at, err := l.target(target, dir)
-		if err != nil {
-			return err
-		}
-		defer at.Close()
-		if d, err := kernel.IsDir(at); err != nil || d != dir {
-			return errors.Join(err, fmt.Errorf("bind at %s: a directory goes onto a directory, and a file onto a file", target))
-		}
-		if err := kernel.Attach(tree, at, target); err != nil {
-			return err
-		}
-		id, _, err = kernel.MountID(tree)
+		id, err = l.put(tree, target)
 		return err
 	})
+	return id, err
+}
+
+// put attaches a mount at target, and returns its id.
+func (l Live) put(tree kernel.FD, target string) (id uint64, err error) {
+	dir, err := kernel.IsDir(tree)
+	if err != nil {
+		return 0, err
+	}
+	at, err := l.target(target, dir)
+	if err != nil {
+		return 0, err
+	}
+	defer at.Close()
+	if d, err := kernel.IsDir(at); err != nil || d != dir {
+		return 0, errors.Join(err, fmt.Errorf("bind at %s: a directory goes onto a directory, and a file onto a file", target))
+	}
+	if err := kernel.Attach(tree, at, target); err != nil {
+		return 0, err
+	}
+	id, _, err = kernel.MountID(tree)
 	return id, err
 }
 

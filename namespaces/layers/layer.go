@@ -83,7 +83,7 @@ func mountLoop(file kernel.FD, name string) (kernel.FD, error) {
 		return kernel.None, err
 	}
 	defer readable.Close()
-	dev, path, err := kernel.LoopDevice(readable)
+	dev, path, err := kernel.LoopDevice(readable, true)
 	if err != nil {
 		return kernel.None, fmt.Errorf("%s: %w", name, err)
 	}

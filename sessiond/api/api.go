@@ -68,10 +68,25 @@ type NewBind struct {
 	ReadOnly bool
 }
 
+// NewMount is a file system to be mounted into a live view.
+type NewMount struct {
+	// Source is the host's name of a file with a file system in it; "" is an
+	// empty file system in memory.
+	Source, Target string
+	// Type is the kernel's name of the file system; "" finds out.
+	Type     string
+	ReadOnly bool
+	// Size bounds what is in memory, in bytes.
+	Size int64
+}
+
 // Binder binds into live views. Who may call what is the surface's to decide.
 type Binder interface {
 	Bind(ctx context.Context, view string, b NewBind) error
-	// Unmount takes off what was bound last at target, and nothing else.
+	// Mount mounts a file system. The kernel reads what is in the file as it is:
+	// whoever may name one has to be trusted with the machine.
+	Mount(ctx context.Context, view string, m NewMount) error
+	// Unmount takes off what was bound or mounted last at target, and nothing else.
 	Unmount(ctx context.Context, view, target string) error
 	// List returns the live binds of a view, the oldest first.
 	List(ctx context.Context, view string) ([]Bind, error)

@@ -2,6 +2,7 @@ package bus
 
 import (
 	"context"
+	"math"
 
 	"github.com/godbus/dbus/v5"
 
@@ -48,6 +49,38 @@ func bind(ctx context.Context, c *call) ([]any, error) {
 	ctx, cancel := context.WithTimeout(ctx, workTimeout)
 	defer cancel()
 	return nil, b.Bind(ctx, c.object.view.ID, n)
+}
+
+// memory is the source of a mount that is none: an empty file system in memory.
+const memory = "tmpfs"
+
+// mount makes an empty file system for the view's user and root, and takes a
+// file from root alone: the kernel believes what is in it.
+func mount(ctx context.Context, c *call) ([]any, error) {
+	b, err := c.binder()
+	if err != nil {
+		return nil, err
+	}
+	n := api.NewMount{Source: c.text(0), Target: c.text(1), Type: c.text(2), ReadOnly: c.args[3].(bool)}
+	if len(n.Source) > maxPath || len(n.Target) > maxPath || len(n.Type) > maxName {
+		return nil, invalid("a name is longer than %d bytes", maxPath)
+	}
+	size := c.args[4].(uint64)
+	if size > math.MaxInt64 {
+		return nil, invalid("a size of %d bytes", size)
+	}
+	n.Size = int64(size)
+	if err := c.mayMount(ctx, n.Target); err != nil {
+		return nil, err
+	}
+	if n.Source == memory {
+		n.Source = ""
+	} else if err := c.own(ctx, 0, "mounting what is in a file"); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, workTimeout)
+	defer cancel()
+	return nil, b.Mount(ctx, c.object.view.ID, n)
 }
 
 func unmount(ctx context.Context, c *call) ([]any, error) {

@@ -47,7 +47,7 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 	args := map[string][]any{
 		"GetView": {"1000-abc"}, "GetSession": {"c1"}, "GetViewByPID": {uint32(0)}, "GetOutlook": {"mia", ""},
 		"EndView": {"1001-def"}, "EndSession": {"c1"}, "Get": {ViewInterface, "Id"}, "GetAll": {ViewInterface}, "Set": {ViewInterface, "Id", dbus.MakeVariant("x")},
-		"Bind": {"/src", "/home/mia/x", true}, "Unmount": {"/home/mia/x"},
+		"Bind": {"/src", "/home/mia/x", true}, "Unmount": {"/home/mia/x"}, "Mount": {"tmpfs", "/home/mia/x", "", false, uint64(0)},
 		"Restore": {"mias", false}, "DiscardParked": {"mias"},
 	}
 	for _, path := range []dbus.ObjectPath{ViewPath("1000-abc"), SessionPath("c1"), Path} {

@@ -170,6 +170,30 @@ func TestWhoBinds(t *testing.T) {
 	}
 }
 
+// Memory is everybody's to mount in their own view; what is in a file root's.
+func TestWhoMounts(t *testing.T) {
+	w := newWorld(t)
+	path, name := ViewPath("1000-abc"), ViewInterface+".Mount"
+	args := func(source string) []string {
+		return []string{"string:" + source, "string:/home/mia/x", "string:", "boolean:true", "uint64:4096"}
+	}
+	if got := w.as(owner, path, name, args("tmpfs")...); contains(got, "Error") {
+		t.Errorf("own view: %s", got)
+	}
+	for who, source := range map[uint32]string{owner: "/file", other: "tmpfs"} {
+		if got := w.as(who, path, name, args(source)...); !contains(got, accessDenied) {
+			t.Errorf("%s of %d: %s", source, who, got)
+		}
+	}
+	if err := w.call(path, name, "/file", "/home/mia/x", "ext4", false, uint64(0)).Err; err != nil {
+		t.Error(err)
+	}
+	want := []api.NewMount{{Target: "/home/mia/x", ReadOnly: true, Size: 4096}, {Source: "/file", Target: "/home/mia/x", Type: "ext4"}}
+	if !slices.Equal(w.service.mounted, want) {
+		t.Errorf("mounted is %+v, want %+v", w.service.mounted, want)
+	}
+}
+
 // What a login gets is not a way to find out who there is.
 func TestOutlookIsForOneself(t *testing.T) {
 	w := newWorld(t)

@@ -17,6 +17,7 @@ func init() {
 			{name: "End", run: func(ctx context.Context, c *call) ([]any, error) { return nil, c.endView(ctx, c.object.view) }},
 			{name: "GetNamespaceFile", out: []argument{{"text", "s"}}, run: namespaceFile},
 			{name: "Bind", in: []argument{{"source", "s"}, {"target", "s"}, {"read_only", "b"}}, run: bind},
+			{name: "Mount", in: []argument{{"source", "s"}, {"target", "s"}, {"type", "s"}, {"read_only", "b"}, {"size", "t"}}, run: mount},
 			{name: "Unmount", in: []argument{{"target", "s"}}, run: unmount},
 			{name: "ListBinds", out: []argument{{"binds", "a(sb)"}}, run: listBinds},
 			{name: "GetChanges", run: getChanges,

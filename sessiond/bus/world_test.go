@@ -178,6 +178,7 @@ type service struct {
 	watch    []chan api.Event
 	bound    []api.NewBind
 	restored []string
+	mounted  []api.NewMount
 }
 
 func newService() *service {
@@ -302,6 +303,13 @@ func (s *service) Bind(_ context.Context, _ string, b api.NewBind) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.bound = append(s.bound, b)
+	return nil
+}
+
+func (s *service) Mount(_ context.Context, _ string, m api.NewMount) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mounted = append(s.mounted, m)
 	return nil
 }
 

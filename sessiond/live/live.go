@@ -68,6 +68,36 @@ func (b *Binds) Bind(ctx context.Context, view string, bind api.NewBind) error {
 	})
 }
 
+// Mount mounts a file of the host's that holds a file system, or an empty one in
+// memory, into a view.
+func (b *Binds) Mount(ctx context.Context, view string, m api.NewMount) error {
+	if m.Source != "" && !filepath.IsAbs(m.Source) {
+		return fmt.Errorf("mount %q: the source has no absolute name", m.Source)
+	}
+	return b.in(ctx, view, func(l namespaces.Live, have []record) ([]record, error) {
+		if len(have) >= maxBinds {
+			return have, fmt.Errorf("view %s has %d live binds, and may not have more", view, maxBinds)
+		}
+		var id uint64
+		var err error
+		if m.Source == "" {
+			id, err = l.MountMemory(m.Target, m.Size, m.ReadOnly)
+		} else {
+			host, herr := os.Open("/proc/1/ns/mnt")
+			if herr != nil {
+				return have, herr
+			}
+			defer host.Close()
+			l.From = host
+			id, err = l.MountImage(m.Source, m.Type, m.Target, m.ReadOnly)
+		}
+		if err != nil {
+			return have, fmt.Errorf("mount at %s: %w", m.Target, err)
+		}
+		return append(have, record{m.Target, m.ReadOnly, id}), nil
+	})
+}
+
 // Unmount takes off what was bound last at target.
 func (b *Binds) Unmount(ctx context.Context, view, target string) error {
 	return b.in(ctx, view, func(l namespaces.Live, have []record) ([]record, error) {

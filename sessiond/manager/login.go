@@ -77,6 +77,11 @@ func (m *Manager) login(ctx context.Context, l *Login) (err error) {
 	if l.Stamp = namespaces.StampDiscard; p.Parks() {
 		l.Stamp = namespaces.StampPark
 	}
+	if held.base.onHost {
+		if err := m.host.network(held); err != nil {
+			return err
+		}
+	}
 	files, lines := m.host.logs()
 	held.spec.Projections = append(held.spec.Projections, files)
 	if !held.spec.HostBase {
@@ -122,6 +127,16 @@ func (l *Login) Files() []*os.File {
 
 // Release gives up our own claim on what the view stands on.
 func (l *Login) Release() { l.held.release() }
+
+// network makes the files by which names are resolved live on the host's own
+// root, too: the host renames over them when it roams, and an overlay may go on
+// to show what was there.
+func (m machine) network(held *prepared) error {
+	want := held.profile.Project
+	live, _, err := m.projections(Projected{Resolv: want.Resolv, Hosts: want.Hosts, Network: true, ZoneInfo: true, CA: "image"})
+	held.spec.Projections = append(held.spec.Projections, live...)
+	return err
+}
 
 // logs keep the records of logins where the host keeps them: sshd and login
 // write them after the view is entered. Single files are links into a live

@@ -309,6 +309,17 @@ func TestTheShelfIsBounded(t *testing.T) {
 	if err != nil || len(items) != 3 || items[0].ID != last.ID {
 		t.Errorf("%v %v", items, err)
 	}
+	for range 2 {
+		if _, err := shelf.Park(t.Context(), l, parked.Item{UID: uid, Profile: "p", View: "v", When: time.Now().UTC()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n := 0
+	for items, _ = shelf.List(); n < len(items) && items[n].View == "v"; n++ {
+	}
+	if n != 1 || len(items) != 3 {
+		t.Errorf("a view that was parked twice: %v", items)
+	}
 	shelf.Tidy(time.Now().Add(15 * 24 * time.Hour))
 	if items, _ = shelf.List(); len(items) != 0 {
 		t.Errorf("after two weeks: %v", items)

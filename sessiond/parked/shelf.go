@@ -51,12 +51,14 @@ const (
 
 // Item is what is parked at one time.
 type Item struct {
-	ID      string    `json:"id"`
-	UID     uint32    `json:"uid"`
-	User    string    `json:"user"`
-	Profile string    `json:"profile"`
-	Kind    string    `json:"kind"`
-	When    time.Time `json:"when"`
+	ID      string `json:"id"`
+	UID     uint32 `json:"uid"`
+	User    string `json:"user"`
+	Profile string `json:"profile"`
+	Kind    string `json:"kind"`
+	// View is the view that wrote it, "" for none.
+	View string    `json:"view"`
+	When time.Time `json:"when"`
 	// Files and Bytes are what is there, and Left how many files are not: they
 	// did not fit, or cannot be told from the root they belong to.
 	Files int64 `json:"files"`
@@ -148,8 +150,20 @@ func (s *Shelf) Park(ctx context.Context, l *Layers, it Item) (_ Item, err error
 	if err != nil {
 		return it, errors.Join(fmt.Errorf("park what was written: %w", err), os.RemoveAll(dir))
 	}
+	s.forget(it)
 	s.prune(it.UID, time.Now())
 	return it, nil
+}
+
+// forget removes what was parked of the same view before: whoever did that was
+// killed before the view had ended.
+func (s *Shelf) forget(it Item) {
+	items, _ := s.listOf(it.UID)
+	for _, old := range items {
+		if it.View != "" && old.View == it.View && old.ID != it.ID {
+			_ = s.remove(old) // one too many does no harm
+		}
+	}
 }
 
 // fill copies into dir, and sees to it that it is on disk.

@@ -61,7 +61,7 @@ func (vs *Views) park(v *View) bool {
 	ctx, cancel := context.WithTimeout(vs.parking, parkTimeout)
 	defer cancel()
 	begun := time.Now()
-	it, err := vs.o.Shelf.Park(ctx, l, parked.Item{UID: v.rec.UID, User: v.rec.User, Profile: v.rec.Profile, When: begun.UTC()})
+	it, err := vs.o.Shelf.Park(ctx, l, parked.Item{View: v.rec.ID, UID: v.rec.UID, User: v.rec.User, Profile: v.rec.Profile, When: begun.UTC()})
 	switch {
 	case vs.parking.Err() != nil:
 		return err == nil

@@ -165,15 +165,34 @@ func (b *Booted) parkedAtLogout(t *testing.T) {
 
 // privateMounts mounts a stick in a session, and one on the host.
 func (b *Booted) privateMounts(t *testing.T) {
+	// The unit's device policy knows what is there when the daemon starts.
+	b.Must("sh", "-c", "test -e /dev/loop-control || mknod /dev/loop-control c 10 237; for i in $(seq 0 31); do test -e /dev/loop$i || mknod -m 660 /dev/loop$i b 7 $i; done; systemctl restart sessiond")
 	b.Must("sh", "-c", "truncate -s 8M /home/alice/stick && mkfs.ext4 -q /home/alice/stick && mkdir -p /media/alice/early /media/alice/late /run/media/alice/late")
+	b.Must("sh", "-c", "echo nameserver 192.0.2.0 > /etc/resolv.conf")
 	host := b.hostMounts()
 	term := b.login("alice")
-	out, _, err := term.Do("sudo -n mkdir -p /n/stick; sudo -n mount -o loop /home/alice/stick /n/stick; sudo -n touch /n/stick/inside; ls /n/stick")
+	out, _, err := term.Do("sudo -n mkdir -p /n/stick; sudo -n mount -o loop /home/alice/stick /n/stick; sudo -n touch /n/stick/inside; ls /n/stick; stat -f -c %T /n/stick")
 	b.check(err)
-	if !strings.Contains(out, "inside") {
+	if !strings.Contains(out, "inside") || !strings.Contains(out, "ext2/ext3") {
 		t.Errorf("a mount inside: %s", out)
 	}
 	b.want(b.inside("alice", "marked", "ls /n/stick | grep inside"), "inside") // the same view
+	if now := b.hostMounts(); now != host {
+		t.Errorf("the host had:\n%s\nand has:\n%s", host, now)
+	}
+	// By the daemon: memory for the user, what is in a file for root.
+	do := func(command, want string) {
+		t.Helper()
+		out, _, err := term.Do(command)
+		b.check(err)
+		if !strings.Contains(out, want) {
+			t.Errorf("%s: want %q, got\n%s", command, want, out)
+		}
+	}
+	do("sudo -n umount /n/stick; sessionctl mount --size 1M tmpfs /n/mem && touch /n/mem/x && stat -f -c %T /n/mem", "tmpfs")
+	do("sessionctl mount ~/stick /n/disk; echo $?", "8\n")
+	do("sudo -n sessionctl mount ~/stick /n/disk && ls /n/disk; grep -c ' /n/disk .*nosuid,nodev' /proc/self/mountinfo", "inside")
+	do("sudo -n sessionctl unmount /n/disk; sessionctl unmount /n/mem; ls -A /n/mem /n/disk | grep -c .; grep -c ' /n/' /proc/self/mountinfo", "0\n")
 	if now := b.hostMounts(); now != host {
 		t.Errorf("the host had:\n%s\nand has:\n%s", host, now)
 	}
@@ -203,13 +222,18 @@ func (b *Booted) privateMounts(t *testing.T) {
 		b.Must("umount", dir)
 	}
 	has(other, 0)
+	// A laptop that roams: its resolver renames over the file.
+	b.Must("sh", "-c", "echo nameserver 192.0.2.1 > /etc/resolv.conf.new; mv /etc/resolv.conf.new /etc/resolv.conf")
+	do("cat /etc/resolv.conf", "192.0.2.1")
+	b.Must("sh", "-c", "echo nameserver 192.0.2.2 > /etc/resolv.conf.new; mv /etc/resolv.conf.new /etc/resolv.conf")
+	do("cat /etc/resolv.conf", "192.0.2.2")
 	for _, x := range []*Terminal{term, other} {
 		b.check(x.Type("exit\n"))
 	}
 	for _, user := range People {
 		b.gone(user)
 	}
-	b.eventually("the loop device to be free", func() string { return b.Must("losetup", "-a") })
+	b.eventually("the loop device to be free", func() string { return b.Must("sh", "-c", "losetup -a | grep stick || true") })
 }
 
 // thrownAway leaves nothing, and parks nothing.

@@ -193,6 +193,12 @@ func (d *Daemon) Bind(ctx context.Context, view, source, target string, readOnly
 	return d.ask(ctx, workTimeout, bus.ViewPath(view), bus.ViewInterface+".Bind", source, target, readOnly).Err
 }
 
+// Mount mounts a file system into a view: from a file, or with the source
+// "tmpfs" an empty one in memory of at most size bytes.
+func (d *Daemon) Mount(ctx context.Context, view, source, target, typ string, readOnly bool, size uint64) error {
+	return d.ask(ctx, workTimeout, bus.ViewPath(view), bus.ViewInterface+".Mount", source, target, typ, readOnly, size).Err
+}
+
 // Unmount takes off what was bound last at target in a view.
 func (d *Daemon) Unmount(ctx context.Context, view, target string) error {
 	return d.ask(ctx, workTimeout, bus.ViewPath(view), bus.ViewInterface+".Unmount", target).Err

@@ -122,5 +122,8 @@ func (b *bench) jobProfile(ctx context.Context, j job) ([]string, error) {
 	}
 	sessionctl := []string{filepath.Join(b.bin, "sessionctl"), "--config", config, "--state", state}
 	_, err := timed(ctx, append(sessionctl[:len(sessionctl):len(sessionctl)], "image", "build", "runtime")...)
+	// A decision is kept from files that are not just being written, as those of
+	// a machine in use are.
+	time.Sleep(2500 * time.Millisecond)
 	return sessionctl, err
 }

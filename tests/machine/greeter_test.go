@@ -169,10 +169,7 @@ func TestGreeters(t *testing.T) {
 
 // byLightdm picks the entry in the greeter's menu.
 func (b *Booted) byLightdm(t *testing.T) {
-	s, err := b.Lightdm(b.ctx, "")
-	b.check(err)
 	defer b.Run("systemctl", "stop", "lightdm.service")
-	b.allOnHost("lightdm")
 	// The menu has the names in order, 25 pixels each, below the icon.
 	names := strings.Split(b.Must("sh", "-c", "grep -h ^Name= /usr/share/xsessions/lightdm-xsession.desktop "+
 		sessionsDir+"xsessions/*.desktop "+sessionsDir+"wayland-sessions/*.desktop | cut -c 6- | LC_ALL=C sort"), "\n")
@@ -180,12 +177,18 @@ func (b *Booted) byLightdm(t *testing.T) {
 	if at < 0 {
 		t.Fatalf("not among %q", names)
 	}
-	for _, place := range [][2]int{{868, 12}, {900, 37 + 25*at}} {
-		b.check(s.Click(b.ctx, place[0], place[1]))
-		time.Sleep(time.Second)
-	}
-	b.check(s.Click(b.ctx, 560, 344)) // the name
-	b.check(s.logIn(b.ctx, "bob", "bob"))
+	s, err := persist(func() (*Screen, error) {
+		s, err := b.Lightdm(b.ctx, "")
+		b.check(err)
+		b.allOnHost("lightdm")
+		for _, place := range [][2]int{{868, 12}, {900, 37 + 25*at}} {
+			b.check(s.Click(b.ctx, place[0], place[1]))
+			time.Sleep(time.Second)
+		}
+		b.check(s.Click(b.ctx, 560, 344)) // the name
+		return s, s.logIn(b.ctx, "bob", "bob")
+	})
+	b.check(err)
 	b.desktop(t, "bob", "openbox", "x11")
 	b.over("bob")
 	if _, err := s.Window(b.ctx, greeterTime, "lightdm-gtk-greeter"); err != nil {
@@ -194,11 +197,12 @@ func (b *Booted) byLightdm(t *testing.T) {
 }
 
 func (b *Booted) bySDDM(t *testing.T) {
-	s, err := b.SDDM(b.ctx, "bob", openboxEntry)
+	_, err := b.SDDM(b.ctx, "bob", openboxEntry)
 	b.check(err)
 	defer b.Run("systemctl", "stop", "sddm.service")
 	b.allOnHost("sddm")
-	b.check(s.passSDDM(b.ctx, "bob", "bob"))
+	_, err = b.LoginSDDM(b.ctx, "bob", "bob", openboxEntry)
+	b.check(err)
 	b.desktop(t, "bob", "openbox", "x11")
 	b.over("bob")
 }

@@ -6,9 +6,13 @@ import (
 	"time"
 )
 
-// greeterTime is how long a display manager may take to show its greeter, and a
-// session to begin: the machines that test have few processors.
+// greeterTime is how long a display manager may take to show its greeter: the
+// machines that test have few processors.
 const greeterTime = 60 * time.Second
+
+// sessionTime is how long a session may take to be known: gdm waits ten seconds
+// for a graphics card to appear.
+const sessionTime = 40 * time.Second
 
 // Lightdm starts lightdm anew and returns its screen when the greeter waits for
 // a name. entry is the session that is marked in the greeter's menu, by its
@@ -36,11 +40,24 @@ func (m *Machine) Lightdm(ctx context.Context, entry string) (*Screen, error) {
 // returns the screen when logind knows the session. The machine has to be of
 // the set Greeters.
 func (m *Machine) LoginLightdm(ctx context.Context, user, password, entry string) (*Screen, error) {
-	s, err := m.Lightdm(ctx, entry)
-	if err != nil {
-		return nil, err
+	return persist(func() (*Screen, error) {
+		s, err := m.Lightdm(ctx, entry)
+		if err != nil {
+			return nil, err
+		}
+		return s, s.logIn(ctx, user, password)
+	})
+}
+
+// persist tries a login at a greeter up to three times, as a person would: on a
+// machine with much to do a greeter can miss keys.
+func persist(logIn func() (*Screen, error)) (s *Screen, err error) {
+	for range 3 {
+		if s, err = logIn(); err == nil {
+			break
+		}
 	}
-	return s, s.logIn(ctx, user, password)
+	return s, err
 }
 
 // logIn types name and password at lightdm's greeter.
@@ -61,7 +78,7 @@ func (s *Screen) logIn(ctx context.Context, user, password string) error {
 // SeatSession waits for a session of user on seat0 and returns its id.
 func (m *Machine) SeatSession(ctx context.Context, user string) (string, error) {
 	var last Result
-	for end := time.Now().Add(greeterTime); time.Now().Before(end) && ctx.Err() == nil; time.Sleep(200 * time.Millisecond) {
+	for end := time.Now().Add(sessionTime); time.Now().Before(end) && ctx.Err() == nil; time.Sleep(200 * time.Millisecond) {
 		last = m.Run(ctx, "sh", "-c", `loginctl list-sessions --no-legend | awk -v u="$0" '$3 == u && /seat0/ { print $1; exit }'`, user)
 		if n := len(last.Stdout); last.OK() && n > 1 {
 			return last.Stdout[:n-1], nil

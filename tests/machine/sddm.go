@@ -41,11 +41,13 @@ func (m *Machine) SDDM(ctx context.Context, user, entry string) (*Screen, error)
 // the screen when logind knows the session. The machine has to be of the set
 // Greeters.
 func (m *Machine) LoginSDDM(ctx context.Context, user, password, entry string) (*Screen, error) {
-	s, err := m.SDDM(ctx, user, entry)
-	if err != nil {
-		return nil, err
-	}
-	return s, s.passSDDM(ctx, user, password)
+	return persist(func() (*Screen, error) {
+		s, err := m.SDDM(ctx, user, entry)
+		if err != nil {
+			return nil, err
+		}
+		return s, s.passSDDM(ctx, user, password)
+	})
 }
 
 // passSDDM gives the password of who is marked at sddm's greeter.

@@ -132,11 +132,11 @@ func (s *seat) setting(d *desktop, name, text string) {
 }
 
 // freshHome empties the user's home, but for what a new one has, and has the
-// machine forget which session the user took last.
+// machine forget which session was taken last.
 func (s *seat) freshHome() {
 	s.t.Helper()
 	s.Must("sh", "-ec", `find "/home/$0" -mindepth 1 -delete; cp -a /etc/skel/. "/home/$0/"; chown -R "$0:$0" "/home/$0"
-rm -f "/var/lib/AccountsService/users/$0" "/var/cache/lightdm/dmrc/$0.dmrc"; systemctl try-restart accounts-daemon`, s.user)
+rm -f "/var/lib/AccountsService/users/$0" "/var/cache/lightdm/dmrc/$0.dmrc" /var/lib/lightdm/.cache/lightdm-gtk-greeter/state; systemctl try-restart accounts-daemon`, s.user)
 	s.Write("/home/"+s.user+"/prove", prove)
 }
 

@@ -1,6 +1,8 @@
 package machine
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -61,7 +63,33 @@ var image = sync.OnceValues(func() (state string, err error) {
 
 // plant makes the directory of the image "planted".
 func plant(dir string) error {
-	return os.CopyFS(dir, os.DirFS("testdata/planted"))
+	if err := os.CopyFS(dir, os.DirFS("testdata/planted")); err != nil {
+		return err
+	}
+	to := filepath.Join(dir, "usr/local/planted")
+	return errors.Join(library(filepath.Join(to, "preload.so"), "preload"),
+		library(filepath.Join(to, "libnss_planted.so.2"), ""), library(filepath.Join(to, "pam_planted.so"), ""))
+}
+
+// library compiles testdata/planted.c; loading it leaves a mark of that name.
+func library(to, mark string) error {
+	args := []string{"-shared", "-fPIC", "-O2", "-o", to, "testdata/planted.c"}
+	if mark != "" {
+		args = append(args, "-DPRELOAD=\""+mark+"\"")
+	}
+	if out, err := exec.Command("gcc", args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("gcc %s: %w\n%s", to, err, tail(out))
+	}
+	return nil
+}
+
+func homeLibrary(t *testing.T) string {
+	t.Helper()
+	to := filepath.Join(t.TempDir(), "planted.so")
+	if err := library(to, "home"); err != nil {
+		t.Fatal(err)
+	}
+	return to
 }
 
 // imagedMachine boots a machine where every login is to enter the image.

@@ -38,6 +38,10 @@ func (a *app) doctor() *cobra.Command {
 				err = &exit.Error{Code: exit.NotSupported, Err: errors.New("sessions cannot be made on this machine"),
 					Hint: "mend what is listed as missing above"}
 			}
+			if err == nil && !r.Logins {
+				err = &exit.Error{Code: exit.Failed, Err: errors.New("logins do not get what the configuration says"),
+					Hint: "mend what is listed as missing above"}
+			}
 			return err
 		},
 	}
@@ -58,6 +62,7 @@ type examined struct {
 func (a *app) examine(ctx context.Context) doctor.Report {
 	m := a.manager()
 	return doctor.Examine(ctx, doctor.Options{Init: m.InitFile(), Drivers: m.Drivers, Try: m.Try, Login: &doctor.Login{Unit: execStart,
+		Profiles: m.LoginProfiles, Try: m.TryLogin, Room: []string{m.State(), "/run", "/etc", "/var/log"},
 		Daemon: func(ctx context.Context) (st api.Status, err error) {
 			err = withDaemon(ctx, func(d *remote.Daemon) error {
 				st, err = d.Status(ctx)

@@ -50,7 +50,10 @@ type Options struct {
 // Report is everything that was found.
 type Report struct {
 	// Sessions says whether sessions can be made here.
-	Sessions bool      `json:"sessions"`
+	Sessions bool `json:"sessions"`
+	// Logins says whether logins get what the configuration says, as far as that
+	// shows: nothing that they need is missing.
+	Logins   bool      `json:"logins"`
 	Findings []Finding `json:"findings"`
 }
 
@@ -67,10 +70,13 @@ func Examine(ctx context.Context, o Options) Report {
 	if o.Login != nil {
 		r.Findings = append(r.Findings, o.Login.findings(ctx)...)
 	}
-	r.Sessions = true
+	r.Sessions, r.Logins = true, true
 	for _, f := range r.Findings {
 		if f.State == Missing && f.For == "" {
 			r.Sessions = false
+		}
+		if f.State == Missing && f.For == forLogins && f.Name != notInstalled {
+			r.Logins = false
 		}
 	}
 	return r

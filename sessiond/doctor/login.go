@@ -26,7 +26,17 @@ type Login struct {
 	Unit func(ctx context.Context, unit string) (string, error)
 	// Daemon asks the daemon over the bus.
 	Daemon func(ctx context.Context) (api.Status, error)
+	// Profiles are those that the configuration gives to logins.
+	Profiles func() ([]string, error)
+	// Try makes the view of a login in a profile and takes it down again. It is
+	// called as root only.
+	Try func(ctx context.Context, profile string) error
+	// Room are directories that logins write to.
+	Room []string
 }
+
+// notInstalled is the finding on a machine that has sessions alone.
+const notInstalled = "the login path"
 
 // forLogins is what these findings are needed for.
 const forLogins = "logins"
@@ -36,11 +46,13 @@ func (l Login) path(name string) string { return filepath.Join(l.Root, name) }
 // findings are what a login meets, in the order in which it does.
 func (l Login) findings(ctx context.Context) []Finding {
 	if _, err := os.Stat(l.path(enterProgram)); errors.Is(err, os.ErrNotExist) {
-		return []Finding{l.missing("the login path", "", "it is not installed, so no login gets a view; install Ninefold's package")}
+		return []Finding{l.missing(notInstalled, "", "it is not installed, so no login gets a view; install Ninefold's package")}
 	}
 	out := []Finding{l.door(), l.daemon(ctx)}
 	out = append(out, l.pam()...)
-	return append(out, l.userManager(ctx), l.capabilities(), l.names(), l.polkit())
+	out = append(out, l.module(), l.userManager(ctx), l.capabilities(), l.names(), l.polkit())
+	out = append(out, l.room()...)
+	return append(out, l.profiles(ctx)...)
 }
 
 func (l Login) missing(name, detail, then string) Finding {

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // services are the ways in that a view is for.
@@ -34,6 +36,24 @@ func (l Login) pam() []Finding {
 		out = append(out, l.ok("PAM", strings.Join(right, ", ")))
 	}
 	return out
+}
+
+// module looks whether what the stacks name is there, and root's alone.
+func (l Login) module() Finding {
+	const name = "pam_ninefold.so"
+	const mend = "logins stay on the host; install Ninefold's package again"
+	for _, pattern := range []string{"/usr/lib/*/security", "/usr/lib64/security", "/usr/lib/security", "/lib/*/security", "/lib64/security"} {
+		found, _ := filepath.Glob(l.path(filepath.Join(pattern, name))) // fails for a bad pattern alone
+		if len(found) == 0 {
+			continue
+		}
+		var st unix.Stat_t
+		if err := unix.Stat(found[0], &st); err != nil || st.Uid != 0 || st.Mode&0o022 != 0 {
+			return l.missing(name, "others than root can write "+found[0], "install Ninefold's package again, at once")
+		}
+		return l.ok(name, found[0])
+	}
+	return l.missing(name, "it is in no directory of PAM modules", mend)
 }
 
 const prepares = "pam_ninefold.so prepare"

@@ -76,6 +76,9 @@ func (vs *Views) commit(ctx context.Context, v *View, s *namespaces.Session, u i
 	if r.Lacks, err = vs.inspect(s.PID(), u); err != nil {
 		return fmt.Errorf("profile %s: %w", r.Profile, err)
 	}
+	if err := prove(s, login); err != nil {
+		return fmt.Errorf("profile %s: %w", r.Profile, err)
+	}
 	if err := vs.o.Journal.Write(r); err != nil {
 		return err
 	}

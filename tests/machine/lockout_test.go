@@ -15,10 +15,14 @@ type disaster struct {
 	repair string
 	// reason is what the screen says; "" says nothing.
 	reason string
+	// doctor is what doctor complains of while it lasts.
+	doctor string
 	// bare: logind and user managers suffer, too, and would without Ninefold.
 	bare bool
 	// reboot: systemd and logind come back to their senses only so.
 	reboot bool
+	// imaged: it happens to the image that logins enter.
+	imaged bool
 	// view: the login may or shall land in its view all the same.
 	view view
 }
@@ -38,18 +42,21 @@ var disasters = []disaster{
 	{
 		name:   "daemon dead",
 		strike: "systemctl stop sessiond-door.socket sessiond.service",
+		doctor: "the door",
 		repair: "systemctl start sessiond-door.socket sessiond.service",
 		reason: `ninefold: .*you are on the host`,
 	},
 	{
 		name:   "daemon that cannot start",
 		strike: "mv /usr/lib/ninefold/sessiond /usr/lib/ninefold/away && systemctl kill -s KILL sessiond.service",
+		doctor: "the door",
 		repair: "mv /usr/lib/ninefold/away /usr/lib/ninefold/sessiond && systemctl restart sessiond.service && rm -f /run/ninefold/door.failed",
 		reason: `ninefold: .*you are on the host`,
 	},
 	{
 		name:   "daemon stopped",
 		strike: "systemctl kill -s STOP sessiond.service",
+		doctor: "the door",
 		repair: "systemctl kill -s CONT sessiond.service; rm -f /run/ninefold/door.failed; sleep 0.5",
 		reason: `ninefold: .*you are on the host`,
 	},
@@ -63,30 +70,35 @@ var disasters = []disaster{
 	{
 		name:   "no such profile",
 		strike: fmt.Sprintf(toProfile, "%s", "lost"),
+		doctor: "profile lost",
 		repair: fmt.Sprintf(toProfile, "%s", "marked"),
 		reason: `ninefold: .*lost`,
 	},
 	{
 		name:   "profile broken",
 		strike: "cp /etc/ninefold/profiles/marked.toml /run/ && echo 'bsae = 1' >/etc/ninefold/profiles/marked.toml && systemctl restart sessiond.service",
+		doctor: "profile marked",
 		repair: "cp /run/marked.toml /etc/ninefold/profiles/marked.toml",
 		reason: `ninefold: .*marked`,
 	},
 	{
 		name:   "configuration broken",
 		strike: "cp /etc/ninefold/ninefold.toml /run/ && echo 'defualt = 1' >>/etc/ninefold/ninefold.toml",
+		doctor: "the configuration",
 		repair: "cp /run/ninefold.toml /etc/ninefold/ninefold.toml",
 		view:   inView, // the last good one is in force
 	},
 	{
 		name:   "image missing",
 		strike: `printf 'version = 1\nname = "imaged"\nbase = "gone"\n' >/etc/ninefold/profiles/imaged.toml; ` + fmt.Sprintf(toProfile, "%s", "imaged"),
+		doctor: "profile imaged",
 		repair: fmt.Sprintf(toProfile, "%s", "marked") + "; rm /etc/ninefold/profiles/imaged.toml",
 		reason: `ninefold: .*(imaged|gone)`,
 	},
 	{
 		name:   "state full",
 		strike: "systemctl stop sessiond.service && mount -t tmpfs -o size=64k tmpfs /var/lib/ninefold && dd if=/dev/zero of=/var/lib/ninefold/full status=none; systemctl start sessiond.service",
+		doctor: "room in /var/lib/ninefold",
 		repair: "umount /var/lib/ninefold; systemctl restart sessiond.service",
 		reason: `ninefold: `,
 		view:   either,
@@ -94,6 +106,7 @@ var disasters = []disaster{
 	{
 		name:   "run full",
 		strike: "dd if=/dev/zero of=/run/full bs=1M status=none 2>&1; true",
+		doctor: "room in /run",
 		repair: "rm -f /run/full",
 		reason: `ninefold: `,
 		bare:   true,
@@ -103,20 +116,73 @@ var disasters = []disaster{
 	{
 		name:   "run/ninefold gone",
 		strike: "rm -rf /run/ninefold",
+		doctor: "the door",
 		repair: "systemctl stop sessiond.service sessiond-door.socket; systemctl start sessiond-door.socket sessiond.service",
 		reason: `ninefold: .*you are on the host`,
 	},
 	{
 		name:   "wrapper without its capabilities",
 		strike: "setcap -r /usr/lib/ninefold/ninefold-enter",
+		doctor: "ninefold-enter",
 		repair: "setcap cap_sys_admin,cap_sys_chroot=p /usr/lib/ninefold/ninefold-enter",
 		reason: `ninefold: `,
 	},
 	{
 		name:   "module gone",
 		strike: "mv /usr/lib/*/security/pam_ninefold.so /run/",
+		doctor: "pam_ninefold.so",
 		repair: "mv /run/pam_ninefold.so /usr/lib/$(uname -m)-linux-gnu/security/",
 		bare:   true, // the manager asks all the same
+	},
+}
+
+// shellObject is the object that the image's login shell is.
+const shellObject = `d=$(cat /run/shell.digest); o=/var/lib/ninefold/store/objects/$(echo $d | cut -c1-2)/$(echo $d | cut -c3-); `
+
+// imageDisasters happen to the store, which the machine has from the host: each
+// repair puts back what was.
+var imageDisasters = []disaster{
+	{
+		name:   "store missing",
+		strike: "mv /var/lib/ninefold/store /var/lib/ninefold/away",
+		doctor: "profile imaged",
+		repair: "rm -rf /var/lib/ninefold/store; mv /var/lib/ninefold/away /var/lib/ninefold/store",
+		reason: `ninefold: .*imaged`,
+	},
+	{
+		name:   "image removed",
+		strike: "mv /var/lib/ninefold/store/tags/login /run/tag",
+		doctor: "profile imaged",
+		repair: "cp /run/tag /var/lib/ninefold/store/tags/login",
+		reason: `ninefold: .*imaged`,
+	},
+	{
+		name:   "metadata truncated",
+		strike: "cp -a /var/lib/ninefold/store/composefs /run/composefs && for f in $(find /var/lib/ninefold/store/composefs -type f); do truncate -s 1000 $f; done",
+		doctor: "profile imaged",
+		repair: "for f in $(cd /run/composefs && find . -type f); do cat /run/composefs/$f >/var/lib/ninefold/store/composefs/$f; done",
+		reason: `ninefold: .*imaged`,
+	},
+	{
+		name:   "bit flipped in the shell",
+		strike: shellObject + `cp $o /run/object && printf '\377' | dd of=$o bs=1 seek=18 conv=notrunc status=none`,
+		doctor: "profile imaged",
+		repair: shellObject + "dd if=/run/object of=$o conv=notrunc status=none",
+		reason: `ninefold: .*imaged.*shell`,
+	},
+	{
+		name:   "shell not in the image",
+		strike: "cp /bin/bash /usr/local/bin/own-shell && usermod -s /usr/local/bin/own-shell bob",
+		repair: "usermod -s /bin/bash bob",
+		reason: `ninefold: .*imaged.*own-shell`,
+	},
+	{
+		name:   "sftp-server not in the image",
+		strike: `sed -i 's,^namespace = """,&\nfile /usr/lib/openssh/sftp-server gone,' /etc/ninefold/profiles/imaged.toml`,
+		repair: "sed -i /sftp-server/d /etc/ninefold/profiles/imaged.toml",
+		reason: `ninefold: .*sftp-server`,
+		view:   either,
+		bare:   true, // ssh stays on the host, beside the manager
 	},
 }
 
@@ -126,8 +192,10 @@ func TestNobodyIsLockedOut(t *testing.T) {
 	for _, suite := range suites() {
 		t.Run(suite, func(t *testing.T) {
 			b := installed(t, suite, Options{})
+			mounts := b.hostMounts()
+			b.clean(t, mounts)
 			for _, d := range disasters {
-				t.Run(strings.ReplaceAll(d.name, " ", "-"), func(t *testing.T) { b.For(t).survive(t, d) })
+				t.Run(strings.ReplaceAll(d.name, " ", "-"), func(t *testing.T) { b.For(t).survive(t, d, mounts) })
 			}
 			t.Run("package-removed", func(t *testing.T) {
 				b := b.For(t)
@@ -146,12 +214,29 @@ func TestNobodyIsLockedOut(t *testing.T) {
 	}
 }
 
-func (b *Booted) survive(t *testing.T, d disaster) {
+// TestADamagedImageLocksNobodyOut does it to the image that logins enter.
+func TestADamagedImageLocksNobodyOut(t *testing.T) {
+	for _, suite := range suites() {
+		t.Run(suite, func(t *testing.T) {
+			b := imagedMachine(t, suite)
+			mounts := b.hostMounts()
+			b.Must("sh", "-c", "su -l bob -c 'sha256sum </bin/bash' | cut -c1-64 >/run/shell.digest")
+			b.gone("bob")
+			b.clean(t, mounts)
+			for _, d := range imageDisasters {
+				d.imaged = true
+				t.Run(strings.ReplaceAll(d.name, " ", "-"), func(t *testing.T) { b.For(t).survive(t, d, mounts) })
+			}
+		})
+	}
+}
+
+func (b *Booted) survive(t *testing.T, d disaster, mounts string) {
 	b.gone("bob")
 	b.Must("sh", "-c", d.strike)
 	b.configured()
 	for _, w := range Ways {
-		if w.Name == "sudo" || w.Name == "su-tty" {
+		if w.Name == "sudo" || w.Name == "su-tty" || d.imaged && w.Name == "su" {
 			continue
 		}
 		p, shown := b.look(t, w, "bob")
@@ -175,14 +260,29 @@ func (b *Booted) survive(t *testing.T, d disaster) {
 			t.Errorf("%s: it says: %s", w.Name, said)
 		}
 	}
+	if d.doctor != "" {
+		r := b.Run("sessionctl", "doctor")
+		if found := b.complaints(r); !strings.Contains(found, d.doctor) {
+			t.Errorf("doctor does not complain of %s: %s", d.doctor, r)
+		}
+	}
 	b.Must("sh", "-c", d.repair)
 	if d.reboot {
 		b.Reboot()
 	}
 	b.configured()
 	b.gone("bob")
-	if p := b.probe(t, Ways[0], "bob"); p["marker"] != "marked" {
+	if p := b.probe(t, Ways[0], "bob"); p["marker"] != d.after() {
 		t.Errorf("after the repair: %v", p)
 	}
 	b.gone("bob")
+	b.clean(t, mounts)
+}
+
+// after is what a login finds when all is well again.
+func (d disaster) after() string {
+	if d.imaged {
+		return "imaged"
+	}
+	return "marked"
 }

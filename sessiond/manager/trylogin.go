@@ -1,0 +1,121 @@
+package manager
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"ninefold/namespaces"
+	"ninefold/sessiond/config"
+	"ninefold/sessiond/identity"
+)
+
+// LoginProfiles names the profiles that the configuration gives to logins.
+func (m *Manager) LoginProfiles() ([]string, error) {
+	c, err := m.configuration()
+	if err != nil {
+		return nil, err
+	}
+	names := append([]string{c.Login.Default}, c.Login.Choose...)
+	for _, p := range c.Login.Users {
+		names = append(names, p)
+	}
+	slices.Sort(names)
+	names = slices.DeleteFunc(slices.Compact(names), func(p string) bool { return p == "" || p == config.Plain })
+	return names, nil
+}
+
+// TryLogin makes the view that a login of one of the machine's people would get
+// in a profile, starts their shell in it as they, and takes it down again.
+func (m *Manager) TryLogin(ctx context.Context, name string) (err error) {
+	p, err := m.Profiles().Find(name)
+	if err != nil {
+		return err
+	}
+	u, err := m.somebody(ctx, name)
+	if err != nil {
+		return err
+	}
+	l, err := m.Login(ctx, p, u, false)
+	if err != nil {
+		return err
+	}
+	defer l.Release()
+	s, err := namespaces.Start(ctx, l.Plan, namespaces.Command{Hold: l.Files()})
+	if err != nil {
+		return fmt.Errorf("make a view: %w", err)
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	return l.TryShell(s)
+}
+
+// proofTime is how long the login shell may take to end at once. Who needs longer
+// has not failed: the machine is slow, or reads a home that is far away.
+const proofTime = 300 * time.Millisecond
+
+// TryShell starts the login shell in s, the view made by l, as its user, and lets
+// it end at once. It is an error when the shell cannot be executed, or does not run:
+// a library is missing, a block of the disk has gone bad. A shell that does not end in
+// time is ended, and has not failed.
+func (l *Login) TryShell(s *namespaces.Session) error {
+	u := l.held.user
+	shell := cmp.Or(u.Shell, "/bin/sh")
+	c, err := s.Enter(namespaces.Command{Argv: []string{shell, "-c", "exit"}})
+	if err != nil {
+		return fmt.Errorf("start the login shell %s of %s in it: %w", shell, u.Name, err)
+	}
+	late := time.AfterFunc(proofTime, func() { c.Close() })
+	status, err := c.Wait()
+	inTime := late.Stop()
+	switch {
+	case !inTime || err != nil:
+		return err
+	case status.Signal != 0:
+		return fmt.Errorf("the login shell %s of %s ends with %s in it", shell, u.Name, status.Signal)
+	case status.Code == notExecutable || status.Code == notFound:
+		return fmt.Errorf("the login shell %s of %s does not run in it (exit status %d)", shell, u.Name, status.Code)
+	}
+	return nil
+}
+
+// Statuses of a command that could not be executed, and of a dynamic linker that
+// found something missing or broken.
+const (
+	notExecutable = 126
+	notFound      = 127
+)
+
+// somebody is a person who would get the profile: one whom the configuration
+// names with it, or the first of the machine.
+func (m *Manager) somebody(ctx context.Context, name string) (identity.User, error) {
+	c, err := m.configuration()
+	if err != nil {
+		return identity.User{}, err
+	}
+	host := identity.Host{}
+	for user, p := range c.Login.Users {
+		if p != name {
+			continue
+		}
+		if u, err := host.ByName(ctx, user); err == nil {
+			return u, nil
+		}
+	}
+	accounts, err := host.Accounts()
+	if err != nil {
+		return identity.User{}, err
+	}
+	people := identity.ReadLimits("/etc/login.defs")
+	for line := range strings.Lines(accounts.Passwd) {
+		if f := strings.Split(line, ":"); len(f) == 7 {
+			if u, err := host.ByName(ctx, f[0]); err == nil && people.Person(u.UID) {
+				return u, nil
+			}
+		}
+	}
+	return identity.User{}, fmt.Errorf("%w: the machine has no account of a person to try it with", identity.ErrNoUser)
+}

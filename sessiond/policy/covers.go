@@ -116,7 +116,7 @@ func (r *Rule) takes(p part) bool {
 		return true
 	}
 	// What a file is called differs from what it is: only a denial looks at that.
-	if p.byFile && r.Verdict != Deny && r.Program.any() == false {
+	if p.byFile && r.Verdict != Deny && !r.Program.any() {
 		return false
 	}
 	program, args, rest := in.Program, in.Args, in.Rest

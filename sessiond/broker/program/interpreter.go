@@ -44,7 +44,7 @@ func interpreterOf(name string) (string, error) {
 	case bytes.HasPrefix(head, []byte(elf.ELFMAG)):
 		return loader(f, head)
 	}
-	return "", fmt.Errorf("%w: it is neither a program nor a script with a first line that begins with #!", ErrNotExecutable)
+	return "", fmt.Errorf("%w: it is neither a program nor a script that names its interpreter behind #! in its first line", ErrNotExecutable)
 }
 
 // loader reads the PT_INTERP of a program; the section table, which debug/elf

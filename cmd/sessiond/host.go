@@ -25,9 +25,9 @@ func (o options) serveHost(ctx context.Context, d *parts, listeners []*net.UnixL
 		d.log.Error("no commands are run on the host", "error", err)
 		return
 	}
-	bus := hostbus.New(hostbus.DefaultSocket)
+	bus, polkit := hostbus.New(hostbus.DefaultSocket), hostbus.New(hostbus.DefaultSocket)
 	b := broker.New(broker.Options{
-		Where: d.views, Bus: bus, Log: d.log, Host: o.hostNamespace,
+		Where: d.views, Bus: bus, Polkit: polkit, Log: d.log, Host: o.hostNamespace,
 		Policy: func() *policy.Set { return d.config.State().Policy },
 		Enter:  filepath.Join(dir, "ninefold-ctl"),
 		View:   func(uid uint32, id string) (string, error) { return viewOf(d.views, uid, id) },
@@ -39,7 +39,7 @@ func (o options) serveHost(ctx context.Context, d *parts, listeners []*net.UnixL
 			}
 		})
 	}
-	context.AfterFunc(ctx, bus.Close)
+	context.AfterFunc(ctx, func() { bus.Close(); polkit.Close() })
 }
 
 // viewOf finds a view of uid by its id, or by that of a session in it. What

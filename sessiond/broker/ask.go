@@ -98,7 +98,7 @@ func (b *Broker) ask(ctx context.Context, who *caller, c *command) (remembered b
 		"rule":         plain(c.decision.Rule.Place()),
 	}
 	p := hostbus.Process{PID: who.peer.PID, Start: who.peer.Start, UID: who.peer.UID}
-	err = b.Bus.Authorize(timed, p, actionRun, details, !c.request.Quiet)
+	err = b.Polkit.Authorize(timed, p, actionRun, details, !c.request.Quiet)
 	if err == nil && keep {
 		now := time.Now()
 		b.asked.keep(q, now.Add(c.decision.Remember), now)

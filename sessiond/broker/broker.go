@@ -33,7 +33,9 @@ type Options struct {
 	Where Where
 	// Policy is the host policy in force; asked anew for each request.
 	Policy func() *policy.Set
-	Bus    *hostbus.Bus
+	// Bus is for systemd; Polkit is another connection, since a person takes minutes
+	// to answer and the bus bounds what waits.
+	Bus, Polkit *hostbus.Bus
 	// Host opens the host's mount namespace.
 	Host func() (*os.File, error)
 	Log  *slog.Logger

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 
-	"ninefold/sessiond/broker/wire"
 	"ninefold/sessiond/policy"
 )
 
@@ -47,16 +46,10 @@ func (c *command) explain(who *caller) string {
 		say("notice", "%s", n)
 	}
 	say("unit", "%s", newUnit(who.peer.UID, c.request.Detach))
-	terminal := ""
-	for i, s := range c.request.Streams {
-		if s == wire.Passed {
-			c.request.Streams[i] = wire.Null // shown below without a descriptor
+	for _, p := range c.properties(who, nil) {
+		if strings.HasPrefix(p.Name, "Standard") {
+			continue // they are descriptors
 		}
-		if s == wire.OwnTerminal {
-			terminal = "/dev/pts/..."
-		}
-	}
-	for _, p := range c.properties(who, nil, terminal) {
 		if v := p.Value.Value(); p.Name != "ExecStartEx" {
 			say("", "%s=%v", p.Name, v)
 			continue

@@ -17,14 +17,16 @@ import (
 
 // run is the conversation about one command.
 func (b *Broker) run(ctx context.Context, c *wire.Conn, who *caller, r *wire.Request, files []*os.File, understood func()) {
-	if err := streams(r, files); err != nil {
+	if err := safe(r, files); err != nil {
 		b.refuse(c, refusal{wire.Mistaken, err, ""})
 		return
 	}
 	cmd, refused := b.understand(ctx, who, r, files)
-	if cmd != nil && cmd.place != nil {
-		defer cmd.place.Close()
-	}
+	defer func() {
+		if cmd != nil && cmd.place != nil {
+			cmd.place.Close()
+		}
+	}()
 	if refused != nil {
 		b.refused(c, who, r, *refused)
 		return
@@ -69,9 +71,25 @@ func (b *Broker) run(ctx context.Context, c *wire.Conn, who *caller, r *wire.Req
 	}
 	understood()
 	if r.Detach {
+		if place := cmd.place; place != nil {
+			cmd.place = nil
+			b.wg.Go(func() { lend(ctx, place, started) })
+		}
 		return
 	}
 	b.attend(ctx, c, unit, heard, gone, func(ctx context.Context) (hostbus.End, error) { return started.Wait(ctx) }, t.Close)
+}
+
+// lendTime is more than systemd takes to get from a job to a process.
+const lendTime = time.Minute
+
+// lend keeps a directory open for a command that nobody waits for, until it has
+// certainly changed to it or has ended.
+func lend(ctx context.Context, place *os.File, started *hostbus.Started) {
+	defer place.Close()
+	ctx, cancel := context.WithTimeout(ctx, lendTime)
+	defer cancel()
+	_, _ = started.Wait(ctx) // how it ended is in the journal
 }
 
 // permitted returns how the command came to be allowed, or why it is not.
@@ -109,7 +127,35 @@ func (b *Broker) start(ctx context.Context, who *caller, cmd *command, unit stri
 	defer done()
 	// Not ctx: a start that was sent is followed to its answer, or it would run
 	// with nobody to end it.
-	return b.Bus.Start(context.WithoutCancel(ctx), unit, cmd.properties(who, files, t.name))
+	streams, null, err := cmd.streams(files, t)
+	if err != nil {
+		return nil, err
+	}
+	defer null.Close()
+	return b.Bus.Start(context.WithoutCancel(ctx), unit, cmd.properties(who, streams))
+}
+
+// streams are the command's three: the caller's that were passed, its terminal,
+// or null, which the caller closes. They are nil for a detached command that was
+// passed none, which writes to the journal.
+func (c *command) streams(passed []*os.File, t *terminal) (streams []*os.File, null *os.File, err error) {
+	if null, err = os.OpenFile(os.DevNull, os.O_RDWR, 0); err != nil {
+		return nil, nil, err
+	}
+	for _, s := range c.request.Streams {
+		switch s {
+		case wire.Passed:
+			streams, passed = append(streams, passed[0]), passed[1:]
+		case wire.OwnTerminal:
+			streams = append(streams, t.slave)
+		default:
+			streams = append(streams, null)
+		}
+	}
+	if c.request.Detach && streams[0] == null && streams[1] == null && streams[2] == null {
+		streams = nil
+	}
+	return streams, null, nil
 }
 
 func notStarted(err error) refusal {
@@ -125,10 +171,10 @@ func notStarted(err error) refusal {
 	return refusal{wire.NotStarted, err, ""}
 }
 
-// streams refuses descriptors that a command must not get: a terminal, in whose
+// safe refuses descriptors that a command must not get: a terminal, in whose
 // input it could type (TIOCSTI, TIOCLINUX), a directory, from which another
 // root is in reach, and those that only name a file.
-func streams(r *wire.Request, files []*os.File) error {
+func safe(r *wire.Request, files []*os.File) error {
 	names := [3]string{"standard input", "standard output", "standard error"}
 	for i, s := range r.Streams {
 		if s != wire.Passed {

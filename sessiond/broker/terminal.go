@@ -8,8 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"ninefold/namespaces/kernel"
 	"ninefold/sessiond/broker/wire"
 )
@@ -18,7 +16,6 @@ import (
 // master and relays; ours of the slave keeps it open until systemd has it, and
 // until the command has ended.
 type terminal struct {
-	name  string
 	slave *os.File
 	once  sync.Once
 }
@@ -42,7 +39,7 @@ func (b *Broker) terminal(ctx context.Context, c *wire.Conn, cmd *command, heard
 	if !wanted {
 		return &terminal{}, nil
 	}
-	t, master, err := openTerminal()
+	t, master, err := openTerminal(cmd.target.UID)
 	if err != nil {
 		return nil, fmt.Errorf("make a terminal for the command: %w", err)
 	}
@@ -67,27 +64,15 @@ func (b *Broker) terminal(ctx context.Context, c *wire.Conn, cmd *command, heard
 	return t, nil
 }
 
-func openTerminal() (*terminal, *os.File, error) {
+func openTerminal(uid uint32) (*terminal, *os.File, error) {
 	root, err := kernel.OpenHost("/")
 	if err != nil {
 		return nil, nil, err
 	}
 	defer root.Close()
-	master, slave, err := kernel.OpenPTY(root, "dev/pts/ptmx", 0)
+	master, slave, err := kernel.OpenPTY(root, "dev/pts/ptmx", uid)
 	if err != nil {
 		return nil, nil, err
 	}
-	var n int
-	raw, err := master.SyscallConn()
-	if err == nil {
-		if cerr := raw.Control(func(fd uintptr) { n, err = unix.IoctlGetInt(int(fd), unix.TIOCGPTN) }); cerr != nil {
-			err = cerr
-		}
-	}
-	if err != nil {
-		master.Close()
-		slave.Close()
-		return nil, nil, err
-	}
-	return &terminal{name: fmt.Sprintf("/dev/pts/%d", n), slave: slave}, master, nil
+	return &terminal{slave: slave}, master, nil
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/godbus/dbus/v5"
 
 	"ninefold/sessiond/broker/hostbus"
-	"ninefold/sessiond/broker/wire"
 )
 
 // The unit of a command is called by numbers of ours alone, and says by its
@@ -58,10 +57,9 @@ func unitOf(name string) (uid uint32, detached, ok bool) {
 var unset = []string{"INVOCATION_ID", "JOURNAL_STREAM", "SYSTEMD_EXEC_PID", "MEMORY_PRESSURE_WATCH", "MEMORY_PRESSURE_WRITE", "LISTEN_PID", "LISTEN_FDS",
 	"NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "CREDENTIALS_DIRECTORY", "RUNTIME_DIRECTORY", "STATE_DIRECTORY", "SYSTEMD_NSS_DYNAMIC_BYPASS"}
 
-// properties are those of the command's unit. streams are the caller's for
-// those that are passed, in their order; terminal is the name of the command's
-// own.
-func (c *command) properties(who *caller, streams []*os.File, terminal string) []hostbus.Property {
+// properties are those of the command's unit. streams are its three, or nil for
+// the journal.
+func (c *command) properties(who *caller, streams []*os.File) []hostbus.Property {
 	set := hostbus.Set
 	path, collect := c.program.Path, "inactive"
 	if c.request.Detach {
@@ -93,22 +91,16 @@ func (c *command) properties(who *caller, streams []*os.File, terminal string) [
 	if !c.root() {
 		p = append(p, set("User", c.target.Name))
 	}
-	if terminal != "" {
-		p = append(p, set("TTYPath", terminal))
-	}
 	names := [3]string{"StandardInput", "StandardOutput", "StandardError"}
-	for i, s := range c.request.Streams {
-		switch {
-		case s == wire.Passed:
-			p = append(p, set(names[i]+"FileDescriptor", dbus.UnixFD(streams[0].Fd())))
-			streams = streams[1:]
-		case s == wire.OwnTerminal:
-			p = append(p, set(names[i], "tty"))
-		case c.request.Detach && i > 0:
-			p = append(p, set(names[i], "journal"))
-		default:
-			p = append(p, set(names[i], "null"))
+	if streams == nil {
+		for i, text := range [3]string{"null", "journal", "journal"} {
+			p = append(p, set(names[i], text))
 		}
+	}
+	// All three or none: systemd takes them as descriptors or by name, and not
+	// one so and another so. A terminal as standard input becomes the controlling one.
+	for i, f := range streams {
+		p = append(p, set(names[i]+"FileDescriptor", dbus.UnixFD(f.Fd())))
 	}
 	if c.request.Detach {
 		p = append(p, set("SyslogIdentifier", plain(c.program.Name)))

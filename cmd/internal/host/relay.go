@@ -48,10 +48,13 @@ func (c *call) streams(r *wire.Request) (files []*os.File, err error) {
 		switch {
 		case own && (i < 2 || terminal[2] && sameTerminal(c.Out, c.Err)):
 			r.Streams[i] = wire.OwnTerminal
+		case c.o.Detach && !isRegular(f):
+			// Whoever reads a pipe of ours would wait for the command.
+			r.Streams[i] = wire.Null
 		case !terminal[i]:
 			r.Streams[i] = wire.Passed
 			files = append(files, f)
-		case c.o.Detach || c.o.Explain:
+		case c.o.Explain:
 			r.Streams[i] = wire.Null
 		default:
 			read, write, err := os.Pipe()
@@ -69,6 +72,11 @@ func (c *call) streams(r *wire.Request) (files []*os.File, err error) {
 		}
 	}
 	return files, nil
+}
+
+func isRegular(f *os.File) bool {
+	st, err := f.Stat()
+	return err == nil && st.Mode().IsRegular()
 }
 
 func sameTerminal(a, b *os.File) bool {

@@ -29,6 +29,10 @@ type conn struct {
 	writing sync.Mutex
 	serial  uint32
 
+	// places bound the calls under way: the bus refuses more than 128 of a
+	// connection (max_replies_per_connection, dbus-daemon(1)).
+	places chan struct{}
+
 	mu      sync.Mutex
 	calls   map[uint32]*call
 	jobs    map[dbus.ObjectPath]chan string
@@ -49,7 +53,7 @@ func dial(ctx context.Context, path string) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &conn{socket: s.(*net.UnixConn), calls: map[uint32]*call{}, jobs: map[dbus.ObjectPath]chan string{}, dead: make(chan struct{})}
+	c := &conn{socket: s.(*net.UnixConn), places: make(chan struct{}, maxCalls), calls: map[uint32]*call{}, jobs: map[dbus.ObjectPath]chan string{}, dead: make(chan struct{})}
 	stop := context.AfterFunc(ctx, func() { _ = s.SetDeadline(time.Unix(1, 0)) })
 	in := bufio.NewReader(s)
 	if err := c.introduce(in); err != nil {
@@ -154,6 +158,7 @@ func (c *conn) answered(m *dbus.Message) {
 		return
 	}
 	delete(c.calls, serial)
+	<-c.places
 	// Here, so that no end of the job can come before it is waited for.
 	if waiting.job != nil && m.Type == dbus.TypeMethodReply && len(m.Body) == 1 {
 		if job, ok := m.Body[0].(dbus.ObjectPath); ok {
@@ -182,14 +187,29 @@ func (c *conn) signalled(m *dbus.Message) {
 // room for one result.
 func (c *conn) call(ctx context.Context, job chan string, name string, path dbus.ObjectPath, iface, method string, body []any) ([]any, error) {
 	w := &call{answer: make(chan *dbus.Message, 1), job: job}
-	serial, err := c.send(w, 0, name, path, iface, method, body)
+	if err := c.enter(ctx); err != nil {
+		return nil, fmt.Errorf("%s: %w", method, err)
+	}
+	_, err := c.send(w, 0, name, path, iface, method, body)
 	if err != nil {
 		return nil, err
 	}
-	return c.await(ctx, w, serial, method)
+	return c.await(ctx, w, method)
 }
 
-func (c *conn) await(ctx context.Context, w *call, serial uint32, method string) ([]any, error) {
+// enter waits for a place for one call.
+func (c *conn) enter(ctx context.Context) error {
+	select {
+	case c.places <- struct{}{}:
+		return nil
+	case <-c.dead:
+		return c.failure
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (c *conn) await(ctx context.Context, w *call, method string) ([]any, error) {
 	select {
 	case m := <-w.answer:
 		if m.Type == dbus.TypeError {
@@ -200,14 +220,13 @@ func (c *conn) await(ctx context.Context, w *call, serial uint32, method string)
 	case <-c.dead:
 		return nil, c.failure
 	case <-ctx.Done():
-		c.mu.Lock()
-		delete(c.calls, serial)
-		c.mu.Unlock()
+		// The bus still counts it, and so do we, until the answer comes.
 		return nil, fmt.Errorf("%s: %w", method, ctx.Err())
 	}
 }
 
-// send sends a call; w is nil when nobody waits for the answer. Descriptors in
+// send sends a call, for which there is a place; w is nil when nobody waits for
+// the answer, which takes none. Descriptors in
 // body (dbus.UnixFD) go along and stay the caller's.
 func (c *conn) send(w *call, flags dbus.Flags, name string, path dbus.ObjectPath, iface, method string, body []any) (uint32, error) {
 	m := &dbus.Message{Type: dbus.TypeMethodCall, Flags: flags, Body: body, Headers: map[dbus.HeaderField]dbus.Variant{

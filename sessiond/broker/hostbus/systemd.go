@@ -29,6 +29,9 @@ const (
 	// DefaultSocket is the system bus's (dbus-daemon(1)).
 	DefaultSocket = "/run/dbus/system_bus_socket"
 
+	// maxCalls is less than what the bus allows.
+	maxCalls = 100
+
 	connectTimeout = 5 * time.Second
 	writeTimeout   = 10 * time.Second
 	// callTimeout bounds one call. PID 1 can be away for seconds while it reads
@@ -197,7 +200,6 @@ func (s *Bus) State(ctx context.Context, unit string) (st State, err error) {
 		iface, name string
 		into        any
 		w           *call
-		serial      uint32
 	}{
 		{iface: unitIface, name: "ActiveState", into: &st.Active}, {iface: serviceIface, name: "Result", into: &st.Result},
 		{iface: serviceIface, name: "MainPID", into: &st.MainPID}, {iface: serviceIface, name: "ExecMainCode", into: &st.code},
@@ -208,13 +210,16 @@ func (s *Bus) State(ctx context.Context, unit string) (st State, err error) {
 	for i := range asked {
 		a := &asked[i]
 		a.w = &call{answer: make(chan *dbus.Message, 1)}
-		if a.serial, err = c.send(a.w, 0, systemdName, path, propsIface, "Get", []any{a.iface, a.name}); err != nil {
+		if err := c.enter(ctx); err != nil {
+			return st, err
+		}
+		if _, err = c.send(a.w, 0, systemdName, path, propsIface, "Get", []any{a.iface, a.name}); err != nil {
 			return st, err
 		}
 	}
 	for i := range asked {
 		a := &asked[i]
-		body, err := c.await(ctx, a.w, a.serial, "Get "+a.name)
+		body, err := c.await(ctx, a.w, "Get "+a.name)
 		if err != nil {
 			return st, err
 		}

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"ninefold/namespaces/plan"
 	"ninefold/sessiond/api"
 	"ninefold/sessiond/config"
 	"ninefold/sessiond/journal"
@@ -39,6 +40,10 @@ type parts struct {
 func (o options) assemble(ctx context.Context, log *slog.Logger) (*parts, error) {
 	// Everybody passes through here to the door.
 	if err := os.MkdirAll(o.runtime, 0o755); err != nil {
+		return nil, fmt.Errorf("make the runtime directory: %w", err)
+	}
+	// Views without a broker have something mounted over it, sockets or not.
+	if err := os.MkdirAll(filepath.Join(o.runtime, filepath.Base(plan.Broker)), 0o755); err != nil {
 		return nil, fmt.Errorf("make the runtime directory: %w", err)
 	}
 	j, err := journal.Open(filepath.Join(o.runtime, "state", "views"))

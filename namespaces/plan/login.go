@@ -126,8 +126,12 @@ func (c *compiler) loginVolatile() {
 		Mount{Type: "tmpfs", Target: own, Flags: inert, Options: []string{"mode=0755", "size=1m"}},
 		Bind{Source: own, Target: MachineDir + own, Flags: Flags{ReadOnly: true, NoSuid: true, NoDev: true, NoExec: true}},
 		Link{Text: MachineDir + Door, Path: Door},
-		Link{Text: MachineDir + Broker, Path: Broker},
 	)
+	if c.spec.NoBroker {
+		c.add(Mount{Type: "tmpfs", Target: MachineDir + Broker, Flags: inert, Options: []string{"mode=0755", "size=4k"}})
+	} else {
+		c.add(Link{Text: MachineDir + Broker, Path: Broker})
+	}
 	if c.spec.OwnRuntime {
 		u := c.spec.User
 		// As user-runtime-dir@.service makes it.

@@ -157,6 +157,24 @@ func TestTheHostLiesOverAnImage(t *testing.T) {
 	}
 }
 
+// A session without a broker has no way to its socket, by any name.
+func TestALoginWithoutABroker(t *testing.T) {
+	for _, origin := range []plan.Origin{0, 1000} {
+		p, err := plan.Compile(loginSpec(t, "", func(s *plan.Spec) { s.NoBroker, s.ProfileOrigin = true, origin }))
+		if err != nil {
+			t.Fatal(err)
+		}
+		run := slices.IndexFunc(p.Ops, func(op plan.Op) bool {
+			b, ok := op.(plan.Bind)
+			return ok && b.Target == plan.MachineDir+"/run/ninefold"
+		})
+		over := slices.IndexFunc(p.Ops, func(op plan.Op) bool { m, ok := op.(plan.Mount); return ok && m.Target == plan.MachineDir+plan.Broker })
+		if run < 0 || over < run || strings.Contains(plan.Print(p), " "+plan.Broker+"\n") {
+			t.Errorf("step %d, after %d:\n%s", over, run, plan.Print(p))
+		}
+	}
+}
+
 // What lies in /run/user/UID of the host is not seen beside a manager of the
 // view's own, and nothing is made there.
 func TestALoginWithARuntimeDirectoryOfItsOwn(t *testing.T) {

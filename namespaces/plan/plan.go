@@ -54,6 +54,9 @@ type Spec struct {
 	// applications and user manager: /run, /dev and /sys are then the host's.
 	// Compile refuses with ErrLogin what such processes would not get.
 	Login bool
+	// NoBroker keeps the way to commands on the host out of a login. Sessions that
+	// are no logins never have it.
+	NoBroker bool
 	// OwnRuntime gives a login a /run/user/UID of its own, which has to be there on
 	// the host: for a user manager besides the one of user@UID.service.
 	OwnRuntime bool

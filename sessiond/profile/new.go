@@ -65,6 +65,7 @@ base = @BASE@
 # seccomp = "none"         # or default
 # capabilities = ["default"]
 # no_new_privs = false
+# broker = true
 
 # [keep]
 # root = "no"              # or user: what is written stays for the next time

@@ -105,6 +105,9 @@ type Isolation struct {
 	// NoNewPrivs keeps setuid programs (sudo) from gaining anything. Default:
 	// false. An untrusted session always has it.
 	NoNewPrivs bool `toml:"no_new_privs"`
+	// Broker gives the session the socket by which sessionctl host asks for
+	// commands on the host, of which the host policy then decides. Default: true.
+	Broker bool `toml:"broker"`
 }
 
 // Keep says what of the session stays.
@@ -154,7 +157,7 @@ func defaults() *Profile {
 		Compose:   "auto",
 		Home:      "shared",
 		Tmp:       "private",
-		Isolation: Isolation{Net: "host", User: "host", Seccomp: "none", Capabilities: []string{"default"}},
+		Isolation: Isolation{Net: "host", User: "host", Seccomp: "none", Capabilities: []string{"default"}, Broker: true},
 		Keep:      Keep{Root: "no", Park: true},
 		Project:   Project{Identity: true, Resolv: true, Hosts: true, MachineID: true, Timezone: true, Locale: true, CA: true},
 	}

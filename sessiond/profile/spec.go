@@ -28,6 +28,7 @@ func (p *Profile) Fill(s *plan.Spec) error {
 	if i.Seccomp != "none" {
 		s.Privileges.Seccomp = i.Seccomp
 	}
+	s.NoBroker = !i.Broker
 	s.Limits = p.limits
 	s.Home = p.Home
 	s.Tmp = p.Tmp

@@ -34,6 +34,7 @@ func TestHost(t *testing.T) {
 			t.Run("conveniences", func(t *testing.T) { b.For(t).hostConveniences(t) })
 			t.Run("records", func(t *testing.T) { b.For(t).hostRecords(t) })
 			t.Run("many", func(t *testing.T) { b.For(t).hostMany(t) })
+			t.Run("without", func(t *testing.T) { b.For(t).hostWithout(t) })
 			b.For(t).hostClean(t)
 		})
 	}
@@ -414,6 +415,19 @@ func (b *Booted) hostMany(t *testing.T) {
 	if r.Stdout != "done\n" {
 		t.Errorf("of %d commands at once: %s", n, r)
 	}
+}
+
+// hostWithout has a session that is not to have a way to the host look for one.
+func (b *Booted) hostWithout(t *testing.T) {
+	b.gone("carol")
+	b.Write(profileDir+"shut.toml", "version = 1\nname = \"shut\"\n[isolation]\nbroker = false\n")
+	b.configure("[login]\ndefault = \"marked\"\n[login.users]\ncarol = \"shut\"\n")
+	r := b.SSH("carol", "echo $NINEFOLD_PROFILE; find / -xdev -name host -type s 2>/dev/null; ls -A /run/ninefold/broker /run/ninefold/machine/run/ninefold/broker 2>/dev/null | grep -x host; sessionctl host true")
+	if r.Code != 9 || r.Stdout != "shut\n" || !strings.Contains(r.Stderr, "no way to the host") {
+		t.Error(r)
+	}
+	b.gone("carol")
+	b.configure("[login]\ndefault = \"marked\"\n")
 }
 
 // hostClean looks that nothing is left of all that.

@@ -159,20 +159,39 @@ func (s *Service) EndSession(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	f, err := process.Open(leader.PID, leader.Start)
-	if errors.Is(err, process.ErrGone) {
-		s.views.Changed()
-		return nil
+	// As when the terminal goes away: su and login then end what they started.
+	// What was started by nohup does not hear that.
+	for _, sig := range []unix.Signal{unix.SIGHUP, unix.SIGTERM} {
+		if err := end(ctx, leader.PID, leader.Start, sig); errors.Is(err, process.ErrGone) {
+			s.views.Changed()
+			return nil
+		} else if err != nil {
+			return fmt.Errorf("end session %s: %w", id, err)
+		}
 	}
+	return fmt.Errorf("end session %s: process %d, which opened it, does not end on SIGTERM; end its view", id, leader.PID)
+}
+
+// endTimeout is how long the leader of a session may take to end.
+const endTimeout = 2 * time.Second
+
+// end signals a process and gives it time to end; process.ErrGone says that it
+// has.
+func end(ctx context.Context, pid int, start uint64, sig unix.Signal) error {
+	f, err := process.Open(pid, start)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	// As when the terminal goes away: su and login then end what they started.
-	if err := process.Signal(f, unix.SIGHUP); err != nil && !errors.Is(err, process.ErrGone) {
-		return fmt.Errorf("end session %s: %w", id, err)
+	if err := process.Signal(f, sig); err != nil {
+		return err
 	}
-	return nil
+	timed, cancel := context.WithTimeout(ctx, endTimeout)
+	defer cancel()
+	if process.Wait(timed, f) == nil {
+		return process.ErrGone
+	}
+	return ctx.Err()
 }
 
 // EndView ends every process in a view, and the view.

@@ -109,7 +109,7 @@ fuzz: ## every fuzz target for FUZZTIME each
 soak: build ## sessions made, killed and undone for SOAKTIME, and nothing left behind
 	@mkdir -p out
 	$(GO) build -o out/soak ./tests/soak
-	$(SUDO) out/soak -for $(SOAKTIME)
+	$(SUDO) out/soak -for $(SOAKTIME) -host 10000
 
 .PHONY: desktops
 desktops: build ## whole desktops in logins on booted machines: pictures in out/desktops, times beside the same installed (LONG=1: more; DESKTOP=xfce: those whose name matches)

@@ -60,7 +60,7 @@ func (b *Broker) attend(ctx context.Context, c *wire.Conn, unit string, heard <-
 				return
 			}
 			b.stop(ctx, unit)
-			<-ended
+			<-ended // which has systemd forget it
 			return
 		}
 	}
@@ -99,6 +99,8 @@ func (b *Broker) signal(ctx context.Context, unit string, sig unix.Signal) {
 // stop ends a command whose caller is gone. What is stopped is let go on, so
 // that it can end.
 func (b *Broker) stop(ctx context.Context, unit string) {
+	ctx, cancel := context.WithTimeout(ctx, stopTimeout+10*time.Second)
+	defer cancel()
 	_ = b.Bus.Kill(ctx, unit, true, int32(unix.SIGCONT))
 	if err := b.Bus.Stop(ctx, unit); err != nil && ctx.Err() == nil {
 		b.Log.Warn("a command whose caller is gone cannot be ended", "unit", unit, "error", err)

@@ -37,6 +37,9 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) int {
+	if code, ok := asked(os.Stderr); ok {
+		return code
+	}
 	b := &bench{}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.BoolVar(&b.long, "long", false, "also build whole images over the network, beside mmdebstrap (several minutes)")
@@ -44,7 +47,7 @@ func run(ctx context.Context, args []string) int {
 	flags.StringVar(&b.cache, "cache", "out/bench-cache", "where fetched and generated things are kept between runs")
 	flags.StringVar(&b.bin, "bin", "bin", "where the built programs are")
 	flags.StringVar(&b.floor, "floor", "out/floor", "the compiled floor/floor.c")
-	only := flags.String("only", "", "run only the groups whose name contains this: sessions, held, images, logins, build")
+	only := flags.String("only", "", "run only the groups whose name contains this: sessions, held, images, logins, host, build")
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}
@@ -94,6 +97,7 @@ func (b *bench) all(ctx context.Context, only string) (err error) {
 		{"held", b.held, false},
 		{"images", b.images, false},
 		{"logins", b.logins, false},
+		{"host", b.onHost, false},
 		{"build", b.build, true},
 	}
 	for _, g := range groups {

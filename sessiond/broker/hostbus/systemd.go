@@ -162,6 +162,16 @@ const (
 // systemd forget the unit.
 func (s *Bus) Failed(ctx context.Context, unit string) (End, error) {
 	st, err := s.State(ctx, unit)
+	// One that somebody stops is on its way; only when it has failed can it be
+	// forgotten.
+	for wait := 5 * time.Millisecond; err == nil && (st.Active == "deactivating" || st.Active == "activating"); wait = min(2*wait, time.Second) {
+		select {
+		case <-ctx.Done():
+			return End{}, ctx.Err()
+		case <-time.After(wait):
+		}
+		st, err = s.State(ctx, unit)
+	}
 	if err != nil {
 		return End{}, err
 	}
@@ -249,10 +259,18 @@ func (s *Bus) Kill(ctx context.Context, unit string, all bool, signal int32) err
 	return err
 }
 
-// Stop ends a unit and returns when systemd has taken note of it.
+// Stop ends a unit and returns when it has ended.
 func (s *Bus) Stop(ctx context.Context, unit string) error {
-	_, err := s.manager(ctx, nil, "StopUnit", unit, "replace")
-	return err
+	ended := make(chan string, 1)
+	if _, err := s.manager(ctx, ended, "StopUnit", unit, "replace"); err != nil {
+		return err
+	}
+	select {
+	case <-ended:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("stop %s: %w", unit, ctx.Err())
+	}
 }
 
 // List names the loaded units that match a pattern (fnmatch(3)).

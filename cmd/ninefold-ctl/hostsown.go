@@ -31,7 +31,7 @@ func hostsOwn(called string) error {
 	}
 	return &exit.Error{Code: exit.NotPermitted,
 		Err:  fmt.Errorf("%s: not %s: accounts and timed jobs are the host's, and what it would change goes with the session", name, where),
-		Hint: "log in without a profile to do it, or ask the administrator of this machine"}
+		Hint: "`sessionctl host " + name + "` does it there, where the administrator allows that; so does a login without a profile"}
 }
 
 // calledAs is the name of this program as it was called.

@@ -20,6 +20,8 @@ func TestLiveSessions(t *testing.T) {
 			t.Run("recovery", func(t *testing.T) { b.For(t).recovery(t) })
 			t.Run("many-at-once", func(t *testing.T) { b.For(t).manyAtOnce(t) })
 			t.Run("killed-on-the-way", func(t *testing.T) { b.For(t).killedOnTheWay(t) })
+			t.Run("killed-at-every-step", func(t *testing.T) { b.For(t).killedAtEveryStep(t) })
+			t.Run("bad-input", func(t *testing.T) { b.For(t).badInput(t) })
 			t.Run("records", func(t *testing.T) { b.For(t).records(t) })
 			for _, user := range People {
 				b.gone(user)

@@ -1,6 +1,7 @@
 package parked
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -14,16 +15,25 @@ import (
 // copyWritten copies what was written in l below to, where root alone can look,
 // and counts in it. What does not fit into room bytes is left out.
 func copyWritten(ctx context.Context, l *Layers, to *os.File, room int64, it *Item) error {
-	c := &copying{to: to.Name(), dirs: map[string]unix.Stat_t{}, room: room}
-	err := l.walk(ctx, func(e *entry) error {
+	below, err := os.OpenRoot(to.Name())
+	if err != nil {
+		return err
+	}
+	defer below.Close()
+	c := &copying{to: below, dirs: map[string]unix.Stat_t{}, room: room}
+	err = l.walk(ctx, func(e *entry) error {
 		name := filepath.Join(e.layer, e.name)
 		written := l.since.written(&e.st)
 		switch {
 		case e.dir():
 			c.dirs[name] = e.st
-			if written {
-				return c.makeDir(name)
+			if !written {
+				return nil
 			}
+			if err := c.makeDir(name); !errors.Is(err, errLeft) {
+				return err
+			}
+			it.Left++
 			return nil
 		case !written || e.whiteout():
 			return nil
@@ -50,8 +60,13 @@ func copyWritten(ctx context.Context, l *Layers, to *os.File, room int64, it *It
 // errLeft says that a file is left out.
 var errLeft = errors.New("left out")
 
+// blockSize is what a name costs on disk at least, its content aside: a link, an
+// empty file and a directory take room, too.
+const blockSize = 4096
+
 type copying struct {
-	to   string
+	// to keeps what is copied below the directory, whatever links it has.
+	to   *os.Root
 	dirs map[string]unix.Stat_t
 	room int64
 }
@@ -61,29 +76,45 @@ func (c *copying) makeDir(name string) error {
 	if name == "." {
 		return nil
 	}
-	to := filepath.Join(c.to, name)
-	if _, err := os.Lstat(to); err == nil {
+	if _, err := c.to.Lstat(name); err == nil {
 		return nil
 	}
 	if err := c.makeDir(filepath.Dir(name)); err != nil {
 		return err
 	}
-	if err := os.Mkdir(to, 0o700); err != nil {
+	if err := c.take(0); err != nil {
+		return err
+	}
+	if err := c.to.Mkdir(name, 0o700); err != nil {
 		return err
 	}
 	st, ok := c.dirs[name]
 	if !ok {
 		return nil // "upper" itself
 	}
-	if err := os.Lchown(to, int(st.Uid), int(st.Gid)); err != nil {
+	d, err := c.to.Open(name)
+	if err != nil {
 		return err
 	}
-	return unix.Chmod(to, st.Mode&0o7777)
+	defer d.Close()
+	if err := d.Chown(int(st.Uid), int(st.Gid)); err != nil {
+		return err
+	}
+	return unix.Fchmod(int(d.Fd()), st.Mode&0o7777)
+}
+
+// take counts a name with a content of that size; errLeft when it does not fit.
+func (c *copying) take(size int64) error {
+	if size > c.room-blockSize {
+		return errLeft
+	}
+	c.room -= size + blockSize
+	return nil
 }
 
 // file copies one file or link.
 func (c *copying) file(e *entry, name string) (n int64, err error) {
-	at, to := int(e.parent.Fd()), filepath.Join(c.to, name)
+	at := int(e.parent.Fd())
 	switch e.st.Mode & unix.S_IFMT {
 	case unix.S_IFLNK:
 		text := make([]byte, unix.PathMax)
@@ -94,10 +125,13 @@ func (c *copying) file(e *entry, name string) (n int64, err error) {
 		if err := c.makeDir(filepath.Dir(name)); err != nil {
 			return 0, err
 		}
-		if err := os.Symlink(string(text[:n]), to); err != nil {
+		if err := c.take(0); err != nil {
 			return 0, err
 		}
-		return 0, os.Lchown(to, int(e.st.Uid), int(e.st.Gid))
+		if err := c.to.Symlink(string(text[:n]), name); err != nil {
+			return 0, err
+		}
+		return 0, c.to.Lchown(name, int(e.st.Uid), int(e.st.Gid))
 	case unix.S_IFREG:
 	default:
 		return 0, errLeft // sockets, pipes and devices are of the time they were made
@@ -112,13 +146,13 @@ func (c *copying) file(e *entry, name string) (n int64, err error) {
 	if _, err := unix.Fgetxattr(int(from.Fd()), metacopy, nil); err == nil {
 		return 0, errLeft
 	}
-	if e.st.Size > c.room {
-		return 0, errLeft
-	}
 	if err := c.makeDir(filepath.Dir(name)); err != nil {
 		return 0, err
 	}
-	f, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err := c.take(e.st.Size); err != nil {
+		return 0, err
+	}
+	f, err := c.to.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return 0, err
 	}
@@ -126,7 +160,6 @@ func (c *copying) file(e *entry, name string) (n int64, err error) {
 	if n, err = io.Copy(f, io.LimitReader(from, e.st.Size)); err != nil {
 		return n, err
 	}
-	c.room -= n
 	return n, dress(f, from, &e.st, true)
 }
 
@@ -136,12 +169,20 @@ const (
 	redirect      = overlayPrefix + "redirect"
 )
 
+// openFile opens e, which has to be what was looked at: whose it is and what bits
+// it has decides, and what lies under its name can be another file by now.
 func openFile(e *entry) (*os.File, error) {
 	fd, err := unix.Openat(int(e.parent.Fd()), e.base(), unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: e.name, Err: err}
 	}
-	return os.NewFile(uintptr(fd), e.name), nil
+	f := os.NewFile(uintptr(fd), e.name)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil || st.Dev != e.st.Dev || st.Ino != e.st.Ino || st.Uid != e.st.Uid || st.Mode != e.st.Mode {
+		f.Close()
+		return nil, &os.PathError{Op: "open", Path: e.name, Err: cmp.Or(err, errLeft)}
+	}
+	return f, nil
 }
 
 // dress gives f the attributes of the file from, which st describes: whole for

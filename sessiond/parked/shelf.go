@@ -28,9 +28,11 @@ import (
 )
 
 const (
-	// each is how many logouts of a user and profile are parked at most, maxUser
-	// how many bytes of a user's logouts, and keepFor for how long.
+	// each is how many logouts of a user and profile are parked at most, most how
+	// many of a user (who can have any number of profiles), maxUser how many bytes
+	// of a user's logouts, and keepFor for how long.
 	each    = 3
+	most    = 12
 	maxUser = 2 * maxBytes
 	keepFor = 14 * 24 * time.Hour
 )
@@ -259,14 +261,15 @@ func (s *Shelf) mend(uid uint32) {
 // layer that was set aside stays until somebody discards it.
 func (s *Shelf) prune(uid uint32, now time.Time) {
 	items, _ := s.listOf(uid)
-	count, bytes := map[string]int{}, int64(0)
+	count, all, bytes := map[string]int{}, 0, int64(0)
 	for _, it := range items { // the newest first
 		if it.Kind != Logout {
 			continue
 		}
 		count[it.Profile]++
-		bytes += it.Bytes
-		if count[it.Profile] > each || bytes > maxUser || now.Sub(it.When) > keepFor {
+		all++
+		bytes += it.Bytes + it.Files*blockSize
+		if count[it.Profile] > each || all > most || bytes > maxUser || now.Sub(it.When) > keepFor {
 			_ = s.remove(it)
 		}
 	}

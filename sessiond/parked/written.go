@@ -201,7 +201,9 @@ func openDir(at *os.File, name string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), name), nil
 }
 
-// list reads the names in a directory, sorted. dir may be open as a path alone.
+// list reads the names in a directory, sorted, each once: one that a process
+// removes and makes again meanwhile can be read twice, and be a link and then a
+// directory. dir may be open as a path alone.
 func list(dir *os.File) ([]string, error) {
 	d, err := openDir(dir, ".")
 	if err != nil {
@@ -213,7 +215,7 @@ func list(dir *os.File) ([]string, error) {
 		return nil, err
 	}
 	slices.Sort(names)
-	return names, nil
+	return slices.Compact(names), nil
 }
 
 // mountOf is where in a root the layer shows: "/" for "upper".

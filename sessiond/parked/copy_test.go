@@ -1,0 +1,127 @@
+package parked
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+)
+
+// layerDir is a directory of layers with names in its "upper".
+func layerDir(t *testing.T, names ...string) (dir *os.File, upper string) {
+	t.Helper()
+	top := t.TempDir()
+	upper = filepath.Join(top, "upper")
+	if err := os.Mkdir(upper, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range names {
+		if err := os.WriteFile(filepath.Join(upper, n), []byte(n), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dir, err := os.Open(top)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { dir.Close() })
+	return dir, upper
+}
+
+// TestASwappedFileIsNotOpened: who writes to a layer meanwhile gets neither the
+// content of another's file, nor another's owner and bits for a file of theirs.
+func TestASwappedFileIsNotOpened(t *testing.T) {
+	dir, upper := layerDir(t, "mine", "other")
+	err := walkLayers(t.Context(), dir, func(e *entry) error {
+		if e.name != "mine" {
+			return nil
+		}
+		f, err := openFile(e)
+		if err != nil {
+			return err
+		}
+		f.Close()
+		if err := os.Rename(filepath.Join(upper, "other"), filepath.Join(upper, "mine")); err != nil {
+			return err
+		}
+		if f, err := openFile(e); !errors.Is(err, errLeft) {
+			t.Errorf("opened in the place of another: %v %v", f, err)
+		}
+		return context.Canceled
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+}
+
+// TestNamesTakeRoom: links and empty files are not free.
+func TestNamesTakeRoom(t *testing.T) {
+	dir, upper := layerDir(t)
+	for i := range 6 {
+		if err := os.Symlink("x", filepath.Join(upper, strconv.Itoa(i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	to, err := os.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer to.Close()
+	var it Item
+	if err := copyWritten(t.Context(), &Layers{dir: dir}, to, 3*blockSize, &it); err != nil {
+		t.Fatal(err)
+	}
+	if it.Files != 2 || it.Left != 4 { // one is for "upper"
+		t.Errorf("%+v", it)
+	}
+}
+
+// TestACopyStaysBelow has a link where a directory of the copy is to be.
+func TestACopyStaysBelow(t *testing.T) {
+	outside, to := t.TempDir(), t.TempDir()
+	if err := os.Symlink(outside, filepath.Join(to, "upper")); err != nil {
+		t.Fatal(err)
+	}
+	dir, _ := layerDir(t, "x")
+	target, err := os.Open(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer target.Close()
+	var it Item
+	if err := copyWritten(t.Context(), &Layers{dir: dir}, target, maxBytes, &it); err == nil {
+		t.Error("it was copied through a link")
+	}
+	if there, err := os.ReadDir(outside); err != nil || len(there) != 0 {
+		t.Errorf("outside: %v %v", there, err)
+	}
+}
+
+// TestAUserHasSoMany: a user with many profiles has no more room for it.
+func TestAUserHasSoMany(t *testing.T) {
+	shelf := On(t.TempDir())
+	for i := range most + 3 {
+		it := Item{UID: 1, Profile: strconv.Itoa(i), Kind: Logout}
+		dir, unlock, err := shelf.begin(&it)
+		if err != nil {
+			t.Fatal(err)
+		}
+		it.When = time.Unix(int64(i), 0).UTC()
+		err = shelf.commit(dir, &it)
+		unlock()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	items, err := shelf.List()
+	if err != nil || len(items) != most+3 {
+		t.Fatalf("%d %v", len(items), err)
+	}
+	shelf.prune(1, items[0].When)
+	if items, err = shelf.List(); err != nil || len(items) != most || items[0].Profile != strconv.Itoa(most+2) {
+		t.Errorf("%d %v: %v", len(items), err, items)
+	}
+}

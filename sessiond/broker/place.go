@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 
@@ -29,9 +32,12 @@ func (b *Broker) place(who *caller, c *command, files []*os.File) {
 	}
 	f, err := b.sameFile(dir, files[at], who)
 	switch {
+	case err == nil && c.target.UID != 0 && !literal(dir):
+		f.Close()
+		elsewhere("has a name that systemd could take for more")
 	case err != nil:
 		elsewhere("is not the same place on the host")
-	case c.target.UID == who.peer.UID || program.Fixed(dir):
+	case literal(dir) && (c.target.UID == who.peer.UID || program.Fixed(dir)):
 		// Who could put another directory in its place gains nothing by it.
 		f.Close()
 		c.dir = dir
@@ -43,6 +49,14 @@ func (b *Broker) place(who *caller, c *command, files []*os.File) {
 		f.Close()
 		elsewhere("could be replaced by others than root and " + c.target.Name)
 	}
+}
+
+// literal reports whether a path means itself in a line of a unit's file:
+// systemd writes a transient unit's settings there as they came, and reads them
+// again with daemon-reload. A new line in one would begin another setting, and a
+// backslash at its end would swallow the next.
+func literal(name string) bool {
+	return utf8.ValidString(name) && !strings.ContainsFunc(name, func(r rune) bool { return r == '\\' || !unicode.IsPrint(r) })
 }
 
 func (c *command) home() string {

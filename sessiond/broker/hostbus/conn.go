@@ -209,6 +209,13 @@ func (c *conn) enter(ctx context.Context) error {
 	}
 }
 
+// leave gives back the place of a call that was never sent.
+func (c *conn) leave(w *call) {
+	if w != nil {
+		<-c.places
+	}
+}
+
 func (c *conn) await(ctx context.Context, w *call, method string) ([]any, error) {
 	select {
 	case m := <-w.answer:
@@ -240,6 +247,7 @@ func (c *conn) send(w *call, flags dbus.Flags, name string, path dbus.ObjectPath
 		m.Headers[dbus.FieldSignature] = dbus.MakeVariant(dbus.SignatureOf(body...))
 		n, err := m.CountFds()
 		if err != nil {
+			c.leave(w)
 			return 0, fmt.Errorf("%s: %w", method, err)
 		}
 		if n > 0 {
@@ -249,6 +257,7 @@ func (c *conn) send(w *call, flags dbus.Flags, name string, path dbus.ObjectPath
 	var buf bytes.Buffer
 	fds, err := m.EncodeToWithFDs(&buf, binary.LittleEndian)
 	if err != nil {
+		c.leave(w)
 		return 0, fmt.Errorf("%s: %w", method, err)
 	}
 	var control []byte

@@ -108,6 +108,10 @@ func (c *Conn) Receive(budget Budget) (f Frame, give func(), err error) {
 			f.Files = append(f.Files, files...)
 			err = errors.Join(err, ferr)
 		}
+		if err == nil && len(f.Files) > MaxFDs {
+			// A head that comes byte by byte could bring some with each.
+			err = bad("too many descriptors")
+		}
 		switch {
 		case err != nil:
 			return f, nil, err

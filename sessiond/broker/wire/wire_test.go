@@ -178,6 +178,26 @@ func TestDescriptorsThatDoNotBelong(t *testing.T) {
 	}
 }
 
+func TestDescriptorsAreBoundedForTheWholeHead(t *testing.T) {
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	a, b := pair(t)
+	defer b.Close()
+	// All but the last byte: the answer must not wait for a whole head.
+	for i := range headLen - 1 {
+		if _, _, err := a.WriteMsgUnix([]byte{byte(i)}, unix.UnixRights(int(null.Fd())), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a.Close()
+	if _, _, err := b.Receive(nil); !errors.Is(err, ErrBad) {
+		t.Errorf("%d descriptors with one head: %v", headLen-1, err)
+	}
+}
+
 func countFDs(t *testing.T) int {
 	t.Helper()
 	names, err := os.ReadDir("/proc/self/fd")

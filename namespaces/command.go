@@ -40,7 +40,9 @@ type Command struct {
 	// must be locked to its thread. Afterwards the thread is in the namespaces of the
 	// process again, at "/" and with the umask 0, and shares neither with the
 	// process; it must be used for nothing else. The main thread stays in the
-	// session's namespaces but for the mounts: for programs that end then.
+	// session's namespaces but for the mounts: for programs that end then. After
+	// an error the directory and the umask are those from before; it is ErrAway when
+	// the thread could not go back.
 	Here bool
 }
 
@@ -71,6 +73,9 @@ var (
 	ErrUnsupported = layers.ErrUnsupported
 	// ErrPlan: the plan cannot be executed as it is.
 	ErrPlan = errors.New("bad plan")
+	// ErrAway: the thread that made the session is not back where it came from. It
+	// may stand in the session's root, where no program is to be looked up.
+	ErrAway = errors.New("the thread is still in the session")
 )
 
 // fill points nil streams at the host's /dev/null, which the caller closes; it

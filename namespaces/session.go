@@ -84,7 +84,16 @@ func Run(ctx context.Context, p *plan.Plan, c Command) (status Status, err error
 		return err
 	}
 	if c.Here {
-		return status, whole()
+		before, err := kernel.OpenPlace()
+		if err != nil {
+			return status, err
+		}
+		defer before.Close()
+		if err := whole(); err != nil {
+			// What the caller does next is not to be done as a half-made session.
+			return status, errors.Join(err, before.Return())
+		}
+		return status, nil
 	}
 	return status, kernel.OnThread(whole)
 }
@@ -99,8 +108,12 @@ func (b *builder) runToEnd(ctx context.Context) (Status, error) {
 	}
 	defer home.Close()
 	s, err := b.run()
-	if lerr := home.Enter(); lerr != nil && s != nil {
-		return Status{}, errors.Join(lerr, s.Close())
+	if lerr := home.Enter(); lerr != nil {
+		err = errors.Join(ErrAway, lerr, err)
+		if s != nil {
+			err = errors.Join(err, s.Close())
+		}
+		return Status{}, err
 	}
 	if err != nil {
 		return Status{}, err

@@ -7,6 +7,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 
 	"ninefold/cmd/internal/exit"
 	"ninefold/cmd/internal/runline"
+	"ninefold/namespaces"
 	"ninefold/sessiond/decided"
 )
 
@@ -64,7 +66,8 @@ func run(r runline.Run) {
 	switch {
 	case err == nil:
 		os.Exit(status.Code)
-	case begun:
+	case begun, errors.Is(err, namespaces.ErrAway):
+		// Away, the other program would be looked up in the session's root.
 		exit.Tell(os.Stderr, "sessionctl", err, "")
 		os.Exit(int(exit.NoSession))
 	}

@@ -150,6 +150,10 @@ func (vs *Views) acquire(ctx context.Context, k key, u identity.User, p *profile
 		vs.mu.Unlock()
 		return nil, fmt.Errorf("%d views of %s are being made already", maxMaking, u.Name)
 	}
+	if f == nil && vs.viewsOf(u.UID) >= maxViews {
+		vs.mu.Unlock()
+		return nil, fmt.Errorf("%s has %d views, and no more are made; end some sessions", u.Name, maxViews)
+	}
 	if f == nil {
 		f = &flight{done: make(chan struct{})}
 		vs.making[k] = f
@@ -167,6 +171,21 @@ func (vs *Views) acquire(ctx context.Context, k key, u identity.User, p *profile
 // maxMaking bounds the views in the making for one user, who could name many
 // profiles and have what they bind never answer.
 const maxMaking = 4
+
+// maxViews bounds the views of one user, who could have a profile of their own
+// for each of a thousand units.
+const maxViews = 64
+
+// viewsOf counts the live views of uid and those in the making. vs.mu is held.
+func (vs *Views) viewsOf(uid uint32) int {
+	n := vs.makingFor(uid)
+	for _, v := range vs.views {
+		if v.rec.UID == uid && !v.ended {
+			n++
+		}
+	}
+	return n
+}
 
 // makingFor counts the views in the making for uid. vs.mu is held.
 func (vs *Views) makingFor(uid uint32) (n int) {

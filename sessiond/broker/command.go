@@ -70,6 +70,9 @@ func (b *Broker) understand(ctx context.Context, who *caller, r *wire.Request, f
 		word = r.Argv[0]
 	}
 	if c.program, err = program.Find(word); err != nil {
+		if b.unseen(who, c, word) {
+			return c, nil
+		}
 		return nil, unfound(err)
 	}
 	switch {
@@ -102,6 +105,19 @@ func (b *Broker) understand(ctx context.Context, who *caller, r *wire.Request, f
 	}
 	b.place(who, c, files)
 	return c, nil
+}
+
+// unseen reports whether word lies where the caller may not look and no rule
+// allows it. The answer is then the same as for a program that is there, or it
+// would tell what is in root's directories.
+func (b *Broker) unseen(who *caller, c *command, word string) bool {
+	if !filepath.IsAbs(word) || !program.Closed(word, who.user.UID, who.user.Groups) {
+		return false
+	}
+	c.program = &program.Program{Path: filepath.Clean(word), File: filepath.Clean(word), Name: filepath.Base(word)}
+	c.argv = append([]string{word}, c.request.Argv[min(1, len(c.request.Argv)):]...)
+	c.decision = b.decide(who, c)
+	return c.decision.Verdict == policy.Deny
 }
 
 func unfound(err error) *refusal {

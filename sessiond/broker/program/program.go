@@ -161,6 +161,18 @@ func (p *Program) May(uid uint32, groups []uint32) error {
 	return nil
 }
 
+// Closed reports whether name leads through a directory that a user may not
+// search, as far as permission bits say: what is behind is not theirs to know.
+func Closed(name string, uid uint32, groups []uint32) bool {
+	w := walker{}
+	_, _, err := w.walk(name)
+	through := w.needs
+	if err == nil {
+		through = through[:len(through)-1] // the last is what is there
+	}
+	return (&Program{needs: through}).May(uid, groups) != nil
+}
+
 func hasACL(name string) bool {
 	n, err := unix.Getxattr(name, "system.posix_acl_access", nil)
 	return err == nil && n > 0

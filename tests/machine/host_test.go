@@ -174,7 +174,7 @@ func (b *Booted) hostTerminal(t *testing.T) {
 	}
 	do("readlink /proc/self/ns/mnt", b.hostNS())
 	b.check(term.Type("exit\n"))
-	if _, _, err := term.Expect(patience, regexp.MustCompile("alice@machine:~\\$ $")); err != nil {
+	if _, _, err := term.Expect(patience, regexp.MustCompile(`alice@machine:~\$ $`)); err != nil {
 		t.Fatalf("%v; shown:\n%s", err, term.Shown())
 	}
 	do("id -un", "alice")
@@ -194,7 +194,7 @@ func (b *Booted) hostTerminal(t *testing.T) {
 		}
 		return r.String()
 	})
-	if _, _, err := term.Expect(patience, regexp.MustCompile("alice@machine:~\\$ $")); err != nil {
+	if _, _, err := term.Expect(patience, regexp.MustCompile(`alice@machine:~\$ $`)); err != nil {
 		t.Fatalf("%v; shown:\n%s", err, term.Shown())
 	}
 	do("stty -a | grep -c ' echo '", "1")

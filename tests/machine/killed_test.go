@@ -110,7 +110,7 @@ func (b *Booted) badInput(t *testing.T) {
 		}
 	}
 	log := b.Journal("sessiond.service")
-	if strings.Contains(log, strings.Repeat("b+", 100)) || strings.Contains(log, strings.Repeat("x", 200)) || strings.ContainsAny(log, "\x1b\xff") {
+	if strings.Contains(log, strings.Repeat("b+", 100)) || strings.Contains(log, strings.Repeat("x", 200)) || strings.Contains(log, "\x1b") || strings.Contains(log, "\xff") {
 		t.Error("what was typed is in the daemon's log")
 	}
 	if p := b.probe(t, Ways[0], "bob"); p["marker"] != "marked" {

@@ -28,6 +28,7 @@ type builder struct {
 	stack    *layers.Stack  // layers, uppers and places to attach to
 	root     kernel.FD      // the session's root
 	readonly []place        // what must refuse writing
+	away     bool           // the thread has namespaces of the session's
 }
 
 type place struct {
@@ -123,8 +124,9 @@ func (b *builder) unshared() int {
 func (b *builder) unshare() error {
 	ns := b.first.namespaces
 	if err := kernel.Unshare(b.unshared()); err != nil {
-		return err
+		return err // all of it or nothing, unshare(2)
 	}
+	b.away = true
 	if err := kernel.ReceiveMounts(); err != nil {
 		return err
 	}

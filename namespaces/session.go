@@ -108,12 +108,14 @@ func (b *builder) runToEnd(ctx context.Context) (Status, error) {
 	}
 	defer home.Close()
 	s, err := b.run()
-	if lerr := home.Enter(); lerr != nil {
-		err = errors.Join(ErrAway, lerr, err)
-		if s != nil {
-			err = errors.Join(err, s.Close())
+	if b.away {
+		if lerr := home.Enter(); lerr != nil {
+			err = errors.Join(ErrAway, lerr, err)
+			if s != nil {
+				err = errors.Join(err, s.Close())
+			}
+			return Status{}, err
 		}
-		return Status{}, err
 	}
 	if err != nil {
 		return Status{}, err

@@ -29,6 +29,7 @@ func run(ctx context.Context, args []string) int {
 	length := flags.Duration("for", 30*time.Minute, "how long")
 	every := flags.Duration("check", 10*time.Second, "how often everything stops and is looked at")
 	host := flags.Int("host", 0, "then run that many commands on the host of a booted machine")
+	logins := flags.Int("logins", 0, "then log in that many times to a booted machine")
 	bin := flags.String("bin", "bin", "where the built programs are")
 	seed := flags.Uint64("seed", uint64(time.Now().UnixNano()), "of the choices; printed, to repeat a run")
 	if err := flags.Parse(args); err != nil {
@@ -45,6 +46,12 @@ func run(ctx context.Context, args []string) int {
 	}
 	if *host > 0 {
 		if err := hostSoak(ctx, *host); err != nil {
+			fmt.Fprintln(os.Stderr, "soak: FAILED:", err)
+			return 1
+		}
+	}
+	if *logins > 0 {
+		if err := loginSoak(ctx, *logins); err != nil {
 			fmt.Fprintln(os.Stderr, "soak: FAILED:", err)
 			return 1
 		}

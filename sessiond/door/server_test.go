@@ -81,6 +81,7 @@ func TestTheCallerIsTheKernels(t *testing.T) {
 func TestBadMessagesAreNotAnswered(t *testing.T) {
 	h := &echo{}
 	path := serve(t, h)
+	before := openFiles(t)
 	whole, err := Request{Op: Ping}.Encode()
 	if err != nil {
 		t.Fatal(err)
@@ -104,17 +105,14 @@ func TestBadMessagesAreNotAnswered(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
-	before := openFiles(t)
 	if _, _, err := c.WriteMsgUnix(whole, unix.UnixRights(0, 1, 2), nil); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := c.Read(make([]byte, 4096)); err != nil {
 		t.Error(err)
 	}
-	if after := openFiles(t); after > before {
-		t.Errorf("%d files open before, %d after", before, after)
-	}
+	c.Close()
+	waitForFiles(t, before)
 	if len(h.callers()) != 0 {
 		t.Error("a bad message reached the handler")
 	}
@@ -246,6 +244,13 @@ func TestSoak(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	waitForFiles(t, before)
+}
+
+// waitForFiles waits until no more than before descriptors are open: the server
+// closes its side after it has answered.
+func waitForFiles(t *testing.T, before int) {
+	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); openFiles(t) > before; {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d files were open before, %d are now", before, openFiles(t))

@@ -6,6 +6,7 @@ package record
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
@@ -28,11 +29,17 @@ var (
 // Kind is one kind of record.
 type Kind struct {
 	// Magic is 8 bytes.
-	Magic   string
-	Version uint32
+	Magic string
+	// Version is the newest that is read, and Oldest the oldest; 0 is Version alone.
+	Version, Oldest uint32
 	// Max bounds the payload in bytes.
 	Max int
 }
+
+// Versioned is what can say the oldest version that has what is in it, so that
+// an older Ninefold goes on with the records that it knows. Anything else is
+// written in the newest.
+type Versioned interface{ RecordVersion() uint32 }
 
 func (k Kind) head() int { return len(k.Magic) + 8 }
 
@@ -45,8 +52,12 @@ func (k Kind) Encode(v any) ([]byte, error) {
 	if len(payload) > k.Max {
 		return nil, fmt.Errorf("a record of %d bytes; at most %d", len(payload), k.Max)
 	}
+	version := k.Version
+	if o, ok := v.(Versioned); ok {
+		version = o.RecordVersion()
+	}
 	b := append(make([]byte, 0, k.head()+len(payload)+sha256.Size), k.Magic...)
-	b = binary.LittleEndian.AppendUint32(b, k.Version)
+	b = binary.LittleEndian.AppendUint32(b, version)
 	b = binary.LittleEndian.AppendUint32(b, uint32(len(payload)))
 	b = append(b, payload...)
 	sum := sha256.Sum256(b)
@@ -62,7 +73,7 @@ func (k Kind) Decode(b []byte, v any) error {
 	}
 	if version := binary.LittleEndian.Uint32(b[len(k.Magic):]); version > k.Version {
 		return fmt.Errorf("%w: %d, and this is %d", ErrVersion, version, k.Version)
-	} else if version != k.Version {
+	} else if version < cmp.Or(k.Oldest, k.Version) {
 		return fmt.Errorf("%w: version %d", ErrDamaged, version)
 	}
 	n := uint64(binary.LittleEndian.Uint32(b[len(k.Magic)+4:]))
@@ -84,6 +95,9 @@ func (k Kind) Decode(b []byte, v any) error {
 // Read reads the record in a file into v: fs.ErrNotExist where there is none.
 func (k Kind) Read(name string, v any) error {
 	b, err := regular.Read(name, int64(k.head()+k.Max+sha256.Size))
+	if errors.Is(err, regular.ErrNot) || errors.Is(err, regular.ErrTooLarge) {
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
 	if err != nil {
 		return err
 	}
@@ -93,6 +107,9 @@ func (k Kind) Read(name string, v any) error {
 	return nil
 }
 
+// Aside ends the name under which a record is written; a killed writer leaves it.
+const Aside = ".new"
+
 // Write puts a record that holds v in the place of the file, for root alone.
 // It is on disk when Write returns.
 func (k Kind) Write(name string, v any) error {
@@ -100,16 +117,16 @@ func (k Kind) Write(name string, v any) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.OpenFile(name+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	f, err := os.OpenFile(name+Aside, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}
 	_, err = f.Write(b)
 	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
-		err = os.Rename(name+".new", name)
+		err = os.Rename(name+Aside, name)
 	}
 	if err != nil {
-		return errors.Join(err, os.Remove(name+".new"))
+		return errors.Join(err, os.Remove(name+Aside))
 	}
 	return SyncDir(filepath.Dir(name))
 }

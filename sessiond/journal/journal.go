@@ -2,20 +2,13 @@
 // that was stopped, upgraded or killed finds them again. It lies in /run: a
 // record means nothing after the machine has started anew.
 //
-// A record is a file of its own: 8 bytes of magic, a version and the length of
-// the payload as little-endian uint32, the payload (JSON), and its SHA-256. It
-// is written aside, synced and renamed, so a reader sees the old one or the
-// new one. A record of a newer version is left untouched.
+// Each is a file of its own in the form of package record. A record of a newer
+// version is left untouched.
 package journal
 
 import (
-	"bytes"
-	"crypto/sha256"
-	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -23,27 +16,11 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"ninefold/internal/record"
 )
 
-const (
-	magic = "9foldvw\n"
-	// version is the newest that is read. A record is of the oldest version that
-	// has what is in it, so that an older daemon goes on with those that it knows.
-	version = 2
-	oldest  = 1
-	// maxPayload bounds a record: thousands of sessions in one view.
-	maxPayload = 4 << 20
-	headLen    = len(magic) + 8
-)
-
-// The errors a caller tells apart.
-var (
-	// ErrDamaged says that a record is not what was written.
-	ErrDamaged = errors.New("damaged record")
-	// ErrVersion says that a newer Ninefold wrote the record.
-	ErrVersion = errors.New("the record is of a newer version")
-)
+// kind is of the records; one holds thousands of sessions in one view.
+var kind = record.Kind{Magic: "9foldvw\n", Version: 2, Oldest: 1, Max: 4 << 20}
 
 // Process names a process for good: a pid and when it started, in clock ticks
 // since boot. The zero Process is none.
@@ -90,12 +67,12 @@ type Record struct {
 	Unit string `json:"unit,omitempty"`
 }
 
-// version is the oldest that knows what is in r.
-func (r *Record) version() uint32 {
+// RecordVersion is the oldest that has what is in r.
+func (r *Record) RecordVersion() uint32 {
 	if r.Unit != "" {
 		return 2
 	}
-	return oldest
+	return kind.Oldest
 }
 
 // Journal is a directory of records. Its methods may be called by several
@@ -115,58 +92,11 @@ func Open(dir string) (*Journal, error) {
 		return nil, fmt.Errorf("open the journal: %w", err)
 	}
 	for _, e := range entries {
-		if strings.HasSuffix(e.Name(), aside) {
+		if strings.HasSuffix(e.Name(), record.Aside) {
 			_ = os.Remove(filepath.Join(dir, e.Name()))
 		}
 	}
 	return j, nil
-}
-
-const aside = ".new"
-
-// Encode returns the bytes of a record.
-func Encode(r *Record) ([]byte, error) {
-	payload, err := json.Marshal(r)
-	if err != nil {
-		return nil, err
-	}
-	if len(payload) > maxPayload {
-		return nil, fmt.Errorf("record of view %s: %d bytes, at most %d", r.ID, len(payload), maxPayload)
-	}
-	b := append(make([]byte, 0, headLen+len(payload)+sha256.Size), magic...)
-	b = binary.LittleEndian.AppendUint32(b, r.version())
-	b = binary.LittleEndian.AppendUint32(b, uint32(len(payload)))
-	b = append(b, payload...)
-	sum := sha256.Sum256(b)
-	return append(b, sum[:]...), nil
-}
-
-// Decode reads a record; it is ErrDamaged or ErrVersion for anything that
-// Encode did not write.
-func Decode(b []byte) (*Record, error) {
-	if len(b) < headLen+sha256.Size || string(b[:len(magic)]) != magic {
-		return nil, fmt.Errorf("%w: it is none", ErrDamaged)
-	}
-	if v := binary.LittleEndian.Uint32(b[len(magic):]); v > version {
-		return nil, fmt.Errorf("%w: %d, and this is %d", ErrVersion, v, version)
-	} else if v < oldest {
-		return nil, fmt.Errorf("%w: version %d", ErrDamaged, v)
-	}
-	n := binary.LittleEndian.Uint32(b[len(magic)+4:])
-	if n > maxPayload || headLen+int(n)+sha256.Size != len(b) {
-		return nil, fmt.Errorf("%w: its length is wrong", ErrDamaged)
-	}
-	end := headLen + int(n)
-	if sum := sha256.Sum256(b[:end]); !bytes.Equal(sum[:], b[end:]) {
-		return nil, fmt.Errorf("%w: its checksum is wrong", ErrDamaged)
-	}
-	r := &Record{}
-	d := json.NewDecoder(bytes.NewReader(b[headLen:end]))
-	d.DisallowUnknownFields()
-	if err := d.Decode(r); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
-	}
-	return r, nil
 }
 
 // Write puts a record in place of the one of its ID.
@@ -174,28 +104,10 @@ func (j *Journal) Write(r *Record) error {
 	if !isID(r.ID) {
 		return fmt.Errorf("write a record: %q is no id", r.ID)
 	}
-	b, err := Encode(r)
-	if err != nil {
-		return err
-	}
-	name := filepath.Join(j.dir, r.ID)
-	if err := writeSynced(name+aside, b); err != nil {
-		_ = os.Remove(name + aside)
-		return fmt.Errorf("write the record of view %s: %w", r.ID, err)
-	}
-	if err := os.Rename(name+aside, name); err != nil {
+	if err := kind.Write(filepath.Join(j.dir, r.ID), r); err != nil {
 		return fmt.Errorf("write the record of view %s: %w", r.ID, err)
 	}
 	return nil
-}
-
-func writeSynced(name string, b []byte) error {
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	return errors.Join(err, f.Sync(), f.Close())
 }
 
 // Remove removes the record of a view; none is fine.
@@ -240,21 +152,14 @@ func (j *Journal) Read() ([]*Record, []Problem, error) {
 }
 
 func (j *Journal) read(id string) (*Record, error) {
-	f, err := os.OpenFile(filepath.Join(j.dir, id), os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
-	if err != nil {
+	r := &Record{}
+	if err := kind.Read(filepath.Join(j.dir, id), r); err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	limit := int64(headLen + maxPayload + sha256.Size)
-	b, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
-		return nil, err
+	if r.ID != id {
+		return nil, fmt.Errorf("%w: it calls itself %q", record.ErrDamaged, r.ID)
 	}
-	r, err := Decode(b)
-	if err == nil && r.ID != id {
-		err = fmt.Errorf("%w: it calls itself %q", ErrDamaged, r.ID)
-	}
-	return r, err
+	return r, nil
 }
 
 // isID accepts what a view's id is made of.

@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"testing"
 	"time"
+
+	"ninefold/internal/record"
 )
 
 func example(id string) *Record {
@@ -45,22 +47,22 @@ func TestWhatIsWrittenIsFoundAgain(t *testing.T) {
 
 func TestDamageIsToldAndLeft(t *testing.T) {
 	dir := t.TempDir()
-	whole, err := Encode(example("x"))
+	whole, err := kind.Encode(example("x"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i := range whole {
 		b := append([]byte(nil), whole...)
 		b[i] ^= 0x20
-		if _, err := Decode(b); !errors.Is(err, ErrDamaged) && !errors.Is(err, ErrVersion) {
+		if err := kind.Decode(b, &Record{}); !errors.Is(err, record.ErrDamaged) && !errors.Is(err, record.ErrVersion) {
 			t.Fatalf("byte %d changed: got %v", i, err)
 		}
-		if _, err := Decode(whole[:i]); !errors.Is(err, ErrDamaged) {
+		if err := kind.Decode(whole[:i], &Record{}); !errors.Is(err, record.ErrDamaged) {
 			t.Fatalf("cut at %d: got %v", i, err)
 		}
 	}
 	newer := append([]byte(nil), whole...)
-	newer[len(magic)] = version + 1
+	newer[len(kind.Magic)] = byte(kind.Version) + 1
 	for name, b := range map[string][]byte{"x": whole[:40], "y": newer, "z.new": []byte("half")} {
 		if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
 			t.Fatal(err)
@@ -71,7 +73,7 @@ func TestDamageIsToldAndLeft(t *testing.T) {
 		t.Fatal(err)
 	}
 	records, problems, err := j.Read()
-	if err != nil || len(records) != 0 || len(problems) != 2 || !errors.Is(problems[1].Err, ErrVersion) {
+	if err != nil || len(records) != 0 || len(problems) != 2 || !errors.Is(problems[1].Err, record.ErrVersion) {
 		t.Errorf("got %v %v %v", records, problems, err)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "y")); err != nil {
@@ -80,15 +82,16 @@ func TestDamageIsToldAndLeft(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	whole, err := Encode(example("x"))
+	whole, err := kind.Encode(example("x"))
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Add(whole)
-	f.Add([]byte(magic))
+	f.Add([]byte(kind.Magic))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if r, err := Decode(b); err == nil {
-			if _, err := Encode(r); err != nil {
+		r := &Record{}
+		if kind.Decode(b, r) == nil {
+			if _, err := kind.Encode(r); err != nil {
 				t.Error(err)
 			}
 		}
@@ -100,11 +103,12 @@ func TestARecordIsOfTheOldestVersionThatHasItAll(t *testing.T) {
 	r := example("x")
 	for unit, want := range map[string]byte{"": 1, "ninefold-manager-x.service": 2} {
 		r.Unit = unit
-		b, err := Encode(r)
-		if err != nil || b[len(magic)] != want {
-			t.Errorf("unit %q: version %d %v", unit, b[len(magic)], err)
+		b, err := kind.Encode(r)
+		if err != nil || b[len(kind.Magic)] != want {
+			t.Errorf("unit %q: version %d %v", unit, b[len(kind.Magic)], err)
 		}
-		if again, err := Decode(b); err != nil || again.Unit != unit {
+		again := &Record{}
+		if err := kind.Decode(b, again); err != nil || again.Unit != unit {
 			t.Errorf("unit %q: got %+v %v", unit, again, err)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"ninefold/internal/record"
 	"ninefold/namespaces/plan"
 	"ninefold/sessiond/journal"
 	"ninefold/sessiond/process"
@@ -20,7 +21,7 @@ func (vs *Views) Recover(ctx context.Context) error {
 	}
 	for _, p := range problems {
 		vs.o.Log.Error("the record of a view cannot be used", "view", p.ID, "error", p.Err)
-		if errors.Is(p.Err, journal.ErrDamaged) {
+		if errors.Is(p.Err, record.ErrDamaged) {
 			_ = vs.o.Journal.Remove(p.ID) // tried again at the next start
 		}
 	}

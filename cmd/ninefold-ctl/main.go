@@ -1,6 +1,6 @@
 // Command ninefold-ctl is every command of sessionctl. Nobody types its name:
-// sessionctl starts
-// sessions that were decided before and executes this program for the rest.
+// sessionctl starts sessions that were decided before and executes this program
+// for the rest.
 package main
 
 import (

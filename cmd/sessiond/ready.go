@@ -46,7 +46,7 @@ func (d *parts) offer(ctx context.Context) {
 	state := d.config.State()
 	var want []desktop.Entry
 	unsure := map[string]bool{}
-	for _, name := range state.Named() {
+	for _, name := range state.Config.Named() {
 		p, err := state.Find(name)
 		if err != nil {
 			unsure[name] = !errors.Is(err, profile.ErrNotFound) // a mistake, which somebody will correct

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -30,6 +31,15 @@ type Config struct {
 	Login Login `toml:"login"`
 	// File is where it was read; "" when there is none.
 	File string `toml:"-"`
+}
+
+// Named are the profiles that logins can get by c, sorted, whether there are
+// such or not.
+func (c *Config) Named() []string {
+	names := append([]string{c.Login.Default}, c.Login.Choose...)
+	names = append(names, slices.Collect(maps.Values(c.Login.Users))...)
+	slices.Sort(names)
+	return slices.DeleteFunc(slices.Compact(names), func(name string) bool { return name == "" || name == Plain })
 }
 
 // Trust is the one place that says whose certificate authorities sessions

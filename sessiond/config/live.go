@@ -132,18 +132,9 @@ func (l *Live) tell(before, now error) {
 	}
 }
 
-// Named are the profiles that logins can get by ninefold.toml, sorted, whether
-// there are such profiles or not.
-func (s *State) Named() []string {
-	names := append([]string{s.Config.Login.Default}, s.Config.Login.Choose...)
-	names = append(names, slices.Collect(maps.Values(s.Config.Login.Users))...)
-	slices.Sort(names)
-	return slices.DeleteFunc(slices.Compact(names), func(name string) bool { return name == "" || name == Plain })
-}
-
 // missing lists the profiles that the configuration names in vain.
 func (s *State) missing() []string {
-	return slices.DeleteFunc(s.Named(), func(name string) bool { return s.Profiles[name] != nil || s.Broken[name] != nil })
+	return slices.DeleteFunc(s.Config.Named(), func(name string) bool { return s.Profiles[name] != nil || s.Broken[name] != nil })
 }
 
 // settle is how long a change may take to be complete: an editor writes,

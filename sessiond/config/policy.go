@@ -115,7 +115,3 @@ func (l *Live) reloadPolicy(before, next *State) {
 	next.PolicyErr = err
 	l.tell(before.PolicyErr, err)
 }
-
-// Policy returns the host policy in force: the last one that was right. While
-// there has been none it is nil, which denies everything.
-func (l *Live) Policy() *policy.Set { return l.State().Policy }

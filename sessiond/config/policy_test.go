@@ -96,8 +96,8 @@ func TestAWrongPolicyLeavesTheOneBefore(t *testing.T) {
 	changed := make(chan struct{}, 100)
 	l := Follow([]string{dir}, log, func() { changed <- struct{}{} })
 	first := l.State()
-	if asks(l.Policy()) != "deny" || first.PolicyErr == nil || !strings.Contains(first.Problem().Error(), "until this is mended nothing may be run on the host") {
-		t.Fatalf("with a policy that was never right: %s %v", asks(l.Policy()), first.Problem())
+	if asks(l.State().Policy) != "deny" || first.PolicyErr == nil || !strings.Contains(first.Problem().Error(), "until this is mended nothing may be run on the host") {
+		t.Fatalf("with a policy that was never right: %s %v", asks(l.State().Policy), first.Problem())
 	}
 
 	ctx, cancel := context.WithCancel(context.Background())

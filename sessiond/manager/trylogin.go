@@ -5,12 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
 	"ninefold/namespaces"
-	"ninefold/sessiond/config"
 	"ninefold/sessiond/identity"
 )
 
@@ -20,13 +18,7 @@ func (m *Manager) LoginProfiles() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	names := append([]string{c.Login.Default}, c.Login.Choose...)
-	for _, p := range c.Login.Users {
-		names = append(names, p)
-	}
-	slices.Sort(names)
-	names = slices.DeleteFunc(slices.Compact(names), func(p string) bool { return p == "" || p == config.Plain })
-	return names, nil
+	return c.Named(), nil
 }
 
 // TryLogin makes the view that a login of one of the machine's people would get
@@ -109,7 +101,7 @@ func (m *Manager) somebody(ctx context.Context, name string) (identity.User, err
 	if err != nil {
 		return identity.User{}, err
 	}
-	people := identity.ReadLimits("/etc/login.defs")
+	people := identity.ReadLimits(identity.LimitsFile)
 	for line := range strings.Lines(accounts.Passwd) {
 		if f := strings.Split(line, ":"); len(f) == 7 {
 			if u, err := host.ByName(ctx, f[0]); err == nil && people.Person(u.UID) {

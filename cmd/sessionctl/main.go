@@ -60,7 +60,7 @@ func run(r runline.Run) {
 	dir, _ := os.Getwd() // a directory that is gone is no place to start in
 	begun := false
 	status, err := s.Run(context.Background(), decided.Request{
-		Dir: dir, Command: r.Command, Here: true, Begun: func() { begun = true },
+		Dir: dir, Command: r.Command, Here: true, Last: true, Begun: func() { begun = true },
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 	})
 	switch {

@@ -21,8 +21,8 @@ import (
 	"ninefold/sessiond/units"
 )
 
-// adoptTimeout bounds the wait for a scope: less than a login's second.
-const adoptTimeout = 400 * time.Millisecond
+// adoptTimeout bounds the wait for a scope, for which the end of the daemon waits.
+const adoptTimeout = 2 * time.Second
 
 // make makes a view. Until the last step the holder ends with us, so whatever
 // happens in between leaves nothing but a record, which Recover removes.
@@ -56,14 +56,15 @@ func (vs *Views) make(ctx context.Context, u identity.User, p *profile.Profile, 
 	if err != nil {
 		return nil, fmt.Errorf("make the view of profile %s: %w", p.Name, err)
 	}
-	if err := vs.commit(ctx, v, s, u, login); err != nil {
+	if err := vs.commit(v, s, u, login); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
+	vs.adoptSoon(v)
 	vs.o.Log.Info("view made", "view", v.rec.ID, "user", u.Name, "profile", p.Name, "took", time.Since(v.rec.Created).Round(10*time.Microsecond))
 	return v, nil
 }
 
-func (vs *Views) commit(ctx context.Context, v *View, s *namespaces.Session, u identity.User, login *manager.Login) error {
+func (vs *Views) commit(v *View, s *namespaces.Session, u identity.User, login *manager.Login) error {
 	var err error
 	r := &v.rec
 	r.Holder.PID = s.PID()
@@ -82,9 +83,18 @@ func (vs *Views) commit(ctx context.Context, v *View, s *namespaces.Session, u i
 	if err := vs.o.Journal.Write(r); err != nil {
 		return err
 	}
-	vs.adopt(ctx, v)
 	v.pidfd, err = s.Detach()
 	return err
+}
+
+// adoptSoon has the holder given its scope while the login goes on: systemd takes
+// several times as long for it as making the view took.
+func (vs *Views) adoptSoon(v *View) {
+	v.adopted = make(chan struct{})
+	vs.wg.Go(func() {
+		defer close(v.adopted)
+		vs.adopt(context.Background(), v)
+	})
 }
 
 // adopt gives the holder its scope. Without one the view works, and ends when
@@ -93,7 +103,7 @@ func (vs *Views) adopt(ctx context.Context, v *View) {
 	ctx, cancel := context.WithTimeout(ctx, adoptTimeout)
 	defer cancel()
 	what := "Ninefold view of " + v.rec.User + " in profile " + v.rec.Profile
-	if err := vs.o.Units.Adopt(ctx, v.rec.Scope, what, v.rec.Holder.PID); err != nil {
+	if err := vs.o.Units.Adopt(ctx, v.rec.Scope, what, v.rec.Holder.PID); err != nil && !v.isEnded() {
 		vs.o.Log.Warn("a view has no scope of its own; it would end with the daemon's unit", "view", v.rec.ID, "error", err)
 	}
 }

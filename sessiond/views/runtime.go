@@ -113,6 +113,9 @@ func (vs *Views) startManager(v *View) {
 	go func() {
 		defer vs.Changed()
 		defer close(done)
+		if v.adopted != nil {
+			<-v.adopted // what the unit is ordered after
+		}
 		ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 		defer cancel()
 		err := vs.o.Units.StartManager(ctx, units.UserManager{Unit: v.rec.Unit, UID: v.rec.UID, After: []string{v.rec.Scope},

@@ -309,13 +309,20 @@ type View struct {
 	stopping   bool          // its manager is being stopped
 	starting   chan struct{} // closed when the start of its manager is over; nil before one
 
-	kept  bool     // what is written is there the next time
-	told  string   // what the first login in it is told
-	pidfd *os.File // of the holder; nil when it is gone
-	ns    []namespace
+	adopted chan struct{} // closed when the holder has its scope, or gets none; nil if an earlier daemon saw to that
+	kept    bool          // what is written is there the next time
+	told    string        // what the first login in it is told
+	pidfd   *os.File      // of the holder; nil when it is gone
+	ns      []namespace
 	// journalled orders the records of this view: a newer one must not be
 	// overtaken by an older one.
 	journalled sync.Mutex
+}
+
+func (v *View) isEnded() bool {
+	v.vs.mu.Lock()
+	defer v.vs.mu.Unlock()
+	return v.ended
 }
 
 // inUse reports whether a session or a manager is in v: one that is the view's

@@ -2,11 +2,11 @@ package process
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -22,15 +22,30 @@ func CgroupOf(pid int) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return strings.TrimPrefix(path, cgroupRoot()), nil
+	t, err := cgroupTree()
+	if err != nil {
+		return "", err
+	}
+	return strings.TrimPrefix(path, t.root), nil
 }
 
-func cgroupRoot() string {
-	root, _, err := cgroupOf(1)
-	if err != nil {
-		return ""
+// tree is where the service manager's cgroups begin, and where they are mounted.
+type tree struct{ root, mounted string }
+
+// own is the tree once it is known: the service manager stays in its cgroup.
+var own atomic.Pointer[tree]
+
+func cgroupTree() (tree, error) {
+	if t := own.Load(); t != nil {
+		return *t, nil
 	}
-	return strings.TrimSuffix(strings.TrimSuffix(root, "/init.scope"), "/")
+	root, mounted, err := cgroupOf(1)
+	if err != nil {
+		return tree{}, err
+	}
+	t := tree{strings.TrimSuffix(strings.TrimSuffix(root, "/init.scope"), "/"), mounted}
+	own.Store(&t)
+	return t, nil
 }
 
 // unified reports whether systemd keeps its tree in cgroup2 alone. A container can
@@ -42,7 +57,7 @@ var unified = sync.OnceValue(func() bool {
 
 // cgroupOf returns the path, and where that hierarchy is mounted.
 func cgroupOf(pid int) (path, mounted string, err error) {
-	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cgroup")
+	b, err := read("/proc/" + strconv.Itoa(pid) + "/cgroup")
 	if err != nil {
 		return "", "", err
 	}
@@ -62,13 +77,13 @@ func cgroupOf(pid int) (path, mounted string, err error) {
 // UserManager finds the systemd --user of uid where systemd keeps it. It
 // returns pid 0 when there is none.
 func UserManager(uid uint32) (pid int, start uint64) {
-	_, mounted, err := cgroupOf(1)
+	t, err := cgroupTree()
 	if err != nil {
 		return 0, 0
 	}
-	unit := filepath.Join(mounted, cgroupRoot(), fmt.Sprintf("user.slice/user-%d.slice/user@%d.service", uid, uid))
+	unit := filepath.Join(t.mounted, t.root, fmt.Sprintf("user.slice/user-%d.slice/user@%d.service", uid, uid))
 	for _, dir := range []string{filepath.Join(unit, "init.scope"), unit} {
-		b, err := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
+		b, err := read(filepath.Join(dir, "cgroup.procs"))
 		if err != nil {
 			continue
 		}
@@ -77,7 +92,7 @@ func UserManager(uid uint32) (pid int, start uint64) {
 			if err != nil {
 				continue
 			}
-			name, _ := os.ReadFile("/proc/" + word + "/comm")
+			name, _ := read("/proc/" + word + "/comm")
 			var st unix.Stat_t
 			if string(name) != "systemd\n" || unix.Stat("/proc/"+word, &st) != nil || st.Uid != uid {
 				continue

@@ -44,15 +44,18 @@ func (j *job) assemble(ctx context.Context, refs []image.Ref) error {
 	j.image.timed("flatten", start)
 
 	start = time.Now()
-	if err := j.finish(ctx, m, built, tree); err != nil {
+	steps := &stepCache{store: j.Store}
+	if err := j.finish(ctx, m, built, tree, steps); err != nil {
 		return err
 	}
 	j.image.timed("finish", start)
 
 	start = time.Now()
 	defer func() { j.image.timed("record", start) }()
-	j.image.ID, err = j.Store.PutImage(m)
-	return err
+	if j.image.ID, err = j.Store.PutImage(m); err != nil {
+		return err
+	}
+	return j.Store.SetFinished(j.image.ID, steps.used)
 }
 
 // environment is what the chain's recipes fix; a child's wins.
@@ -68,7 +71,7 @@ func (j *job) environment() map[string]string {
 }
 
 // finish runs the steps and puts their result into the manifest.
-func (j *job) finish(ctx context.Context, m *image.Manifest, built []image.Built, tree *image.Tree) error {
+func (j *job) finish(ctx context.Context, m *image.Manifest, built []image.Built, tree *image.Tree, steps *stepCache) error {
 	view, objects, err := j.view(ctx, tree)
 	if err != nil {
 		return err
@@ -77,7 +80,7 @@ func (j *job) finish(ctx context.Context, m *image.Manifest, built []image.Built
 	defer box.close()
 	ran, err := finish.Run(ctx, objects, view, finish.Options{
 		Steps: j.recipe.Finish.Steps, Host: j.chain.OnHost(), Params: j.params(built), Sandbox: box,
-		Cache: stepCache{j.Store}, Progress: j.Progress,
+		Cache: steps, Progress: j.Progress,
 	})
 	j.image.Steps = ran
 	if err != nil {

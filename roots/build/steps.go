@@ -14,25 +14,40 @@ import (
 )
 
 // stepCache keeps the results of finishing steps in the store's conversion
-// cache.
-type stepCache struct{ store *store.Store }
+// cache, and remembers which it gave or took.
+type stepCache struct {
+	store *store.Store
+	mu    sync.Mutex
+	used  []pkg.Digest
+}
 
 func stepKey(key pkg.Digest) string { return "step " + key.String() }
 
-func (c stepCache) Step(key pkg.Digest) (*pkg.Package, bool) {
+func (c *stepCache) use(id pkg.Digest) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.used = append(c.used, id)
+}
+
+func (c *stepCache) Step(key pkg.Digest) (*pkg.Package, bool) {
 	id, ok := c.store.Converted(stepKey(key))
 	if !ok {
 		return nil, false
 	}
 	p, err := c.store.Package(id)
-	return p, err == nil
+	if err != nil {
+		return nil, false
+	}
+	c.use(id)
+	return p, true
 }
 
-func (c stepCache) SetStep(key pkg.Digest, p *pkg.Package) error {
+func (c *stepCache) SetStep(key pkg.Digest, p *pkg.Package) error {
 	id, err := c.store.PutPackage(p)
 	if err != nil {
 		return err
 	}
+	c.use(id)
 	return c.store.SetConverted(stepKey(key), id)
 }
 

@@ -24,8 +24,8 @@ type Report struct {
 	Kept []image.ID `json:"kept,omitempty"`
 }
 
-// GC removes what no tag and no lease needs: images, then packages, then
-// objects, so that a reference always holds wherever it is interrupted. It waits for running
+// GC removes what no tag and no lease needs: images, then packages (but for
+// those that a rebuild of a kept image needs: SetFinished), then objects, so that a reference always holds wherever it is interrupted. It waits for running
 // builds until ctx is done; then the error wraps ErrBusy and names them.
 func (s *Store) GC(ctx context.Context) (Report, error) {
 	unlock, err := s.lockStore(ctx, unix.LOCK_EX)
@@ -57,6 +57,9 @@ func (s *Store) collect(ctx context.Context, r *Report) (err error) {
 			packages[id] = true
 		}
 	}
+	if err := s.keepFinished(live, packages); err != nil {
+		return err
+	}
 	ids := make([]pkg.Digest, 0, len(packages))
 	for id := range packages {
 		ids = append(ids, id)
@@ -82,7 +85,7 @@ func (s *Store) collect(ctx context.Context, r *Report) (err error) {
 			r.Packages++
 		}
 	}
-	if err := s.collectConverted(); err != nil {
+	if err := errors.Join(s.collectConverted(), s.collectFinished()); err != nil {
 		return err
 	}
 	// The records are gone for good before what they refer to goes.

@@ -99,6 +99,9 @@ func (s *Store) removeImage(id image.ID) error {
 	if err := os.Remove(s.path("images", id.String())); err != nil {
 		return err
 	}
+	if err := os.Remove(s.path("finished", id.String())); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
 	return os.Remove(s.leasePath(id))
 }
 

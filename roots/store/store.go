@@ -11,6 +11,7 @@
 //	images/<id>          manifests
 //	tags/<name>          the image that a name stands for
 //	converted/<hash>     conversion cache: which package came out of which input
+//	finished/<id>        what image id was finished with, so that a collection keeps it for the next build
 //	composefs/           metadata images, farm/ and farm-objects/: hard-link farms
 //	leases/, locks/      flock(2) files
 //	tmp/                 what is being written; each thing in it is locked by its writer
@@ -52,7 +53,7 @@ const layoutVersion = 1
 const versionPrefix = "ninefold store "
 
 // The directories of a store.
-var layout = []string{"objects", "packages", "pending", "unsynced", "images", "tags", "converted", "composefs", "farm", "farm-objects", "leases", "locks", "tmp"}
+var layout = []string{"objects", "packages", "pending", "unsynced", "images", "tags", "converted", "finished", "composefs", "farm", "farm-objects", "leases", "locks", "tmp"}
 
 // Store is an open store. Its methods are safe for use by several goroutines,
 // and several processes may have one store open.

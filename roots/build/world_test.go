@@ -34,7 +34,7 @@ type fields = map[string]string
 func shell(t testing.TB) testrepo.Deb {
 	t.Helper()
 	d := testrepo.Deb{Name: "dash", Fields: fields{"Essential": "yes"}}
-	for _, name := range []string{"/bin/sh", "/usr/bin/env", "/bin/sleep", "/bin/mv", "/bin/rm", "/bin/chmod", "/bin/mkdir"} {
+	for _, name := range []string{"/bin/sh", "/usr/bin/env", "/bin/sleep", "/bin/mv", "/bin/rm", "/bin/chmod", "/bin/mkdir", "/bin/ln"} {
 		at, err := filepath.EvalSymlinks(name)
 		if err != nil {
 			skip(t, err.Error())

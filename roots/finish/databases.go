@@ -1,6 +1,7 @@
 package finish
 
 import (
+	"fmt"
 	"path"
 	"slices"
 	"strings"
@@ -98,13 +99,19 @@ var hwdbStep = step{
 // runStep runs the recipe's own commands. They may read anything, so the whole
 // tree decides whether they run again.
 var runStep = step{
-	name: "run", summary: "the recipe's own commands", revision: 1,
+	name: "run", summary: "the recipe's own commands", revision: 2,
 	reads: func(v *View, p *Params) inputs {
 		if len(p.Run) == 0 {
 			return inputs{}
 		}
-		in := inputs{extra: []byte(strings.Join(p.Run, "\x00"))}
+		in := inputs{extra: fmt.Appendf(nil, "%q", p.Run)}
 		in.entries = slices.Collect(v.Below(""))
+		// Commands can tell which names are of one file.
+		for i := range in.entries {
+			if e := &in.entries[i]; e.Link != "" {
+				in.extra = fmt.Appendf(in.extra, "%q%q", e.Path, e.Link)
+			}
+		}
 		return in
 	},
 	do: func(j *job) error {

@@ -1,6 +1,7 @@
 package finish
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,25 +27,46 @@ const maxHarvest = 1 << 20
 // returns what it changes over view, with whiteouts for what it removes,
 // sorted by path. Content goes into objects, but for a file whose metadata
 // alone was copied up, which keeps the digest of the view's. Equal entries are
-// left out. keep chooses the paths that count.
+// left out, but for names of a file that has changed names, too: a group of hard
+// links is there as a whole. keep chooses the paths that count.
 func harvest(ctx context.Context, upper string, view *View, objects Objects, keep func(p string) bool) ([]pkg.Entry, error) {
-	h := &harvester{ctx: ctx, root: upper, view: view, objects: objects, keep: keep, found: map[string]pkg.Entry{}, inodes: map[uint64]string{}}
+	h := &harvester{ctx: ctx, root: upper, view: view, objects: objects, keep: keep, found: map[string]pkg.Entry{}, inodes: map[uint64]pkg.Entry{}, group: map[string]inode{}}
 	if err := h.dir("", "", true); err != nil {
 		return nil, err
 	}
 	list := make([]pkg.Entry, 0, len(h.found))
 	for p, e := range h.found {
-		was, there := view.Lookup(p)
-		switch {
-		case !keep(p):
-		case IsWhiteout(&e) && !there:
-		case there && same(&was, &e):
-		default:
+		if keep(p) {
 			list = append(list, e)
 		}
 	}
 	slices.SortFunc(list, func(a, b pkg.Entry) int { return strings.Compare(a.Path, b.Path) })
-	return list, nil
+	h.link(list)
+	return changes(list, view.Lookup), nil
+}
+
+// link makes the bytewise first name of each file in list its first one.
+func (h *harvester) link(list []pkg.Entry) {
+	first := map[inode]string{}
+	for i := range list {
+		e := &list[i]
+		id, ok := h.group[e.Path]
+		if !ok {
+			continue
+		}
+		if to, ok := first[id]; ok {
+			e.Link = to
+		} else {
+			first[id] = e.Path
+		}
+	}
+}
+
+// inode names a file that may have several names: one of the upper by its
+// number, one of the view, in a directory that was renamed, by its first name.
+type inode struct {
+	number uint64
+	name   string
 }
 
 type harvester struct {
@@ -54,7 +76,8 @@ type harvester struct {
 	objects Objects
 	keep    func(string) bool
 	found   map[string]pkg.Entry
-	inodes  map[uint64]string // first name of a file with several
+	inodes  map[uint64]pkg.Entry // files with several names, by the one that was read first
+	group   map[string]inode     // by path, for files that may have several names
 }
 
 // dir reads one directory of the upper. lower is the path of the view that it
@@ -92,9 +115,13 @@ func (h *harvester) dir(p, lower string, merged bool) error {
 // moved carries the content of a renamed directory to its new name.
 func (h *harvester) moved(p, lower string) {
 	for e := range h.view.Below(lower) {
+		of := inode{name: cmp.Or(e.Link, e.Path)}
 		e.Path = path.Join(p, strings.TrimPrefix(e.Path, lower+"/"))
 		e.Link = ""
 		h.found[e.Path] = e
+		if e.Kind == pkg.File {
+			h.group[e.Path] = of
+		}
 	}
 }
 
@@ -116,6 +143,7 @@ func (h *harvester) hide(p string) {
 // drop removes what has been found at p and below.
 func (h *harvester) drop(p string) {
 	delete(h.found, p)
+	delete(h.group, p)
 	for q := range h.found {
 		if strings.HasPrefix(q, p+"/") {
 			delete(h.found, q)
@@ -177,23 +205,22 @@ func (h *harvester) file(e pkg.Entry, at string, st *unix.Stat_t, own map[string
 	if !h.keep(e.Path) {
 		return nil
 	}
+	if st.Nlink > 1 {
+		h.group[e.Path] = inode{number: st.Ino}
+		if was, ok := h.inodes[st.Ino]; ok {
+			e.Size, e.Digest = was.Size, was.Digest
+			h.found[e.Path] = e
+			return nil
+		}
+	}
 	if _, ok := own["metacopy"]; ok {
 		was, ok := h.view.Lookup(lower)
 		if !ok || was.Kind != pkg.File {
 			return fmt.Errorf("its content is that of /%s, which is no file of the image", lower)
 		}
 		e.Size, e.Digest = was.Size, was.Digest
-		h.found[e.Path] = e
+		h.add(e, st)
 		return nil
-	}
-	if st.Nlink > 1 {
-		if first, ok := h.inodes[st.Ino]; ok {
-			was := h.found[first]
-			e.Size, e.Digest = was.Size, was.Digest
-			h.found[e.Path] = e
-			return nil
-		}
-		h.inodes[st.Ino] = e.Path
 	}
 	fd, err := unix.Open(at, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -204,8 +231,15 @@ func (h *harvester) file(e pkg.Entry, at string, st *unix.Stat_t, own map[string
 	if e.Digest, e.Size, err = h.objects.Put(h.ctx, f); err != nil {
 		return err
 	}
-	h.found[e.Path] = e
+	h.add(e, st)
 	return nil
+}
+
+func (h *harvester) add(e pkg.Entry, st *unix.Stat_t) {
+	if st.Nlink > 1 {
+		h.inodes[st.Ino] = e
+	}
+	h.found[e.Path] = e
 }
 
 // redirected resolves trusted.overlay.redirect: an absolute path, or a new

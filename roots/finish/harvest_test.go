@@ -81,7 +81,8 @@ func TestHarvestReadsAnUpper(t *testing.T) {
 func TestMaterialiseAndHarvestAreInverse(t *testing.T) {
 	needRoot(t)
 	v := newTree(t, "etc/", "etc/a = 1", "etc/b = 2")
-	top := tree(t, v.objects, "etc/c = 3", "etc/l -> c", "var/x/y = 4")
+	top := tree(t, v.objects, "etc/c = 3", "etc/l -> c", "var/x/y = 4", "var/x/z = 4")
+	top[len(top)-1].Link = "var/x/y"
 	top = append(top, pkg.Entry{Path: "etc/b", Kind: pkg.Char})
 	for i := range top {
 		if top[i].Path == "etc/c" {
@@ -111,7 +112,7 @@ func TestMaterialiseAndHarvestAreInverse(t *testing.T) {
 		t.Fatalf("got %+v, want %+v", got, top)
 	}
 	for i := range got {
-		if got[i].Path != top[i].Path || !IsWhiteout(&got[i]) && (!same(&got[i], &top[i])) {
+		if got[i].Path != top[i].Path || !IsWhiteout(&got[i]) && (!same(&got[i], &top[i]) || got[i].Link != top[i].Link) {
 			t.Errorf("got %+v, want %+v", got[i], top[i])
 		}
 	}

@@ -47,6 +47,8 @@ func (m *materialiser) put(e *pkg.Entry) error {
 		if err := os.Symlink(e.Target, at); err != nil {
 			return err
 		}
+	case e.Kind == pkg.File && e.Link != "":
+		return os.Link(m.at(e.Link), at)
 	case e.Kind == pkg.File:
 		if err := m.copy(at, e); err != nil {
 			return err

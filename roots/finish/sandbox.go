@@ -175,11 +175,13 @@ func (s *sandboxed) show(v *View) error {
 		}
 	}
 	m := materialiser{root: filepath.Join(s.dir, "below"), view: v, dirs: map[string]bool{}}
+	fresh := map[string]bool{}
 	for i := range v.over {
 		e := &v.over[i]
-		if was, ok := s.shown[e.Path]; ok && was.MTime == e.MTime && same(&was, e) {
+		if was, ok := s.shown[e.Path]; ok && was.MTime == e.MTime && same(&was, e) && was.Link == e.Link && !fresh[e.Link] {
 			continue
 		}
+		fresh[e.Path] = true
 		if err := m.put(e); err != nil {
 			return fmt.Errorf("show /%s to the sandbox: %w", e.Path, err)
 		}

@@ -229,6 +229,7 @@ func (v *View) Read(p string) ([]byte, error) {
 // Path.
 func (v *View) Apply(entries []pkg.Entry) {
 	v.over = overlay(v.over, entries)
+	relink(v.over, entries)
 	v.hidden = map[string]bool{}
 	for i := range v.over {
 		e := &v.over[i]
@@ -241,20 +242,21 @@ func (v *View) Apply(entries []pkg.Entry) {
 // Result returns what the steps so far changed, and the paths of the tree that
 // they removed, both sorted. Entries that equal the tree's are left out.
 func (v *View) Result() (entries []pkg.Entry, removed []string) {
+	base := func(p string) (pkg.Entry, bool) {
+		if e, _ := find(v.base, p); e != nil && !v.gone(parent(p)) {
+			return *e, true
+		}
+		return pkg.Entry{}, false
+	}
 	for i := range v.over {
 		e := v.over[i]
-		was, _ := find(v.base, e.Path)
-		switch {
-		case IsWhiteout(&e):
-			if was != nil || v.implied(e.Path) {
-				removed = append(removed, e.Path)
-			}
-		case was != nil && !v.gone(parent(e.Path)) && same(was, &e):
-		default:
+		if !IsWhiteout(&e) {
 			entries = append(entries, e)
+		} else if was, _ := find(v.base, e.Path); was != nil || v.implied(e.Path) {
+			removed = append(removed, e.Path)
 		}
 	}
-	return entries, removed
+	return changes(entries, base), removed
 }
 
 func (v *View) implied(p string) bool {

@@ -10,3 +10,6 @@ void die(int status, const char *format, ...);
 
 // mount_proc mounts the session's own /proc: proc.c.
 void mount_proc(bool protect);
+
+// confine leaves ninefold-init the calls that it needs from now on: filter.c.
+void confine(bool remove);

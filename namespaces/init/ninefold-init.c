@@ -284,7 +284,7 @@ static void start_command(struct config *c)
 // take_down ends every process of the session and waits for the last one: as
 // a subreaper, or the first process of a PID namespace, all of them are, or
 // become, our children. command is 0 when it has been reaped.
-static void take_down(const struct config *c, pid_t command)
+static void take_down(pid_t command, int cgroup_kill)
 {
 	// A command that joined is in another PID namespace, and the list below,
 	// in that one's /proc, does not know us.
@@ -292,8 +292,8 @@ static void take_down(const struct config *c, pid_t command)
 		kill(-command, SIGKILL);
 		kill(command, SIGKILL);
 	}
-	if (c->cgroup_name)
-		write_at(c->cgroup, "cgroup.kill", "1");
+	ssize_t ignored = write(cgroup_kill, "1", 1);
+	(void)ignored;
 	if (getpid() == 1)
 		kill(-1, SIGKILL);
 	static char list[65536];
@@ -306,7 +306,7 @@ static void take_down(const struct config *c, pid_t command)
 			;
 		if (pid < 0 && errno == ECHILD)
 			return;
-		int fd = open(path, O_RDONLY | O_CLOEXEC);
+		int fd = openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
 		ssize_t n = fd < 0 ? -1 : read(fd, list, sizeof list - 1);
 		if (fd >= 0)
 			close(fd);
@@ -431,9 +431,12 @@ int main(int argc, char **argv)
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	for (int fd = 0; fd < 3; fd++)
 		close(fd);
+	// No file can be opened for writing later.
+	int cgroup_kill = c.cgroup_name ? openat(c.cgroup, "cgroup.kill", O_WRONLY | O_CLOEXEC) : -1;
+	confine(c.cgroup_name);
 	int status = supervise(&c, &command, signals);
 	if (c.reaper || c.cgroup_name)
-		take_down(&c, command);
+		take_down(command, cgroup_kill);
 	if (c.cgroup_name && unlinkat(c.cgroup_parent, c.cgroup_name, AT_REMOVEDIR))
 		status = status ? status : FAILED;
 	_exit(status);

@@ -16,7 +16,16 @@ const maxChain = 64
 
 // PutImage stores a manifest and returns its id, after a Sync. Its parent and
 // its packages must be in the store. A record with this id is replaced: name and lock may differ.
+// From then on the image counts as built here.
 func (s *Store) PutImage(m *image.Manifest) (image.ID, error) {
+	id, err := s.putImage(m)
+	if err == nil {
+		err = s.explain(s.forgetOrigin(id))
+	}
+	return id, err
+}
+
+func (s *Store) putImage(m *image.Manifest) (image.ID, error) {
 	b, err := m.Encode()
 	if err != nil {
 		return image.ID{}, err

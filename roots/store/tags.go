@@ -16,8 +16,10 @@ const minPrefix = 4
 // Tag lets name stand for image id, in place of what it stood for. Tagged
 // images and their ancestors are kept by GC.
 func (s *Store) Tag(name string, id image.ID) error {
-	if !image.ValidName(name) {
-		return fmt.Errorf("tag %q: want a-z, 0-9, dot, dash and underscore, beginning with a letter or digit", name)
+	if r, err := image.ParseReference(name); err != nil {
+		return fmt.Errorf("tag: %w", err)
+	} else if !r.Digest.IsZero() {
+		return fmt.Errorf("tag %q: a name with a digest stands for that image and for no other", name)
 	}
 	// The lease keeps a collection from taking the image while the tag is written.
 	lease, err := s.Lease(id)
@@ -25,15 +27,15 @@ func (s *Store) Tag(name string, id image.ID) error {
 		return err
 	}
 	defer lease.Close()
-	return s.explain(s.write("tags/"+name, seal("tag", []byte(id.String()+"\n")), true))
+	return s.explain(s.write("tags/"+fileOf(name), seal("tag", []byte(id.String()+"\n")), true))
 }
 
 // Untag forgets a name. The image stays until a GC.
 func (s *Store) Untag(name string) error {
-	if !image.ValidName(name) {
+	if !image.ValidReference(name) {
 		return fmt.Errorf("tag %q: %w", name, ErrNotFound)
 	}
-	err := os.Remove(s.path("tags", name))
+	err := os.Remove(s.TagFile(name))
 	if errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("tag %q: %w", name, ErrNotFound)
 	}
@@ -50,8 +52,9 @@ func (s *Store) Tags() (map[string]image.ID, error) {
 		return nil, s.explain(err)
 	}
 	tags := make(map[string]image.ID, len(all))
-	for _, name := range all {
-		if !image.ValidName(name) {
+	for _, file := range all {
+		name := nameOf(file)
+		if !image.ValidReference(name) {
 			continue
 		}
 		id, err := s.tag(name)
@@ -67,7 +70,7 @@ func (s *Store) Tags() (map[string]image.ID, error) {
 }
 
 func (s *Store) tag(name string) (image.ID, error) {
-	b, err := readFile(s.path("tags", name))
+	b, err := readFile(s.TagFile(name))
 	if errors.Is(err, os.ErrNotExist) {
 		return image.ID{}, fmt.Errorf("image %q: %w", name, ErrNotFound)
 	}
@@ -84,10 +87,26 @@ func (s *Store) tag(name string) (image.ID, error) {
 	return id, nil
 }
 
-// Resolve finds an image by its tag, its id, or four or more digits that
-// its id alone begins with. A tag wins over a prefix.
+// fileOf is how a reference is called in a directory: no reference holds a
+// percent sign.
+func fileOf(reference string) string { return strings.ReplaceAll(reference, "/", "%") }
+
+func nameOf(file string) string { return strings.ReplaceAll(file, "%", "/") }
+
+// TagFile is the file that says what a reference stands for; it need not exist.
+func (s *Store) TagFile(reference string) string { return s.path("tags", fileOf(reference)) }
+
+// Resolve finds an image by its reference, its id, or four or more digits that
+// its id alone begins with. A tag wins over a prefix. A reference with a digest is the
+// image of that digest, whatever its tag stands for.
 func (s *Store) Resolve(name string) (image.ID, error) {
-	if image.ValidName(name) {
+	if r, err := image.ParseReference(name); err == nil {
+		if !r.Digest.IsZero() {
+			if s.HasImage(r.Digest) {
+				return r.Digest, nil
+			}
+			return image.ID{}, fmt.Errorf("image %q: %w", name, ErrNotFound)
+		}
 		id, err := s.tag(name)
 		if err == nil || !errors.Is(err, ErrNotFound) {
 			return id, err

@@ -17,6 +17,7 @@ var pure = map[string]string{
 	"roots/recipe":     "a recipe means the same on every machine",
 	"roots/lock":       "a lock gives the same image everywhere",
 	"roots/image":      "an image's identity and its conflicts depend on its packages alone",
+	"roots/sign":       "who signed what depends on the bytes alone",
 	"roots/pkg":        "a package's identity depends on its bytes alone",
 }
 
@@ -98,6 +99,9 @@ var direction = []struct {
 	{from: "roots/pkg", to: "roots", why: "a package knows nothing of what holds it", except: []string{"roots/pkg"}},
 	{from: "roots/recipe", to: "roots", why: "a recipe is text about packages", except: []string{"roots/recipe", "roots/pkg"}},
 	{from: "roots/image", to: "roots/store", why: "an image is described without a place to keep it"},
+	{from: "roots/sign", to: "roots", why: "a signature is over a digest, wherever that is kept", except: []string{"roots/sign", "roots/pkg", "roots/image"}},
+	{from: "roots/store", to: "roots/sign", why: "the store keeps signatures, and what they are worth is decided elsewhere"},
+	{from: "roots/store", to: "roots/trust", why: "the store keeps signatures, and what they are worth is decided elsewhere"},
 	{from: "roots/store", to: "roots/driver", why: "drivers read the store, not the other way round"},
 	{from: "roots/store", to: "roots/build", why: "the store is filled by the build, and knows nothing of it"},
 	{from: "roots/finish", to: "roots/build", why: "the build calls the finishing steps"},

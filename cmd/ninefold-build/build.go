@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"ninefold/cmd/internal/show"
 	"ninefold/roots/build"
 	"ninefold/roots/image"
+	"ninefold/roots/rebuild"
 	"ninefold/roots/recipe"
 	"ninefold/roots/recipe/recipefile"
 	"ninefold/sessiond/manager"
@@ -26,6 +28,9 @@ type outcome struct {
 	Converted int                `json:"converted"`
 	Seconds   float64            `json:"seconds"`
 	Stages    map[string]float64 `json:"stages,omitempty"` // seconds
+	// Same says, after a check, whether the second build gave the same.
+	Same        *bool                `json:"same,omitempty"`
+	Differences []rebuild.Difference `json:"differences,omitempty"`
 }
 
 func (r *request) build(ctx context.Context) error {
@@ -57,9 +62,17 @@ func (r *request) build(ctx context.Context) error {
 	for _, dir := range m.Config() {
 		c.Locks = append(c.Locks, filepath.Join(dir, "recipes"))
 	}
+	if r.again {
+		return r.elsewhere(ctx, c, names)
+	}
 	all, err := r.each(ctx, c, names)
 	if err != nil {
 		return err
+	}
+	if r.check {
+		if err := r.compare(ctx, c, all); err != nil {
+			return err
+		}
 	}
 	// A login composes nothing: what profiles need of the new images is made
 	// now. A profile that cannot be used says so when it is used.
@@ -94,17 +107,28 @@ func (r *request) each(ctx context.Context, c build.Config, names []string) ([]o
 
 func (r *request) tell(all []outcome) error {
 	if r.json {
-		return show.JSON(os.Stdout, all)
+		return errors.Join(show.JSON(os.Stdout, all), differ(all))
 	}
-	var rows [][]string
+	var rows, found [][]string
 	for _, o := range all {
 		what := "built in " + time.Duration(o.Seconds*float64(time.Second)).Round(10*time.Millisecond).String()
 		if o.Unchanged {
 			what = "unchanged"
 		}
+		if o.Same != nil && *o.Same {
+			what += ", and the same again"
+		}
+		for _, d := range o.Differences {
+			found = append(found, []string{d.Image, subject(d), strings.Join(d.What, ", "), strings.Join(d.By, ", ")})
+		}
 		rows = append(rows, []string{o.Name, o.ID.Short(), fmt.Sprint(o.Packages), what})
 	}
-	return show.Table(os.Stdout, []string{"IMAGE", "ID", "PACKAGES", "RESULT"}, rows)
+	err := show.Table(os.Stdout, []string{"IMAGE", "ID", "PACKAGES", "RESULT"}, rows)
+	if len(found) > 0 {
+		fmt.Println()
+		err = errors.Join(err, show.Table(os.Stdout, []string{"IMAGE", "IN", "DIFFERS IN", "MADE BY STEP"}, found))
+	}
+	return errors.Join(err, differ(all))
 }
 
 // load reads the recipes of the configuration, and those that are named by a
@@ -121,7 +145,7 @@ func (r *request) load(ctx context.Context, config []string) (*recipe.Set, []str
 	var more []*recipe.Recipe
 	var names []string
 	for _, arg := range r.recipes {
-		one, err := elsewhere(ctx, arg)
+		one, err := outside(ctx, arg)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -146,8 +170,8 @@ func (r *request) load(ctx context.Context, config []string) (*recipe.Set, []str
 	return set, names, err
 }
 
-// elsewhere reads a recipe that is not named by its name; nil if it is.
-func elsewhere(ctx context.Context, arg string) (*recipe.Recipe, error) {
+// outside reads a recipe that is not named by its name; nil if it is.
+func outside(ctx context.Context, arg string) (*recipe.Recipe, error) {
 	switch {
 	case strings.HasPrefix(arg, "git+"):
 		ref, err := recipefile.ParseReference(arg)

@@ -44,6 +44,8 @@ func Main(ctx context.Context, args []string) int {
 type request struct {
 	config, state         string
 	relock, offline, json bool
+	check                 bool
+	again                 bool // this is the second build of a check
 	recipes               []string
 }
 
@@ -55,6 +57,9 @@ func parse(args []string) (*request, error) {
 	f.BoolVar(&r.relock, "relock", false, "ask the package source anew for versions, and write the lock files")
 	f.BoolVar(&r.offline, "offline", false, "fail instead of using the network")
 	f.BoolVar(&r.json, "json", false, "print JSON")
+	f.BoolVar(&r.check, "check", false, "build a second time elsewhere, and compare")
+	f.BoolVar(&r.again, "again", false, "")
+	_ = f.MarkHidden("again")
 	if err := f.Parse(args); err != nil {
 		if errors.Is(err, pflag.ErrHelp) {
 			return nil, err

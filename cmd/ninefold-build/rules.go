@@ -9,6 +9,7 @@ import (
 	"ninefold/roots/debian"
 	"ninefold/roots/image"
 	"ninefold/roots/lock"
+	"ninefold/roots/rebuild"
 	"ninefold/roots/recipe"
 	"ninefold/roots/recipe/recipefile"
 	"ninefold/roots/store"
@@ -52,6 +53,7 @@ var rules = []exit.Rule{
 	{Is: deb.ErrMalformed, Code: exit.Integrity, Hint: "the archive gives it like this; leave the package out, or take another version"},
 	{Is: deb.ErrUndeclared, Code: exit.BadInput, Hint: "say what it is in the recipe ([declare])"},
 	{Is: image.ErrConflict, Code: exit.BadInput, Hint: "leave one of the packages out, or the path (exclude.paths)"},
+	{Is: rebuild.ErrDiffers, Code: exit.Integrity, Hint: "what a step's command makes must not depend on time, machine or order: see docs/finishing-steps.md"},
 	{Is: store.ErrDamaged, Code: exit.Integrity, Hint: "sessionctl image verify --discard removes what is damaged"},
 	{Is: store.ErrBusy, Code: exit.Busy},
 	{Is: store.ErrVersion, Code: exit.NotSupported},

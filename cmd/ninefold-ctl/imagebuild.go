@@ -20,7 +20,7 @@ const builder = "ninefold-build"
 
 func (a *app) imageBuild() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "build [--relock] RECIPE...",
+		Use:   "build [--relock] [--check] RECIPE...",
 		Short: "Build images from recipes, parents first",
 		Long: `build makes the images of the recipes and of those they stand on. What is in the
 store already is not made again. Packages and versions come from the recipe's
@@ -40,6 +40,7 @@ lock file; without one the package source is asked and the lock is written.`,
 		},
 	}
 	c.Flags().Bool("relock", false, "ask the package source anew for versions, and write the lock file")
+	c.Flags().Bool("check", false, "build a second time elsewhere, and compare every byte")
 	c.Flags().Bool("offline", false, "fail instead of using the network")
 	return a.jsonFlag(c)
 }

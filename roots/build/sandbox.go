@@ -56,6 +56,8 @@ func (s *sandbox) plan(below []string, upper string) *plan.Plan {
 	for _, e := range [][2]string{
 		{"PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
 		{"HOME", "/nonexistent"}, {"LC_ALL", "C.UTF-8"}, {"TZ", "UTC"},
+		// What perl and python write in the order of a hash is the same each time.
+		{"PERL_HASH_SEED", "0"}, {"PYTHONHASHSEED", "0"},
 		{"DEBIAN_FRONTEND", "noninteractive"}, {"SOURCE_DATE_EPOCH", fmt.Sprint(s.epoch)},
 	} {
 		ops = append(ops, plan.Environment{Name: e[0], Value: e[1]})

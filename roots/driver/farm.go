@@ -23,7 +23,12 @@ import (
 // one image that happen to be equal get a pool file each, so that only what
 // the image links is linked. The pool holds setuid files: like all of the store
 // it lies below a directory that only root can enter.
-type Farm struct{}
+type Farm struct {
+	// Backwards makes the names of each directory in an order in which the file
+	// system lists them otherwise than sorted, as far as it can be moved to: what
+	// reads directories must not depend on that.
+	Backwards bool
+}
 
 // Name implements Driver.
 func (Farm) Name() string { return "farm" }
@@ -59,7 +64,7 @@ func farmDir(s *store.Store, id image.ID, part Part) string {
 
 // Compose implements Driver. The tree is made aside, written out by one syncfs
 // and then renamed.
-func (Farm) Compose(ctx context.Context, s *store.Store, id image.ID, part Part) error {
+func (f Farm) Compose(ctx context.Context, s *store.Store, id image.ID, part Part) error {
 	lease, err := s.Lease(id)
 	if err != nil {
 		return err
@@ -82,7 +87,7 @@ func (Farm) Compose(ctx context.Context, s *store.Store, id image.ID, part Part)
 	if err := os.Mkdir(root, 0o700); err != nil {
 		return fmt.Errorf("compose image %s: %w", id.Short(), err)
 	}
-	err = s.Unsynced(ctx, func() error { return plant(ctx, s, tree, root) })
+	err = s.Unsynced(ctx, func() error { return plant(ctx, s, tree, root, f.Backwards) })
 	if err != nil {
 		return fmt.Errorf("compose image %s: %w", id.Short(), err)
 	}
@@ -114,7 +119,7 @@ type planter struct {
 	next  map[string]int // how many files of this tree a pool key has served
 }
 
-func plant(ctx context.Context, s *store.Store, t *image.Tree, root string) error {
+func plant(ctx context.Context, s *store.Store, t *image.Tree, root string, backwards bool) error {
 	p := &planter{store: s, next: map[string]int{}}
 	var err error
 	if p.root, err = os.Open(root); err != nil {
@@ -126,13 +131,22 @@ func plant(ctx context.Context, s *store.Store, t *image.Tree, root string) erro
 	}
 	defer p.pool.Close()
 	total := int64(len(t.Entries))
-	for i := range t.Entries {
-		if i%1024 == 0 {
+	order := func(i int) int { return i }
+	if backwards {
+		list, err := backwardsOrder(t, p.root)
+		if err != nil {
+			return err
+		}
+		order = func(i int) int { return list[i] }
+	}
+	for n := range t.Entries {
+		if n%1024 == 0 {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			s.Progress().Update(progress.Update{Stage: "compose", Done: int64(i), Total: total, Unit: "files"})
+			s.Progress().Update(progress.Update{Stage: "compose", Done: int64(n), Total: total, Unit: "files"})
 		}
+		i := order(n)
 		if err := p.entry(&t.Entries[i]); err != nil {
 			return fmt.Errorf("/%s: %w", t.Entries[i].Path, err)
 		}

@@ -119,6 +119,10 @@ var runStep = step{
 		for _, line := range j.params.Run {
 			tools = append(tools, tool{argv: []string{"/bin/sh", "-e", "-c", line}})
 		}
-		return j.run.do(j, tools, func(string) bool { return true })
+		return j.run.do(j, tools, func(p string) bool { return p != auxCache })
 	},
 }
+
+// auxCache is where ldconfig keeps the inode numbers and times of libraries, which
+// no two machines share; without it the next ldconfig reads them anew.
+const auxCache = "var/cache/ldconfig/aux-cache"

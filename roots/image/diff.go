@@ -113,28 +113,53 @@ func without(a, b []Ref) []Ref {
 	return l
 }
 
-// DiffTrees compares two trees path by path, sorted by path.
+// DiffTrees compares two trees path by path, sorted by path. The times of
+// directories do not count.
 func DiffTrees(a, b *Tree) []FileChange {
-	var changes []FileChange
-	add := func(t *Tree, i int, change string, what []string) {
-		c := FileChange{Path: t.Entries[i].Path, Change: change, What: what}
-		if o := t.Owner(i); o != nil {
-			c.Package = o.String()
+	return diff(a.Entries, b.Entries, func(second bool, i int) string {
+		t := a
+		if second {
+			t = b
 		}
-		changes = append(changes, c)
+		if o := t.Owner(i); o != nil {
+			return o.String()
+		}
+		return ""
+	}, changed)
+}
+
+// DiffEntries compares what two packages hold, sorted by path. Everything that
+// their digests cover counts.
+func DiffEntries(a, b []pkg.Entry) []FileChange {
+	return diff(a, b, func(bool, int) string { return "" }, func(x, y *pkg.Entry) []string {
+		what := changed(x, y)
+		if x.Kind == pkg.Dir && y.Kind == pkg.Dir && x.MTime != y.MTime {
+			what = append(what, "time")
+		}
+		if x.Conffile != y.Conffile {
+			what = append(what, "conffile")
+		}
+		return what
+	})
+}
+
+func diff(a, b []pkg.Entry, owner func(second bool, i int) string, changed func(a, b *pkg.Entry) []string) []FileChange {
+	var changes []FileChange
+	add := func(second bool, i int, path, change string, what []string) {
+		changes = append(changes, FileChange{Path: path, Change: change, What: what, Package: owner(second, i)})
 	}
 	i, j := 0, 0
-	for i < len(a.Entries) || j < len(b.Entries) {
+	for i < len(a) || j < len(b) {
 		switch {
-		case j == len(b.Entries) || i < len(a.Entries) && a.Entries[i].Path < b.Entries[j].Path:
-			add(a, i, "removed", nil)
+		case j == len(b) || i < len(a) && a[i].Path < b[j].Path:
+			add(false, i, a[i].Path, "removed", nil)
 			i++
-		case i == len(a.Entries) || b.Entries[j].Path < a.Entries[i].Path:
-			add(b, j, "added", nil)
+		case i == len(a) || b[j].Path < a[i].Path:
+			add(true, j, b[j].Path, "added", nil)
 			j++
 		default:
-			if what := changed(&a.Entries[i], &b.Entries[j]); what != nil {
-				add(b, j, "changed", what)
+			if what := changed(&a[i], &b[j]); what != nil {
+				add(true, j, b[j].Path, "changed", what)
 			}
 			i++
 			j++

@@ -105,6 +105,7 @@ var direction = []struct {
 	{from: "roots/store", to: "roots/driver", why: "drivers read the store, not the other way round"},
 	{from: "roots/store", to: "roots/build", why: "the store is filled by the build, and knows nothing of it"},
 	{from: "roots/finish", to: "roots/build", why: "the build calls the finishing steps"},
+	{from: "roots/rebuild", to: "roots/build", why: "who compares two builds makes neither"},
 }
 
 func TestImportsPointOneWay(t *testing.T) {

@@ -16,11 +16,15 @@ const alternativesDir = "etc/alternatives"
 // automatic mode: the candidate with the highest priority that exists, of
 // equal ones the first by path.
 var alternativesStep = step{
-	name: "alternatives", summary: "links of /etc/alternatives, the highest priority wins", revision: 1,
+	name: "alternatives", summary: "links of /etc/alternatives, the highest priority wins", revision: 2,
 	reads: func(v *View, p *Params) inputs {
 		all := slices.Concat(p.Recipe.Alternatives, p.Declared.Alternatives)
 		if len(all) == 0 {
 			return inputs{}
+		}
+		// What lies behind the links of other alternatives counts, too.
+		if links, err := settle(v, p, 0); err == nil {
+			v = with(v, links)
 		}
 		c := collect(v)
 		for _, a := range all {
@@ -42,35 +46,79 @@ var alternativesStep = step{
 		return in
 	},
 	do: func(j *job) error {
+		links, err := settle(j.view, j.params, j.out.mtime)
+		if err != nil {
+			return err
+		}
+		seen := with(j.view, links)
 		for _, a := range j.params.Recipe.Alternatives {
-			if !j.view.Has(a.Path) {
+			if !seen.Has(a.Path) {
 				return fmt.Errorf("alternative %s: %s is not in the image; add the package that holds it or take the line out of the recipe", a.Name, a.Path)
 			}
 		}
-		groups := map[string][]pkg.Alternative{}
-		for _, a := range slices.Concat(j.params.Recipe.Alternatives, j.params.Declared.Alternatives) {
-			groups[a.Name] = append(groups[a.Name], a)
-		}
-		for _, name := range sortedKeys(groups) {
-			best, ok := bestAlternative(j.view, groups[name])
-			if !ok {
-				continue
-			}
-			if err := placeAlternative(j.view, j.out, name, best.Link, best.Path); err != nil {
-				return err
-			}
-			for _, link := range sortedKeys(best.Slaves) {
-				target := best.Slaves[link]
-				if !j.view.Has(target) {
-					continue
-				}
-				if err := placeAlternative(j.view, j.out, path.Base(link), link, target); err != nil {
-					return err
-				}
-			}
+		for _, e := range links {
+			j.out.set(e)
 		}
 		return nil
 	},
+}
+
+// maxRounds bounds how far alternatives stand on each other; two is the most that
+// Debian has.
+const maxRounds = 8
+
+// settle makes the links of all alternatives, sorted. One may lead through the link
+// of another (a theme's pictures through the link to the theme), so it goes on
+// until nothing changes.
+func settle(v *View, p *Params, mtime int64) ([]pkg.Entry, error) {
+	groups := map[string][]pkg.Alternative{}
+	for _, a := range slices.Concat(p.Recipe.Alternatives, p.Declared.Alternatives) {
+		groups[a.Name] = append(groups[a.Name], a)
+	}
+	var links []pkg.Entry
+	for range maxRounds {
+		seen := with(v, links)
+		o := &output{mtime: mtime, entries: make(map[string]pkg.Entry)}
+		for _, name := range sortedKeys(groups) {
+			if err := chooseAlternative(seen, v, o, name, groups[name]); err != nil {
+				return nil, err
+			}
+		}
+		before := links
+		if links = o.sorted(); slices.EqualFunc(before, links, func(a, b pkg.Entry) bool { return a.Path == b.Path && same(&a, &b) }) {
+			break
+		}
+	}
+	return links, nil
+}
+
+// with is v with entries on top; v stays as it is.
+func with(v *View, entries []pkg.Entry) *View {
+	w := *v
+	w.Apply(entries)
+	return &w
+}
+
+// chooseAlternative makes the links of one name by what exists in seen; what is not a link
+// is found in v, which has none of this step's.
+func chooseAlternative(seen, v *View, o *output, name string, of []pkg.Alternative) error {
+	best, ok := bestAlternative(seen, of)
+	if !ok {
+		return nil
+	}
+	if err := placeAlternative(v, o, name, best.Link, best.Path); err != nil {
+		return err
+	}
+	for _, link := range sortedKeys(best.Slaves) {
+		target := best.Slaves[link]
+		if !seen.Has(target) {
+			continue
+		}
+		if err := placeAlternative(v, o, path.Base(link), link, target); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func bestAlternative(v *View, of []pkg.Alternative) (pkg.Alternative, bool) {

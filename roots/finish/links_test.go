@@ -40,6 +40,26 @@ func TestAlternatives(t *testing.T) {
 	}
 }
 
+// A candidate may lie behind the link of another alternative, whatever their names;
+// an image that stands on this one then finds nothing to change.
+func TestAlternativesBehindAlternatives(t *testing.T) {
+	v := newTree(t, "usr/share/base/new-theme/bg.svg = n", "usr/share/old.svg = o")
+	p := Params{Declared: pkg.Declared{Alternatives: []pkg.Alternative{
+		{Name: "theme", Link: "/usr/share/base/theme", Path: "/usr/share/base/new-theme", Priority: 1},
+		{Name: "background", Link: "/usr/share/bg", Path: "/usr/share/base/theme/bg.svg", Priority: 20},
+		{Name: "background", Link: "/usr/share/bg", Path: "/usr/share/old.svg", Priority: 10},
+	}}}
+	run(t, v, "alternatives", p)
+	if e, _ := v.Lookup("etc/alternatives/background"); e.Target != "/usr/share/base/theme/bg.svg" {
+		t.Errorf("the background is %q", e.Target)
+	}
+	before, _ := v.Result()
+	run(t, v, "alternatives", p)
+	if after, _ := v.Result(); len(after) != len(before) || read(t, v, "usr/share/bg") != "n" {
+		t.Errorf("a second time it makes %d links instead of %d", len(after), len(before))
+	}
+}
+
 func TestShells(t *testing.T) {
 	v := newTree(t, "bin -> usr/bin", "usr/bin/sh = s", "usr/bin/bash = b", shellsMaster+" = # shells\n/bin/sh\n",
 		shellsDir+"/bash = bash\n", shellsDir+"/gone = gone\n")

@@ -176,6 +176,7 @@ func (vs *Views) finish(v *View) {
 	if v.pidfd != nil {
 		stop(v.pidfd, v.rec.Holder.PID)
 	}
+	vs.dropScope(v)
 	v.journalled.Lock()
 	defer v.journalled.Unlock()
 	if err := vs.o.Journal.Remove(v.rec.ID); err != nil {
@@ -187,6 +188,20 @@ func (vs *Views) finish(v *View) {
 	vs.mu.Unlock()
 	vs.o.Log.Info("view ended", "view", v.rec.ID, "user", v.rec.User, "profile", v.rec.Profile)
 	vs.o.Event(api.Event{Kind: api.ViewRemoved, ID: v.rec.ID, UID: v.rec.UID})
+}
+
+// dropScope has systemd forget the scope of an ended view. It does so by itself only
+// where the kernel tells it that a cgroup is empty: not under cgroup v1 in a
+// container, where scopes of ended views stayed until something else was looked at.
+func (vs *Views) dropScope(v *View) {
+	if v.adopted != nil {
+		<-v.adopted
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), adoptTimeout)
+	defer cancel()
+	if err := vs.o.Units.StopUnit(ctx, v.rec.Scope); err != nil {
+		vs.o.Log.Warn("the scope of an ended view could not be stopped", "unit", v.rec.Scope, "error", err)
+	}
 }
 
 // End ends every process in a view and then the view. It is what an

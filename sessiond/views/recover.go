@@ -25,7 +25,7 @@ func (vs *Views) Recover(ctx context.Context) error {
 			_ = vs.o.Journal.Remove(p.ID) // tried again at the next start
 		}
 	}
-	var homeless []*View
+	var homeless, over []*View
 	for _, r := range records {
 		v, why := vs.takeOver(r)
 		if v == nil {
@@ -33,6 +33,7 @@ func (vs *Views) Recover(ctx context.Context) error {
 			if err := vs.o.Journal.Remove(r.ID); err != nil {
 				vs.o.Log.Error("a record could not be removed", "error", err)
 			}
+			over = append(over, &View{vs: vs, rec: *r})
 			continue
 		}
 		vs.mu.Lock()
@@ -55,6 +56,11 @@ func (vs *Views) Recover(ctx context.Context) error {
 		for _, v := range homeless {
 			if ctx.Err() == nil {
 				vs.adopt(ctx, v)
+			}
+		}
+		for _, v := range over {
+			if ctx.Err() == nil {
+				vs.dropScope(v)
 			}
 		}
 	})

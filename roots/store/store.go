@@ -35,6 +35,7 @@
 package store
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -137,11 +138,17 @@ func (s *Store) path(parts ...string) string {
 
 // prepare checks the version of the store in dir, or makes an empty store.
 func prepare(dir string) error {
-	b, err := os.ReadFile(filepath.Join(dir, "version"))
-	if err == nil {
-		return checkVersion(string(b))
+	there := func() (bool, error) {
+		b, err := os.ReadFile(filepath.Join(dir, "version"))
+		if errors.Is(err, os.ErrNotExist) {
+			return false, nil
+		}
+		if err == nil {
+			err = checkVersion(string(b))
+		}
+		return true, err
 	}
-	if !errors.Is(err, os.ErrNotExist) {
+	if ok, err := there(); ok {
 		return err
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -149,6 +156,10 @@ func prepare(dir string) error {
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
+		return err
+	}
+	// Somebody else may have made it meanwhile.
+	if ok, err := there(); ok {
 		return err
 	}
 	for _, e := range entries {
@@ -171,7 +182,7 @@ func prepare(dir string) error {
 		}
 	}
 	// The version is written last: it says that everything else is there.
-	return replaceFile(filepath.Join(dir, fmt.Sprintf("version.%d", os.Getpid())), filepath.Join(dir, "version"),
+	return replaceFile(filepath.Join(dir, "version."+rand.Text()), filepath.Join(dir, "version"),
 		[]byte(versionPrefix+strconv.Itoa(layoutVersion)+"\n"))
 }
 

@@ -111,6 +111,23 @@ func TestPutAndReadBack(t *testing.T) {
 	}
 }
 
+func TestAStoreIsMadeByManyAtOnce(t *testing.T) {
+	for range 20 {
+		dir := filepath.Join(t.TempDir(), "store")
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				if s, err := Open(dir); err != nil {
+					t.Error(err)
+				} else if err := s.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+	}
+}
+
 func TestPutReplacesACutObject(t *testing.T) {
 	for _, named := range []bool{false, true} {
 		s := open(t)

@@ -2,13 +2,19 @@ package manager
 
 import (
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"ninefold/namespaces/plan"
 )
 
 // decides are the files by which programs decide who may become whom.
-var decides = []string{"/etc/shadow", "/etc/gshadow", "/etc/sudoers", "/etc/sudo.conf", "/etc/doas.conf"}
+var decides = []string{"/etc/shadow", "/etc/gshadow", "/etc/sudoers", "/etc/sudoers-rs", "/etc/sudo.conf", "/etc/doas.conf"}
+
+// grants are the files by which setuid programs give a user ids beside their own
+// and mounts. On the host's own root they are the host's already, and newuidmap,
+// which follows no link, goes by them. Over an image it finds a link and refuses.
+var grants = []string{"/etc/subuid", "/etc/subgid", "/etc/fstab"}
 
 // authority makes what decides in a login who may become whom (sudo and su
 // inside) the host's own, whatever the root is: by links into the live
@@ -22,7 +28,9 @@ var decides = []string{"/etc/shadow", "/etc/gshadow", "/etc/sudoers", "/etc/sudo
 func (m machine) authority(s *plan.Spec, onImage bool) {
 	etc := plan.Projection{Dir: "/etc"}
 	names := decides
-	if !onImage {
+	if onImage {
+		names = slices.Concat(names, grants)
+	} else {
 		names = append([]string{"/etc/passwd", "/etc/group"}, names...)
 	}
 	for _, name := range names {

@@ -22,6 +22,9 @@ func TestTheHostDecides(t *testing.T) {
 				t.Run(profile, func(t *testing.T) {
 					b := b.For(t)
 					b.becomesOthers(t)
+					if profile == "planted" {
+						b.isGranted(t)
+					}
 					b.changesTheHost(t)
 				})
 				for _, user := range People {
@@ -96,6 +99,20 @@ func (b *Booted) becomesOthers(t *testing.T) {
 	b.check(term.Type("exit\n"))
 	if _, err := term.Wait(patience); err != nil {
 		t.Error(err)
+	}
+}
+
+// isGranted asks setuid programs of the image for what its files would give bob, and
+// the host's do not: root's ids, and a mount with setuid programs of his own.
+func (b *Booted) isGranted(t *testing.T) {
+	for _, kind := range []string{"uid", "gid"} {
+		r := b.SSH("bob", "unshare -U sleep 5 & sleep 1; new"+kind+"map $! 0 0 1; echo code=$?; cat /proc/$!/"+kind+"_map")
+		if strings.TrimSpace(r.Stdout) != "code=1" || r.Stderr == "" {
+			t.Errorf("ids that the host does not give: %s", r)
+		}
+	}
+	if r := b.SSH("bob", "truncate -s 16M ~/disk && mount /mnt"); r.OK() || !strings.Contains(r.Stderr, "/mnt") {
+		t.Errorf("a mount that the host does not let him do: %s", r)
 	}
 }
 

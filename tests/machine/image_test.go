@@ -42,7 +42,7 @@ var image = sync.OnceValues(func() (state string, err error) {
 	if err := os.MkdirAll(recipes, 0o755); err != nil {
 		return state, err
 	}
-	for _, f := range []string{top + "/recipes/debian-base.toml", top + "/recipes/debian-base.lock", "testdata/login.toml", "testdata/planted.toml"} {
+	for _, f := range []string{top + "/recipes/debian-base.toml", "testdata/login.toml", "testdata/planted.toml"} {
 		text, err := os.ReadFile(f)
 		if err != nil {
 			return state, err

@@ -31,6 +31,12 @@ type Command struct {
 	// root is whole a directory of this name is made in it, so that what is
 	// newer there is what the session wrote.
 	Stamp string
+	// Environment are variables, as NAME=VALUE, over those of the plan.
+	Environment []string
+	// Tasks, for Enter, is how many tasks the command may be with all that it
+	// starts, in a cgroup of their own that ends with it; 0 sets no bound. Where
+	// cgroup2 has no controller for it, they count as the caller's.
+	Tasks int
 	// Started, for Run, is called once when the command has been started, from
 	// the thread that made the session; it must not block. The session is
 	// Run's: it may be signalled, not closed.

@@ -2,6 +2,7 @@ package namespaces
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -111,7 +112,12 @@ func (f *firstProcess) arguments(c Command, filter bool, extra ...string) []stri
 	if len(c.Argv) == 0 {
 		return argv // nothing is executed that would have an environment
 	}
-	for _, e := range f.environment {
+	env := firstProcess{environment: slices.Clone(f.environment)}
+	for _, e := range c.Environment {
+		name, value, _ := strings.Cut(e, "=")
+		env.setenv(name, value)
+	}
+	for _, e := range env.environment {
 		argv = append(argv, "-e", e)
 	}
 	argv = append(argv, "--")

@@ -66,6 +66,16 @@ func (s *Session) enter(session kernel.FD, c Command) (_ *Session, err error) {
 	defer null.Close()
 	extra := []string{"-j", "6", "-J", strconv.Itoa(s.first.joinFlags()), "-r"}
 	l := launch{held: kernel.None, program: s.hostInit, root: root, session: session, extra: extra}
+	joined := &Session{first: s.first, hostInit: s.hostInit}
+	if own, err := bounded(c.Tasks); err == nil {
+		l.in(&own)
+		if err := joined.launch(c, l); err != nil {
+			own.Remove()
+			return joined, err
+		}
+		own.Close()
+		return joined, nil
+	}
 	if s.cgroup != "" {
 		c, err := kernel.OpenCgroup(s.cgroup)
 		if err != nil {
@@ -75,8 +85,16 @@ func (s *Session) enter(session kernel.FD, c Command) (_ *Session, err error) {
 		l.cgroup = [2]kernel.FD{c.Dir, kernel.None}
 		l.extra = append(l.extra, "-c", "7")
 	}
-	joined := &Session{first: s.first, hostInit: s.hostInit}
 	return joined, joined.launch(c, l)
+}
+
+// bounded makes a cgroup for so many tasks; 0 is an error, as is a machine that
+// has no controller for it.
+func bounded(tasks int) (kernel.Cgroup, error) {
+	if tasks == 0 {
+		return kernel.Cgroup{}, ErrUnsupported
+	}
+	return newCgroup(map[string]string{"pids.max": strconv.Itoa(tasks)})
 }
 
 var errEnded = errors.New("it has ended")

@@ -54,15 +54,19 @@ func (b *builder) makeCgroup() error {
 	if b.first.cgroup == nil {
 		return nil
 	}
-	kernel.SweepCgroups()
-	var c kernel.Cgroup
-	err := error(unix.EEXIST)
-	for tries := 0; tries < 64 && errors.Is(err, unix.EEXIST); tries++ {
-		c, err = kernel.NewCgroup(fmt.Sprintf("%d-%d", os.Getpid(), cgroupNumber.Add(1)), b.first.cgroup)
-	}
+	c, err := newCgroup(b.first.cgroup)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnsupported, err)
 	}
 	b.cgroup = &c
 	return nil
+}
+
+func newCgroup(set map[string]string) (c kernel.Cgroup, err error) {
+	kernel.SweepCgroups()
+	err = unix.EEXIST
+	for tries := 0; tries < 64 && errors.Is(err, unix.EEXIST); tries++ {
+		c, err = kernel.NewCgroup(fmt.Sprintf("%d-%d", os.Getpid(), cgroupNumber.Add(1)), set)
+	}
+	return c, err
 }

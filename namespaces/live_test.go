@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -266,6 +267,35 @@ func TestCgroupLimits(t *testing.T) {
 		t.Errorf("twelve processes fitted into a limit of ten: %v %v", status, err)
 	}
 	if dirs, _ := filepath.Glob(pattern); len(dirs) != 0 {
+		t.Errorf("left behind: %v", dirs)
+	}
+}
+
+// TestACommandHasBoundsOfItsOwn: what joins a session may be bounded more than
+// the session is, and its variables may be others.
+func TestACommandHasBoundsOfItsOwn(t *testing.T) {
+	s, err := namespaces.Start(context.Background(), hostPlan(t, all, 12345, plan.Environment{Name: "HOME", Value: "/home/u"}), namespaces.Command{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	enter := func(script string) (namespaces.Status, error) {
+		c, err := s.Enter(namespaces.Command{Argv: []string{"sh", "-c", script}, Tasks: 10, Environment: []string{"HOME=/", "MORE=a=b"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c.Wait()
+	}
+	if status, err := enter(`test "$HOME $MORE" = "/ a=b"`); err != nil || status.Code != 0 {
+		t.Errorf("the variables: %v %v", status, err)
+	}
+	status, err := enter("for i in 1 2 3 4 5 6 7 8 9 10 11 12; do sleep 1000 & done")
+	// A machine without the controller has no bound to offer.
+	b, _ := os.ReadFile("/sys/fs/cgroup/cgroup.controllers")
+	if bounded := slices.Contains(strings.Fields(string(b)), "pids"); err != nil || bounded == (status.Code == 0) {
+		t.Errorf("twelve processes in a limit of ten (bounded: %t): %v %v", bounded, status, err)
+	}
+	if dirs, _ := filepath.Glob("/sys/fs/cgroup/ninefold/" + strconv.Itoa(os.Getpid()) + "-*"); len(dirs) != 0 {
 		t.Errorf("left behind: %v", dirs)
 	}
 }

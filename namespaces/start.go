@@ -27,8 +27,7 @@ func (b *builder) start() (*Session, error) {
 	}
 	l := launch{held: held, program: InitPath, attr: b.first.clone(), root: b.root, session: kernel.None, extra: extra}
 	if b.cgroup != nil {
-		l.cgroup = [2]kernel.FD{b.cgroup.Dir, b.cgroup.Parent}
-		l.extra = append(l.extra, "-c", "7", "-C", "8", "-N", b.cgroup.Name)
+		l.in(b.cgroup)
 		s.cgroup = b.cgroup.Name
 	}
 	return s, s.launch(b.command, l)
@@ -46,6 +45,12 @@ type launch struct {
 	cgroup  [2]kernel.FD // directory and parent; used with -c and -C in extra
 	held    kernel.FD    // the throw-away layers, or None
 	extra   []string
+}
+
+// in has the command enter c, which ninefold-init removes in the end.
+func (l *launch) in(c *kernel.Cgroup) {
+	l.cgroup = [2]kernel.FD{c.Dir, c.Parent}
+	l.extra = append(l.extra, "-c", "7", "-C", "8", "-N", c.Name)
 }
 
 // stamp opens the throw-away layers for the holder, and marks them.

@@ -392,6 +392,19 @@ static int supervise(struct config *c, pid_t *command, int signals)
 	}
 }
 
+// remove_cgroup removes the cgroup when it is empty. What a command that joined has
+// left in the session's own PID namespace was killed, and is reaped by that one's
+// first process: that is not for us to wait for but here, and not for long.
+static bool remove_cgroup(const struct config *c)
+{
+	for (int tries = 0; unlinkat(c->cgroup_parent, c->cgroup_name, AT_REMOVEDIR); tries++) {
+		if (errno != EBUSY || tries == 1000)
+			return false;
+		poll(NULL, 0, 1);
+	}
+	return true;
+}
+
 int main(int argc, char **argv)
 {
 	static struct config c;
@@ -437,7 +450,7 @@ int main(int argc, char **argv)
 	int status = supervise(&c, &command, signals);
 	if (c.reaper || c.cgroup_name)
 		take_down(command, cgroup_kill);
-	if (c.cgroup_name && unlinkat(c.cgroup_parent, c.cgroup_name, AT_REMOVEDIR))
+	if (c.cgroup_name && !remove_cgroup(&c))
 		status = status ? status : FAILED;
 	_exit(status);
 }

@@ -46,25 +46,42 @@ func (m *Manager) TryLogin(ctx context.Context, name string) (err error) {
 }
 
 // proofTime is how long the login shell may take to end at once. Who needs longer
-// has not failed: the machine is slow, or reads a home that is far away.
+// has not failed: the machine is slow, or reads a file system that is far away.
 const proofTime = 300 * time.Millisecond
+
+// proofTasks is how many tasks it may be: some shells start threads.
+const proofTasks = 32
 
 // TryShell starts the login shell in s, the view made by l, as its user, and lets
 // it end at once. It is an error when the shell cannot be executed, or does not run:
 // a library is missing, a block of the disk has gone bad. A shell that does not end in
-// time is ended, and has not failed.
+// time is ended, and has not failed. What the user has a shell do at its start is not
+// done: the home is elsewhere, and what the shell of a user's own root does, it does in
+// few tasks, which are not the daemon's.
 func (l *Login) TryShell(s *namespaces.Session) error {
 	u := l.held.user
 	shell := cmp.Or(u.Shell, "/bin/sh")
-	c, err := s.Enter(namespaces.Command{Argv: []string{shell, "-c", "exit"}})
+	c, err := s.Enter(namespaces.Command{Argv: []string{shell, "-c", "exit"}, Tasks: proofTasks,
+		Environment: []string{"HOME=/", "ZDOTDIR=/", "XDG_CONFIG_HOME=/", "BASH_ENV=", "ENV="}})
 	if err != nil {
 		return fmt.Errorf("start the login shell %s of %s in it: %w", shell, u.Name, err)
 	}
-	late := time.AfterFunc(proofTime, func() { c.Close() })
-	status, err := c.Wait()
-	inTime := late.Stop()
+	var status namespaces.Status
+	ended := make(chan error, 1)
+	go func() {
+		var err error
+		status, err = c.Wait()
+		ended <- err
+	}()
+	select {
+	case err = <-ended:
+	case <-time.After(proofTime):
+		// One that waits for a dead file system may not even be killed.
+		go func() { _ = c.Close() }()
+		return nil
+	}
 	switch {
-	case !inTime || err != nil:
+	case err != nil:
 		return err
 	case status.Signal != 0:
 		return fmt.Errorf("the login shell %s of %s ends with %s in it", shell, u.Name, status.Signal)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -13,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"ninefold/cmd/internal/exit"
 	"ninefold/namespaces/kernel"
 	"ninefold/roots/build"
 	"ninefold/roots/driver"
@@ -31,7 +33,7 @@ func (r *request) compare(ctx context.Context, c build.Config, all []outcome) er
 	}
 	defer remove()
 	if err := r.second(ctx, c, dir); err != nil {
-		return fmt.Errorf("build a second time: %w", err)
+		return err
 	}
 	other, err := store.Open(filepath.Join(dir, "store"))
 	if err != nil {
@@ -104,7 +106,18 @@ func (r *request) second(ctx context.Context, c build.Config, dir string) error 
 	// Pdeathsig is about the thread that starts the child.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	return child.Run()
+	err = child.Run()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	var ended *exec.ExitError
+	if errors.As(err, &ended) && ended.Exited() {
+		return &exit.Error{Code: exit.Code(ended.ExitCode()), Err: errors.New("the second build failed, though the first did not")}
+	}
+	if err != nil {
+		return fmt.Errorf("build a second time: %w", err)
+	}
+	return nil
 }
 
 // kept are variables that say how the network is reached.

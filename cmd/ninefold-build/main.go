@@ -36,6 +36,9 @@ func Main(ctx context.Context, args []string) int {
 		return int(exit.OK)
 	}
 	code, hint := exit.Of(err, rules)
+	if r != nil && r.again && ctx.Err() != nil {
+		return int(code) // who checks says so
+	}
 	exit.Tell(os.Stderr, name, err, hint)
 	return int(code)
 }

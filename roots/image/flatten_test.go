@@ -302,6 +302,30 @@ func TestAboveOverBaseIsTheWhole(t *testing.T) {
 	}
 }
 
+// dpkg's list of an image's packages must not hide that of the root which its
+// part is laid over.
+func TestAPartLeavesTheListOfPackagesAlone(t *testing.T) {
+	chain := []Built{
+		level(t, "base", pack(t, "f1", file(installed, "one")), nil, pack(t, "one", file("bin/one", "1"))),
+		level(t, "child", pack(t, "f2", file(installed, "one and two"), file("var/lib/dpkg/info/two.list", "2")), nil, pack(t, "two", file("bin/two", "2"))),
+	}
+	full, err := Flatten(chain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	base, err := Flatten(chain[:1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	part := full.Above(base, 1)
+	_, own := part.Index(installed)
+	_, list := part.Index("var/lib/dpkg/info/two.list")
+	_, whole := full.Index(installed)
+	if own || !list || !whole {
+		t.Errorf("part %s\nfull %s", show(part), show(full))
+	}
+}
+
 func TestDiff(t *testing.T) {
 	moved := file("bin/a", "a")
 	moved.Mode = 0o755

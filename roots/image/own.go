@@ -7,10 +7,17 @@ import (
 	"ninefold/roots/pkg"
 )
 
+// installed is dpkg's list of what is installed. It speaks of a whole root.
+const installed = "var/lib/dpkg/status"
+
 // Above returns the part of t that its chain adds to the first n images of it,
-// of which base is the tree: laid over base as an overlay's layer it gives t. It holds
+// of which base is the tree: laid over base as an overlay's layer it gives t, but
+// for dpkg's list of packages, which stays base's. It holds
 // what those above have or changed, the directories that lead there as they
 // are in t, and a whiteout (IsWhiteout) for each path of base that is gone.
+//
+// Such a part is laid over other bases, too, the machine itself among them. There
+// its list would name packages that are not there and hide all that are.
 func (t *Tree) Above(base *Tree, n int) *Tree {
 	parents := t.Parents()
 	keep := make([]bool, len(t.Entries))
@@ -23,7 +30,7 @@ func (t *Tree) Above(base *Tree, n int) *Tree {
 			j++
 		}
 		both := j < len(base.Entries) && base.Entries[j].Path == e.Path
-		keep[i] = t.level[i] >= int32(n) || !both || !sameEntry(&base.Entries[j], e)
+		keep[i] = e.Path != installed && (t.level[i] >= int32(n) || !both || !sameEntry(&base.Entries[j], e))
 		if both {
 			j++
 		}

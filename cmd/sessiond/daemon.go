@@ -109,7 +109,7 @@ func (o options) serve(ctx context.Context) error {
 	<-ctx.Done()
 	_, _ = daemon.SdNotify(false, daemon.SdNotifyStopping)
 	wg.Wait()
-	d.views.Close()
+	d.closeViews()
 	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
 		return err
 	}

@@ -110,6 +110,7 @@ type unitsOfMachine interface {
 	views.Units
 	service.Units
 	Watch(ctx context.Context, changed func())
+	GoingDown(ctx context.Context) bool
 }
 
 // machineUnits returns systemd where it runs the machine. The user's manager

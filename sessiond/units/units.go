@@ -225,6 +225,24 @@ func (b *Bus) watch(ctx context.Context, changed func()) error {
 	}
 }
 
+// GoingDown reports whether systemd is taking the machine down, whether to
+// switch it off or to boot it again (SystemState, org.freedesktop.systemd1(5)).
+// Without an answer it is not.
+func (b *Bus) GoingDown(ctx context.Context) bool {
+	conn, err := b.connection(ctx)
+	if err != nil {
+		b.log.Warn("whether the machine goes down cannot be found out", "error", err)
+		return false
+	}
+	var state dbus.Variant
+	call := conn.Object(systemdName, systemdPath).CallWithContext(ctx, "org.freedesktop.DBus.Properties.Get", dbus.FlagNoAutoStart, systemdIf, "SystemState")
+	if err := call.Store(&state); err != nil {
+		b.log.Warn("whether the machine goes down cannot be found out", "error", err)
+		return false
+	}
+	return state.Value() == "stopping"
+}
+
 // Degraded lists what the daemon works without.
 func (b *Bus) Degraded() []string { return nil }
 
@@ -239,6 +257,9 @@ func (None) EndSession(context.Context, string) error { return ErrNoSystemd }
 
 // Watch waits for the end of ctx.
 func (None) Watch(ctx context.Context, _ func()) { <-ctx.Done() }
+
+// GoingDown is false: nobody says.
+func (None) GoingDown(context.Context) bool { return false }
 
 // Degraded lists systemd and logind.
 func (None) Degraded() []string { return []string{"systemd", "logind"} }

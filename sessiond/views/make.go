@@ -83,6 +83,7 @@ func (vs *Views) commit(v *View, s *namespaces.Session, u identity.User, login *
 	if err := vs.o.Journal.Write(r); err != nil {
 		return err
 	}
+	v.layers = heldLayers(r.Holder)
 	v.pidfd, err = s.Detach()
 	return err
 }
@@ -192,6 +193,10 @@ func (v *View) closeFiles() {
 		n.file.Close()
 	}
 	v.ns = nil
+	if v.layers != nil {
+		v.layers.Close()
+		v.layers = nil
+	}
 	if v.pidfd != nil {
 		v.pidfd.Close()
 		v.pidfd = nil

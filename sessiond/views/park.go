@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"ninefold/namespaces"
+	"ninefold/sessiond/journal"
 	"ninefold/sessiond/parked"
 	"ninefold/sessiond/process"
 )
@@ -22,24 +24,62 @@ const parkTimeout = time.Minute
 // has none. The caller closes them.
 func (v *View) Layers() (*parked.Layers, error) {
 	v.vs.mu.Lock()
-	holder, gone := v.rec.Holder, v.holderGone
-	v.vs.mu.Unlock()
-	if gone {
+	defer v.vs.mu.Unlock()
+	if v.layers == nil {
 		return nil, parked.ErrNone
 	}
+	fd, err := unix.FcntlInt(v.layers.Fd(), unix.F_DUPFD_CLOEXEC, 3)
+	if err != nil {
+		return nil, err
+	}
+	return parked.Open(os.NewFile(uintptr(fd), v.layers.Name()))
+}
+
+// heldLayers opens the directory of layers that a holder holds, nil if it holds
+// none. What is open here outlives the holder, which systemd ends at once when
+// the machine goes down.
+func heldLayers(holder journal.Process) *os.File {
 	// A magic link: the file system has no name anywhere.
 	name := fmt.Sprintf("/proc/%d/fd/%d", holder.PID, namespaces.HeldLayers)
 	fd, err := unix.Open(name, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, parked.ErrNone // holders of older versions hold locks alone
+		return nil // holders of older versions hold locks alone
 	}
 	dir := os.NewFile(uintptr(fd), name)
 	// Alive after its number was used: it was the holder's.
 	if !process.Alive(holder.PID, holder.Start) {
 		dir.Close()
-		return nil, parked.ErrNone
+		return nil
 	}
-	return parked.Open(dir)
+	return dir
+}
+
+const (
+	// parkAtOnce bounds how many views are parked at a time when the machine goes down.
+	parkAtOnce = 4
+	// parkLast is how long all of it may take then.
+	parkLast = 20 * time.Second
+)
+
+// GoDown is Close for when the machine goes down, and the views with it: it parks
+// what they hold, for parkLast at most. The holders may have ended.
+func (vs *Views) GoDown() {
+	vs.mu.Lock()
+	vs.stopping = true
+	vs.mu.Unlock()
+	timer := time.AfterFunc(parkLast, vs.stop)
+	defer timer.Stop()
+	var wg sync.WaitGroup
+	places := make(chan struct{}, parkAtOnce)
+	for _, v := range vs.List() {
+		wg.Go(func() {
+			places <- struct{}{}
+			defer func() { <-places }()
+			vs.park(v)
+		})
+	}
+	wg.Wait()
+	vs.wg.Wait() // what logouts had begun
 }
 
 // park keeps what goes with v for a while, where its profile says so. It reports

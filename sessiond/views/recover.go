@@ -94,6 +94,8 @@ func (vs *Views) takeOver(r *journal.Record) (*View, string) {
 			if v.holderGone {
 				pidfd.Close()
 				v.pidfd = nil
+			} else {
+				v.layers = heldLayers(p)
 			}
 			return v, ""
 		}

@@ -314,6 +314,7 @@ type View struct {
 	told    string        // what the first login in it is told
 	pidfd   *os.File      // of the holder; nil when it is gone
 	ns      []namespace
+	layers  *os.File // what is thrown away with it; nil if nothing is
 	// journalled orders the records of this view: a newer one must not be
 	// overtaken by an older one.
 	journalled sync.Mutex

@@ -19,8 +19,9 @@ const maxReferences = 64
 type Origin struct {
 	// From is the registry, file or directory that it came from, for people.
 	From string `json:"from"`
-	// References are the names by which it came, sorted. A name that is among
-	// them was given by whoever made the image; another one by root here.
+	// References are the names by which it came, sorted; an ancestor's are those
+	// of the image that it came with. A name that is among them was given by
+	// whoever made the image; another one by root here.
 	References []string `json:"references,omitempty"`
 }
 

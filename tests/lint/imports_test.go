@@ -100,6 +100,7 @@ var direction = []struct {
 	{from: "roots/recipe", to: "roots", why: "a recipe is text about packages", except: []string{"roots/recipe", "roots/pkg"}},
 	{from: "roots/image", to: "roots/store", why: "an image is described without a place to keep it"},
 	{from: "roots/sign", to: "roots", why: "a signature is over a digest, wherever that is kept", except: []string{"roots/sign", "roots/pkg", "roots/image"}},
+	{from: "roots/trust", to: "roots/build", why: "what is trusted does not depend on how it was made"},
 	{from: "roots/store", to: "roots/sign", why: "the store keeps signatures, and what they are worth is decided elsewhere"},
 	{from: "roots/store", to: "roots/trust", why: "the store keeps signatures, and what they are worth is decided elsewhere"},
 	{from: "roots/store", to: "roots/driver", why: "drivers read the store, not the other way round"},

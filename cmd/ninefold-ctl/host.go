@@ -28,7 +28,7 @@ The exit status is the command's, or 128 plus the signal that ended it.`,
 			case o.Help:
 				return c.Help()
 			case o.Shim != "":
-				return host.MakeShim(host.Stdio(a.Stdio), o.Shim)
+				return makeShim(a.Stdio, o.Shim)
 			}
 			status, err := host.Run(host.Stdio(a.Stdio), o)
 			if err == nil {

@@ -1,16 +1,18 @@
 // Command ninefold-ctl is every command of sessionctl. Nobody types its name:
-// sessionctl starts sessions that were decided before and executes this program
-// for the rest.
+// sessionctl starts sessions that were decided before, and commands on the host,
+// and executes this program for the rest.
 package main
 
 import (
 	"context"
 	"os"
 	"os/signal"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 
 	"ninefold/cmd/internal/exit"
+	"ninefold/cmd/internal/host"
 	"ninefold/cmd/internal/runline"
 	"ninefold/cmd/internal/session"
 	"ninefold/sessiond/manager"
@@ -22,7 +24,11 @@ func main() {
 		exit.Tell(os.Stderr, "ninefold", err, hint)
 		os.Exit(int(code))
 	}
-	os.Exit(Main(context.Background(), os.Args[1:], session.Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}))
+	io := session.Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}
+	if filepath.Base(calledAs()) == host.Open {
+		os.Exit(host.Main(open(os.Args[1:])))
+	}
+	os.Exit(Main(context.Background(), os.Args[1:], io))
 }
 
 // Main runs one command and returns its exit code. The first interrupt, hangup

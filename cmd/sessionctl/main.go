@@ -1,8 +1,8 @@
-// Command sessionctl starts sessions that were decided before, and hands every
-// other command to ninefold-ctl beside it, which decides. A session is made in a
-// few milliseconds; what deciding and the other commands bring along, files of
-// configuration and images, flags and tables, would be a third of that at each
-// start.
+// Command sessionctl starts sessions that were decided before, asks the broker for
+// commands on the host, and hands every other command to ninefold-ctl beside it,
+// which decides. Either takes a few milliseconds; what deciding and the other
+// commands bring along, files of configuration and images, flags and tables, would
+// be a third of that at each start.
 package main
 
 import (
@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ninefold/cmd/internal/exit"
+	"ninefold/cmd/internal/host"
 	"ninefold/cmd/internal/runline"
 	"ninefold/namespaces"
 	"ninefold/sessiond/decided"
@@ -23,11 +24,13 @@ import (
 
 const (
 	commands     = "ninefold-ctl"
-	onHost       = "ninefold-host"
 	defaultState = "/var/lib/ninefold"
 )
 
 func main() {
+	if o, ok, err := host.Asked(os.Args); ok {
+		os.Exit(host.Main(o, err))
+	}
 	if r, ok := runline.Parse(os.Args[1:]); ok {
 		run(r)
 	}
@@ -73,22 +76,15 @@ func run(r runline.Run) {
 	}
 }
 
-// hand replaces this process by the program with the other commands: by the one
-// that has commands run on the host for its command, and for the links to this
-// program that go by the name of one. It returns only if that fails.
+// hand replaces this process by the program with the other commands. It returns
+// only if that fails.
 func hand(args []string) error {
-	name := commands
-	if called := filepath.Base(args[0]); called != "sessionctl" {
-		name = onHost
-	} else {
-		args[0] = "sessionctl"
-		if len(args) > 1 && args[1] == "host" {
-			name = onHost
-		}
+	if len(args) == 0 || filepath.Base(args[0]) != host.Open {
+		args = append([]string{"sessionctl"}, args[min(1, len(args)):]...)
 	}
-	program := decided.Program(name)
+	program := decided.Program(commands)
 	if program == "" {
-		return fmt.Errorf("not everything of ninefold is installed: %s is not beside sessionctl", name)
+		return fmt.Errorf("not everything of ninefold is installed: %s is not beside sessionctl", commands)
 	}
 	err := unix.Exec(program, args, os.Environ())
 	return fmt.Errorf("start %s: %w", program, err)

@@ -93,14 +93,14 @@ func (b *Broker) Serve(ctx context.Context, l *net.UnixListener) error {
 		}
 		b.wg.Go(func() {
 			defer c.Close()
-			b.serve(ctx, &wire.Conn{UnixConn: c}, accepted)
+			b.serve(ctx, &wire.Conn{Socket: c}, accepted)
 		})
 	}
 }
 
 // serve is one conversation. What a stranger sends is not written to the log.
 func (b *Broker) serve(ctx context.Context, c *wire.Conn, accepted time.Duration) {
-	uid, err := door.UID(c.UnixConn)
+	uid, err := door.UID(c)
 	if err != nil {
 		return
 	}
@@ -123,7 +123,7 @@ func (b *Broker) serve(ctx context.Context, c *wire.Conn, accepted time.Duration
 	var once sync.Once
 	give2 := func() { once.Do(give) }
 	defer give2()
-	who, err := b.identify(ctx, c.UnixConn, accepted)
+	who, err := b.identify(ctx, c, accepted)
 	if err != nil {
 		b.Log.Warn("refused a caller of the broker", "uid", uid, "error", err)
 		b.refuse(c, refusal{wire.Denied, err, ""})

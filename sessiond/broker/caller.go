@@ -3,9 +3,9 @@ package broker
 import (
 	"context"
 	"fmt"
-	"net"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"ninefold/sessiond/door"
@@ -51,7 +51,7 @@ func (c *caller) String() string {
 // long.
 const identityTimeout = 5 * time.Second
 
-func (b *Broker) identify(ctx context.Context, conn *net.UnixConn, accepted time.Duration) (*caller, error) {
+func (b *Broker) identify(ctx context.Context, conn syscall.Conn, accepted time.Duration) (*caller, error) {
 	from, err := door.Identify(conn, accepted)
 	if err != nil {
 		return nil, err

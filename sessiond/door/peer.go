@@ -3,9 +3,9 @@ package door
 import (
 	"errors"
 	"fmt"
-	"net"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -136,7 +136,7 @@ func between(s, prefix, suffix string) (string, bool) {
 
 // Identify tells who is at the other end of c, which was accepted at accepted
 // (Accepted): for the daemon's other sockets.
-func Identify(c *net.UnixConn, accepted time.Duration) (from Peer, err error) {
+func Identify(c syscall.Conn, accepted time.Duration) (from Peer, err error) {
 	raw, err := c.SyscallConn()
 	if err != nil {
 		return from, err
@@ -151,4 +151,4 @@ func Identify(c *net.UnixConn, accepted time.Duration) (from Peer, err error) {
 func Accepted() time.Duration { return bootTime() }
 
 // UID is who connected, before it is known which process that is.
-func UID(c *net.UnixConn) (uint32, error) { return uidOf(c) }
+func UID(c syscall.Conn) (uint32, error) { return uidOf(c) }

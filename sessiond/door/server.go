@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -150,7 +151,7 @@ func (s *Server) serve(ctx context.Context, c *net.UnixConn, accepted time.Durat
 	}
 }
 
-func uidOf(c *net.UnixConn) (uint32, error) {
+func uidOf(c syscall.Conn) (uint32, error) {
 	raw, err := c.SyscallConn()
 	if err != nil {
 		return 0, err

@@ -18,7 +18,6 @@ var installed = map[string]os.FileMode{
 	"usr/lib/ninefold/ninefold-enter":                         0o755,
 	"usr/lib/ninefold/ninefold-session":                       0o755,
 	"usr/share/lightdm/lightdm.conf.d/60-ninefold.conf":       0o644,
-	"usr/lib/ninefold/ninefold-host":                          0o755,
 	"usr/lib/ninefold/sessiond":                               0o755,
 	"usr/lib/x86_64-linux-gnu/security/pam_ninefold.so":       0o644,
 	"usr/share/pam-configs/ninefold":                          0o644,

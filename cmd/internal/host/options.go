@@ -4,6 +4,7 @@ package host
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -26,29 +27,6 @@ type Options struct {
 	// host; 0 is none.
 	File uint32
 }
-
-// Help prints what sessionctl host understands.
-func Help(to Stdio) error {
-	_, err := to.Out.WriteString(help)
-	return err
-}
-
-const help = `Run a command on the host, if the host policy allows it
-
-` + usage + `
-       sessionctl host --shim NAME
-
-  -u, --user NAME   run as NAME on the host (default root)
-      --in ID       run in another view or session of yours instead of on the host
-      --detach      print the unit's name, and let the command live on without you
-      --no-ask      ask nobody: where the policy says ask, it is denied
-  -T, --no-tty      give the command no terminal
-      --explain     say which rule decides and what would be started, and start nothing
-      --shim NAME   make a command in ~/.local/bin that runs the host's NAME
-
-Without CMD it is a login shell. The exit status is the command's, or 128 plus
-the signal that ended it. See host.policy(5).
-`
 
 const usage = "usage: sessionctl host [--user NAME] [--in VIEW|SESSION] [--detach] [--no-ask] [--no-tty] [--explain] [-- CMD ARG...]"
 
@@ -122,18 +100,47 @@ func (o Options) check() error {
 	return nil
 }
 
-// Called returns the options for a program that is not called sessionctl: a
-// link that --shim made, or host-open. ok is false for sessionctl itself.
-func Called(argv0 string, args []string) (o Options, ok bool, err error) {
-	name := filepath.Base(argv0)
-	switch name {
-	case "sessionctl", "ninefold-ctl", "ninefold-host", ".", "/":
+// The names that are not those of a command: a link of any other name is the
+// command of that name.
+const (
+	own  = "sessionctl"
+	Open = "host-open"
+)
+
+// Asked returns the options of a command line, argv[0] included, that asks for a
+// command on the host: of sessionctl host, or of a link that --shim made. ok is
+// false for all others, help and the making of links among them.
+func Asked(argv []string) (o Options, ok bool, err error) {
+	if len(argv) == 0 {
 		return o, false, nil
-	case "host-open":
-		o, err = open(args)
-		return o, true, err
 	}
-	return Options{Command: append([]string{name}, args...)}, true, nil
+	switch name := filepath.Base(argv[0]); name {
+	case Open, "ninefold-ctl", ".", "/":
+		return o, false, nil
+	case own:
+		if len(argv) < 2 || argv[1] != "host" {
+			return o, false, nil
+		}
+		o, err = Parse(argv[2:])
+		return o, err != nil || !o.Help && o.Shim == "", err
+	default:
+		return Options{Command: append([]string{name}, argv[1:]...)}, true, nil
+	}
+}
+
+// Main runs what is asked for with the process's own streams, tells what goes
+// wrong, and returns the exit status. The process ends with it.
+func Main(o Options, err error) int {
+	status := 0
+	if err == nil {
+		status, err = Run(Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}, o)
+	}
+	if err != nil {
+		code, hint := exit.Of(err, nil)
+		exit.Tell(os.Stderr, own, err, hint)
+		status = int(code)
+	}
+	return status
 }
 
 func errf(code exit.Code, hint, format string, args ...any) error {

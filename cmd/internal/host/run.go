@@ -19,7 +19,8 @@ import (
 // Stdio is what a command reads and writes.
 type Stdio struct{ In, Out, Err *os.File }
 
-// Run asks the broker for a command and returns its exit status.
+// Run asks the broker for a command and returns its exit status. Signals stay
+// caught afterwards.
 func Run(io Stdio, o Options) (status int, err error) {
 	c := &call{Stdio: io, o: o}
 	defer c.close()
@@ -130,8 +131,9 @@ var forwarded = []os.Signal{unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM
 // converse follows the command to its end.
 func (c *call) converse() (int, error) {
 	signals := make(chan os.Signal, 64)
+	// They are not given back: the process ends with the command, and that would
+	// take a third of a millisecond.
 	signal.Notify(signals, append([]os.Signal{unix.SIGTSTP, unix.SIGCONT, unix.SIGWINCH}, forwarded...)...)
-	defer signal.Stop(signals)
 	c.relay.stop = func() { c.suspend() }
 	type heard struct {
 		wire.Event

@@ -4,27 +4,48 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"sync"
+	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
+// Socket is a connected stream socket: a net.UnixConn, or a file, since what asks
+// the broker starts a third faster without package net.
+type Socket interface {
+	io.ReadWriteCloser
+	syscall.Conn
+	SetDeadline(time.Time) error
+	SetReadDeadline(time.Time) error
+	SetWriteDeadline(time.Time) error
+}
+
 // Conn is one end of a conversation. One goroutine may read while others
 // write; Close ends both.
 type Conn struct {
-	*net.UnixConn
+	Socket
 	writing sync.Mutex
 }
 
-// Dial connects to the broker at path.
+// Dial connects to the broker at path. While it has its hands full, that waits.
 func Dial(path string) (*Conn, error) {
-	c, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: path, Net: "unix"})
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return nil, err
+		return nil, os.NewSyscallError("socket", err)
 	}
-	return &Conn{UnixConn: c}, nil
+	for err = unix.EINTR; err == unix.EINTR; {
+		err = unix.Connect(fd, &unix.SockaddrUnix{Name: path})
+	}
+	if err == nil {
+		err = unix.SetNonblock(fd, true)
+	}
+	if err != nil {
+		unix.Close(fd)
+		return nil, &os.PathError{Op: "connect to", Path: path, Err: err}
+	}
+	return &Conn{Socket: os.NewFile(uintptr(fd), path)}, nil
 }
 
 // Send sends an event, with files if there are any; they stay the caller's.
@@ -62,7 +83,7 @@ func (c *Conn) send(k Kind, payload []byte, files []*os.File) error {
 	// Descriptors come with the first byte (unix(7)), and the receiver reads
 	// the head alone first.
 	whole := append(head, payload...)
-	n, _, err := c.WriteMsgUnix(whole, control, nil)
+	n, err := c.sendmsg(whole, control)
 	if err == nil && n < len(whole) {
 		_, err = c.Write(whole[n:])
 	}
@@ -101,7 +122,7 @@ func (c *Conn) Receive(budget Budget) (f Frame, give func(), err error) {
 	head := make([]byte, headLen)
 	control := make([]byte, unix.CmsgSpace(4*MaxFDs))
 	for got := 0; got < headLen; {
-		n, on, flags, _, err := c.ReadMsgUnix(head[got:], control)
+		n, on, flags, err := c.recvmsg(head[got:], control)
 		if on > 0 {
 			// Whatever came is ours to close, also of a frame that is none.
 			files, ferr := received(control[:on])
@@ -145,15 +166,47 @@ func (c *Conn) Receive(budget Budget) (f Frame, give func(), err error) {
 		}
 	}
 	f.Payload = make([]byte, length)
-	if _, err := io.ReadFull(c.UnixConn, f.Payload); err != nil {
+	if _, err := io.ReadFull(c.Socket, f.Payload); err != nil {
 		give()
 		return f, nil, err
 	}
 	return f, give, nil
 }
 
-// received takes the descriptors out of control messages. The runtime has
-// already set close-on-exec on them (MSG_CMSG_CLOEXEC).
+// sendmsg is sendmsg(2), waiting as a write does.
+func (c *Conn) sendmsg(b, control []byte) (n int, err error) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	werr := raw.Write(func(fd uintptr) bool {
+		for n, err = 0, unix.EINTR; err == unix.EINTR; {
+			n, err = unix.SendmsgN(int(fd), b, control, nil, unix.MSG_NOSIGNAL)
+		}
+		return err != unix.EAGAIN
+	})
+	return n, errors.Join(werr, err)
+}
+
+// recvmsg is recvmsg(2), waiting as a read does. What comes is close-on-exec.
+func (c *Conn) recvmsg(b, control []byte) (n, on, flags int, err error) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	rerr := raw.Read(func(fd uintptr) bool {
+		for err = unix.EINTR; err == unix.EINTR; {
+			n, on, flags, _, err = unix.Recvmsg(int(fd), b, control, unix.MSG_CMSG_CLOEXEC)
+		}
+		return err != unix.EAGAIN
+	})
+	if rerr != nil {
+		return 0, 0, 0, rerr
+	}
+	return n, on, flags, err
+}
+
+// received takes the descriptors out of control messages.
 func received(control []byte) ([]*os.File, error) {
 	messages, err := unix.ParseSocketControlMessage(control)
 	if err != nil {

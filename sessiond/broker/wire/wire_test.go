@@ -95,7 +95,7 @@ func pair(t *testing.T) (a, b *Conn) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { a.Close(); c.Close() })
-	return a, &Conn{UnixConn: c}
+	return a, &Conn{Socket: c}
 }
 
 func TestFramesBringTheirDescriptors(t *testing.T) {
@@ -164,7 +164,7 @@ func TestDescriptorsThatDoNotBelong(t *testing.T) {
 		if c.send > 0 {
 			control = unix.UnixRights(fds...)
 		}
-		if _, _, err := a.WriteMsgUnix(head(c.says), control, nil); err != nil {
+		if _, err := a.sendmsg(head(c.says), control); err != nil {
 			t.Fatal(err)
 		}
 		if _, _, err := b.Receive(nil); !errors.Is(err, ErrBad) {
@@ -188,7 +188,7 @@ func TestDescriptorsAreBoundedForTheWholeHead(t *testing.T) {
 	defer b.Close()
 	// All but the last byte: the answer must not wait for a whole head.
 	for i := range headLen - 1 {
-		if _, _, err := a.WriteMsgUnix([]byte{byte(i)}, unix.UnixRights(int(null.Fd())), nil); err != nil {
+		if _, err := a.sendmsg([]byte{byte(i)}, unix.UnixRights(int(null.Fd()))); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -1,4 +1,4 @@
-package host
+package main
 
 import (
 	"fmt"
@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"ninefold/cmd/internal/exit"
+	"ninefold/cmd/internal/host"
 )
 
 // scheme begins a URL (RFC 3986).
@@ -16,18 +17,18 @@ var scheme = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*:`)
 
 // open is host-open: the host's xdg-open as the caller, for a URL, or for a
 // file that is the same one there.
-func open(args []string) (Options, error) {
+func open(args []string) (host.Options, error) {
 	if len(args) > 0 && args[0] == "--" {
 		args = args[1:]
 	}
 	if len(args) != 1 || args[0] == "" || strings.HasPrefix(args[0], "-") {
-		return Options{}, exit.Usagef("usage: host-open URL|FILE", "host-open: one URL or file is opened at a time")
+		return host.Options{}, exit.Usagef("usage: host-open URL|FILE", "host-open: one URL or file is opened at a time")
 	}
 	self, err := user.Current()
 	if err != nil {
-		return Options{}, fmt.Errorf("host-open: %w", err)
+		return host.Options{}, fmt.Errorf("host-open: %w", err)
 	}
-	o := Options{User: self.Username, NoTTY: true, Command: []string{"xdg-open", args[0]}}
+	o := host.Options{User: self.Username, NoTTY: true, Command: []string{"xdg-open", args[0]}}
 	if _, err := os.Lstat(args[0]); err != nil {
 		if scheme.MatchString(args[0]) {
 			return o, nil

@@ -1,4 +1,4 @@
-package host
+package main
 
 import (
 	"errors"
@@ -9,19 +9,21 @@ import (
 	"slices"
 
 	"ninefold/cmd/internal/exit"
+	"ninefold/cmd/internal/host"
+	"ninefold/cmd/internal/session"
 	"ninefold/namespaces/plan"
 )
 
-// MakeShim makes a command of that name that runs the host's: a link in
+// makeShim makes a command of that name that runs the host's: a link in
 // ~/.local/bin to the program that every session has, which goes by the name it
 // is called by. Where there is no such program, on the host itself, the link
 // leads nowhere and a shell goes on looking.
-func MakeShim(io Stdio, name string) error {
+func makeShim(io session.Stdio, name string) error {
 	home, err := os.UserHomeDir()
 	if err != nil {
 		return fmt.Errorf("host --shim: %w", err)
 	}
-	if _, ok, _ := Called(name, nil); !ok || name == "host-open" {
+	if _, ok, _ := host.Asked([]string{name}); !ok {
 		return exit.Usagef("", "host --shim: %s is a command of Ninefold's", name)
 	}
 	dir := filepath.Join(home, ".local/bin")
@@ -35,7 +37,7 @@ func MakeShim(io Stdio, name string) error {
 		if text, rerr := os.Readlink(link); rerr == nil && text == target {
 			err = nil
 		} else {
-			return errf(exit.Failed, "remove it first, if it is not needed", "host --shim: %s is there already", link)
+			return &exit.Error{Code: exit.Failed, Hint: "remove it first, if it is not needed", Err: fmt.Errorf("host --shim: %s is there already", link)}
 		}
 	}
 	if err != nil {

@@ -42,6 +42,12 @@ func (r *request) build(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("build images: %w", err)
 	}
+	if r.sign != "" {
+		// A name that is wrong is told before the work.
+		if r.key, err = m.PrivateKey(r.sign); err != nil {
+			return err
+		}
+	}
 	recipes, names, err := r.load(ctx, m.Config())
 	if err != nil {
 		return err
@@ -73,6 +79,9 @@ func (r *request) build(ctx context.Context) error {
 		if err := r.compare(ctx, c, all); err != nil {
 			return err
 		}
+	}
+	if err := r.signAll(ctx, s, all); err != nil {
+		return err
 	}
 	// A login composes nothing: what profiles need of the new images is made
 	// now. A profile that cannot be used says so when it is used.

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ninefold/cmd/internal/exit"
+	"ninefold/roots/sign"
 )
 
 // name is what people called.
@@ -50,6 +51,8 @@ type request struct {
 	check                 bool
 	again                 bool // this is the second build of a check
 	recipes               []string
+	sign                  string
+	key                   *sign.Private // that sign names
 }
 
 func parse(args []string) (*request, error) {
@@ -59,6 +62,7 @@ func parse(args []string) (*request, error) {
 	f.StringVar(&r.state, "state", "", "directory of the store")
 	f.BoolVar(&r.relock, "relock", false, "ask the package source anew for versions, and write the lock files")
 	f.BoolVar(&r.offline, "offline", false, "fail instead of using the network")
+	f.StringVar(&r.sign, "sign", "", "sign what is built with this private key")
 	f.BoolVar(&r.json, "json", false, "print JSON")
 	f.BoolVar(&r.check, "check", false, "build a second time elsewhere, and compare")
 	f.BoolVar(&r.again, "again", false, "")

@@ -12,6 +12,7 @@ import (
 	"ninefold/roots/rebuild"
 	"ninefold/roots/recipe"
 	"ninefold/roots/recipe/recipefile"
+	"ninefold/roots/sign"
 	"ninefold/roots/store"
 	"ninefold/sessiond/manager"
 )
@@ -54,6 +55,7 @@ var rules = []exit.Rule{
 	{Is: deb.ErrUndeclared, Code: exit.BadInput, Hint: "say what it is in the recipe ([declare])"},
 	{Is: image.ErrConflict, Code: exit.BadInput, Hint: "leave one of the packages out, or the path (exclude.paths)"},
 	{Is: rebuild.ErrDiffers, Code: exit.Integrity, Hint: "what a step's command makes must not depend on time, machine or order: see docs/finishing-steps.md"},
+	{Is: sign.ErrKey, Code: exit.BadInput, Hint: "sessionctl key new makes one"},
 	{Is: store.ErrDamaged, Code: exit.Integrity, Hint: "sessionctl image verify --discard removes what is damaged"},
 	{Is: store.ErrBusy, Code: exit.Busy},
 	{Is: store.ErrVersion, Code: exit.NotSupported},

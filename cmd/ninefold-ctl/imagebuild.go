@@ -41,6 +41,8 @@ lock file; without one the package source is asked and the lock is written.`,
 	}
 	c.Flags().Bool("relock", false, "ask the package source anew for versions, and write the lock file")
 	c.Flags().Bool("check", false, "build a second time elsewhere, and compare every byte")
+	c.Flags().String("sign", "", "sign what is built with the private key of that `NAME` or path")
+	_ = c.RegisterFlagCompletionFunc("sign", a.completeKey) // fails for a flag that is not there alone
 	c.Flags().Bool("offline", false, "fail instead of using the network")
 	return a.jsonFlag(c)
 }

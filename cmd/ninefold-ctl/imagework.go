@@ -95,17 +95,25 @@ func (a *app) imageVerify() *cobra.Command {
 	var discard bool
 	c := &cobra.Command{
 		Use:               "verify [IMAGE...]",
-		Short:             "Read images again and compare every hash; name what is damaged",
+		Short:             "Read images again and compare every hash and signature; name what is wrong",
 		ValidArgsFunction: a.completeImage,
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.working(func(s *store.Store) error {
 				var ids []image.ID
+				named := map[string]image.ID{}
 				for _, name := range args {
 					id, err := s.Resolve(name)
 					if err != nil {
 						return err
 					}
 					ids = append(ids, id)
+					named[name] = id
+				}
+				if len(args) == 0 {
+					var err error
+					if named, err = s.Tags(); err != nil {
+						return err
+					}
 				}
 				damage, err := s.Verify(c.Context(), ids...)
 				if err != nil {
@@ -124,7 +132,7 @@ func (a *app) imageVerify() *cobra.Command {
 					}
 				}
 				if len(damage) == 0 {
-					return nil
+					return a.checkTrust(c, s, named)
 				}
 				hint := "image verify --discard removes what is damaged; building the image again makes it anew"
 				if discard {

@@ -41,7 +41,7 @@ func (a *app) root() *cobra.Command {
 	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return exit.Usagef("see "+c.CommandPath()+" --help", "%s%v", within(c), err)
 	})
-	c.AddCommand(a.run(), a.explain(), a.ns(), a.which(), a.profile(), a.image(), a.policy(), a.doctor(), a.host(),
+	c.AddCommand(a.run(), a.explain(), a.ns(), a.which(), a.profile(), a.image(), a.key(), a.policy(), a.doctor(), a.host(),
 		a.listViews(), a.show(), a.end(), a.enter(), a.tellStatus(), a.logs(), a.bind(), a.mount(), a.unmount(), a.session(), a.view())
 	c.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	strictArgs(c)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"ninefold/roots/image"
@@ -35,7 +36,7 @@ func (s *Store) Untag(name string) error {
 	if !image.ValidReference(name) {
 		return fmt.Errorf("tag %q: %w", name, ErrNotFound)
 	}
-	err := os.Remove(s.TagFile(name))
+	err := os.Remove(TagFile(s.dir, name))
 	if errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("tag %q: %w", name, ErrNotFound)
 	}
@@ -70,7 +71,7 @@ func (s *Store) Tags() (map[string]image.ID, error) {
 }
 
 func (s *Store) tag(name string) (image.ID, error) {
-	b, err := readFile(s.TagFile(name))
+	b, err := readFile(TagFile(s.dir, name))
 	if errors.Is(err, os.ErrNotExist) {
 		return image.ID{}, fmt.Errorf("image %q: %w", name, ErrNotFound)
 	}
@@ -93,8 +94,9 @@ func fileOf(reference string) string { return strings.ReplaceAll(reference, "/",
 
 func nameOf(file string) string { return strings.ReplaceAll(file, "%", "/") }
 
-// TagFile is the file that says what a reference stands for; it need not exist.
-func (s *Store) TagFile(reference string) string { return s.path("tags", fileOf(reference)) }
+// TagFile is the file in the store of that directory that says what a
+// reference stands for; it need not exist.
+func TagFile(dir, reference string) string { return filepath.Join(dir, "tags", fileOf(reference)) }
 
 // Resolve finds an image by its reference, its id, or four or more digits that
 // its id alone begins with. A tag wins over a prefix. A reference with a digest is the

@@ -24,6 +24,8 @@ type Verdict struct {
 	Until time.Time
 	// Signers are the names of the keys that counted, sorted.
 	Signers []string
+	// Chain are the images that were looked at.
+	Chain []image.ID
 	// Local says that every image was built here.
 	Local bool
 }
@@ -67,6 +69,7 @@ func (c *check) chain(ctx context.Context, id image.ID) (Verdict, error) {
 		if err := ctx.Err(); err != nil {
 			return v, context.Cause(ctx)
 		}
+		v.Chain = append(v.Chain, m.ID())
 		o, err := c.store.Origin(m.ID())
 		if err != nil {
 			return v, err

@@ -2,6 +2,7 @@ package trust
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -106,4 +107,32 @@ func signTag(ctx context.Context, s *store.Store, key *sign.Private, id image.ID
 		return store.Seen{Version: version, Image: id, Key: key.Public().ID()}, s.AddSignature(id, b)
 	})
 	return version, err
+}
+
+// Successor reads a statement in which a trusted key names the key that takes
+// its place, and returns both. The old key must count now.
+func (p *Policy) Successor(envelope []byte, now time.Time) (*Key, *sign.Public, error) {
+	e, err := sign.Parse(envelope)
+	if err != nil {
+		return nil, nil, err
+	}
+	why := []error{}
+	for _, k := range p.Keys {
+		_, s, err := e.Signers(k.Public)
+		if err != nil {
+			continue
+		}
+		if _, err := k.usable(now); err != nil {
+			why = append(why, err)
+			continue
+		}
+		if s.Kind != sign.Successor {
+			return nil, nil, fmt.Errorf("%w: it is about a %s, and names no key", sign.ErrStatement, s.Kind)
+		}
+		return k, s.Key, nil
+	}
+	if len(why) == 0 {
+		why = []error{ErrUnsigned}
+	}
+	return nil, nil, errors.Join(why...)
 }

@@ -2,9 +2,11 @@ package decided
 
 import (
 	"encoding/binary"
+	"fmt"
 	"hash/fnv"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -37,7 +39,11 @@ const (
 	presence = 'p' // whether it is there, and is a directory, a link or something else
 	onTheWay = 'd' // a directory that names were looked up in
 	mounts   = 'm' // the mount table
+	deadline = 't' // the time has not come; the path ends with it
 )
+
+// ahead is the print of a deadline that has not come.
+const ahead = "ahead"
 
 // mountTable is that of the calling thread.
 const mountTable = "/proc/thread-self/mountinfo"
@@ -53,6 +59,11 @@ func (f *Facts) Presence(paths ...string) { f.add(presence, paths) }
 
 // Mounts adds the mount table of the calling thread.
 func (f *Facts) Mounts() { f.note(fact{path: mountTable, kind: mounts}) }
+
+// Until adds that it is earlier than t: what was decided ends then by itself.
+func (f *Facts) Until(t time.Time) {
+	f.note(fact{path: fmt.Sprintf("/until/%d", t.Unix()), kind: deadline})
+}
 
 func (f *Facts) add(kind byte, paths []string) {
 	for _, p := range paths {
@@ -94,6 +105,9 @@ func (f *Facts) walk(kind byte, name string, links int) {
 // note adds one fact; of two about one path that which says more counts.
 func (f *Facts) note(n fact) {
 	n.print = string(n.look(nil))
+	if n.kind == deadline {
+		n.print = ahead // also when it has passed: such a decision never holds
+	}
 	if f.known == nil {
 		f.known = map[string]int{}
 	}
@@ -112,6 +126,12 @@ func (f *Facts) note(n fact) {
 func (n *fact) look(b []byte) []byte {
 	if n.kind == mounts {
 		return appendMounts(b)
+	}
+	if n.kind == deadline {
+		if end, err := strconv.ParseInt(path.Base(n.path), 10, 64); err == nil && time.Now().Unix() < end {
+			b = append(b, ahead...)
+		}
+		return b
 	}
 	var st unix.Stat_t
 	if unix.Lstat(n.path, &st) != nil {

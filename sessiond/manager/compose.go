@@ -21,6 +21,7 @@ type composition struct {
 	stack       *stack
 	pieces      []piece
 	images      []image.ID // that the profile names
+	admission   admission
 	leases      []interface{ Close() error }
 }
 

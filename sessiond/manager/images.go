@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"ninefold/internal/regular"
 	"ninefold/namespaces/plan"
@@ -47,6 +48,9 @@ func (m *Manager) stackUp(ctx context.Context, s *store.Store, p *profile.Profil
 			c.leases = append(c.leases, l)
 		}
 	}
+	if err := m.admit(ctx, s, p, c); err != nil {
+		return err
+	}
 	k := m.readStack(q)
 	if k == nil {
 		if k, err = m.decide(ctx, s, q); err != nil {
@@ -62,6 +66,11 @@ func (m *Manager) stackUp(ctx context.Context, s *store.Store, p *profile.Profil
 		layers, err := m.layersOf(ctx, s, piece)
 		if err != nil {
 			return err
+		}
+		if slices.Contains(c.admission.untrusted, piece.Image) {
+			for i := range layers {
+				layers[i].Origin = outsider
+			}
 		}
 		c.layers = append(c.layers, layers...)
 	}

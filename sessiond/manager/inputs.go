@@ -10,10 +10,10 @@ import (
 	"ninefold/namespaces/plan"
 	"ninefold/roots/compat"
 	"ninefold/roots/image"
+	"ninefold/roots/store"
 	"ninefold/sessiond/config"
 	"ninefold/sessiond/decided"
 	"ninefold/sessiond/identity"
-	"ninefold/sessiond/profile"
 )
 
 // decisions is the kind of record that decided.Keep keeps.
@@ -98,12 +98,9 @@ func (m *Manager) storeInputs(p *prepared, facts *decided.Facts) bool {
 		return true
 	}
 	facts.Content(filepath.Join(m.StoreDir(), "version"))
-	names := slices.Concat([]string{p.profile.Base, p.profile.Runtime}, p.profile.Components)
-	for _, name := range names {
-		if name == "" || name == profile.HostBase {
-			continue
-		}
-		tag := filepath.Join(m.StoreDir(), "tags", name)
+	p.base.admission.facts(facts, m.StoreDir())
+	for _, name := range imageNames(p.profile) {
+		tag := store.TagFile(m.StoreDir(), name)
 		if _, err := os.Lstat(tag); err != nil {
 			return false // the beginning of an id, which other ids may come to have
 		}

@@ -74,14 +74,14 @@ func (c *checker) names(stem string) {
 	}
 	if p.Base == "" {
 		c.bad("base", `base is empty; it is "host" or the name of an image`)
-	} else if !IsName(p.Base) {
+	} else if !IsImage(p.Base) {
 		c.bad("base", "base %q is not the name of an image", p.Base)
 	}
-	if p.Runtime != "" && !IsName(p.Runtime) || p.Runtime == HostBase {
+	if p.Runtime != "" && !IsImage(p.Runtime) || p.Runtime == HostBase {
 		c.bad("runtime", "runtime %q is not the name of an image", p.Runtime)
 	}
 	for i, name := range p.Components {
-		if !IsName(name) || name == HostBase {
+		if !IsImage(name) || name == HostBase {
 			c.bad(fmt.Sprintf("components.%d", i), "component %q is not the name of an image", name)
 		}
 	}
@@ -92,7 +92,25 @@ func (c *checker) names(stem string) {
 	}
 }
 
-// IsName reports whether s can name a profile or an image.
+// IsImage reports whether s may be the reference of an image, like
+// steve/gaming:2026-11; the store, which knows, reads it when it is used.
+func IsImage(s string) bool {
+	name, digest, fixed := strings.Cut(s, "@")
+	parts := strings.Split(name, "/")
+	for i, p := range parts {
+		p, tag, tagged := strings.Cut(p, ":")
+		if !IsName(p) || tagged && (i > 0 && i < len(parts)-1 || !isWord(tag)) {
+			return false
+		}
+	}
+	return len(s) <= 400 && (!fixed || strings.HasPrefix(digest, "sha256:"))
+}
+
+func isWord(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("%/:", r) })
+}
+
+// IsName reports whether s can name a profile.
 func IsName(s string) bool {
 	for i := range len(s) {
 		c := s[i]

@@ -257,3 +257,14 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestIsImage(t *testing.T) {
+	for s, want := range map[string]bool{
+		"gaming": true, "steve/gaming:2026-11": true, "localhost:5000/a/b:T": true, "a@sha256:" + strings.Repeat("0", 64): true,
+		"": false, "../x": false, "a/": false, "/a": false, "a/../b": false, "a:": false, "a b": false, "a/b:c/d": false, "a:b:c": false, "a%b": false, "a@b": false,
+	} {
+		if IsImage(s) != want {
+			t.Errorf("%q: %v", s, !want)
+		}
+	}
+}

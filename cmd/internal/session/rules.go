@@ -5,7 +5,9 @@ import (
 	"ninefold/internal/tomlfile"
 	"ninefold/namespaces"
 	"ninefold/namespaces/plan"
+	"ninefold/roots/sign"
 	"ninefold/roots/store"
+	"ninefold/roots/trust"
 	"ninefold/sessiond/identity"
 	"ninefold/sessiond/manager"
 	"ninefold/sessiond/profile"
@@ -31,6 +33,13 @@ var Rules = []exit.Rule{
 	{Is: plan.ErrVersion, Code: exit.BadInput},
 	{Is: namespaces.ErrUnsupported, Code: exit.NotSupported, Hint: "sessionctl doctor says what this machine can do"},
 	{Is: namespaces.ErrRefused, Code: exit.Failed, Hint: "this is a fault of Ninefold or of the kernel; nothing was run"},
+	{Is: trust.ErrRefused, Code: exit.Integrity},
+	{Is: trust.ErrInvalid, Code: exit.BadInput},
+	{Is: sign.ErrKey, Code: exit.BadInput, Hint: "sessionctl key new makes one"},
+	{Is: sign.ErrEnvelope, Code: exit.BadInput},
+	{Is: sign.ErrStatement, Code: exit.BadInput},
+	{Is: trust.ErrUnsigned, Code: exit.Integrity},
+	{Is: store.ErrFull, Code: exit.Failed},
 	{Is: store.ErrDamaged, Code: exit.Integrity, Hint: "sessionctl image verify says what is damaged; image build makes it anew"},
 	{Is: store.ErrBusy, Code: exit.Busy},
 	{Is: store.ErrNotFound, Code: exit.NotFound, Hint: "sessionctl image list shows those that there are"},

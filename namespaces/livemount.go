@@ -17,8 +17,8 @@ import (
 // ErrFileSystem: there is no file system that could be mounted.
 var ErrFileSystem = errors.New("it holds no file system that can be mounted")
 
-// memoryDefault bounds a live mount in memory that has no other bound.
-const memoryDefault = 64 << 20
+// MemoryDefault bounds a live mount in memory that has no other bound.
+const MemoryDefault = 64 << 20
 
 // fileSystems are those that a file can hold, with where each says so
 // (libblkid knows the same places). The order counts: vfat says least.
@@ -44,14 +44,19 @@ func FileSystem(r io.ReaderAt) (string, error) {
 	return "", ErrFileSystem
 }
 
+// inodeSize is how much of a file system in memory there is for each file: empty
+// ones take memory, too.
+const inodeSize = 4096
+
 // MountMemory mounts an empty file system of the view's user at target, as Bind
 // does: nosuid and nodev, in the same places. size bounds it in bytes; 0 is 64 MiB.
 func (l Live) MountMemory(target string, size int64, readOnly bool) (id uint64, err error) {
 	if size == 0 {
-		size = memoryDefault
+		size = MemoryDefault
 	}
 	err = l.inView(func() error {
 		mnt, err := kernel.NewMount("tmpfs", liveAttr(readOnly), kernel.Text("mode", "0700"), kernel.Text("size", strconv.FormatInt(size, 10)),
+			kernel.Text("nr_inodes", strconv.FormatInt(max(size/inodeSize, 64), 10)),
 			kernel.Text("uid", strconv.FormatUint(uint64(l.User.UID), 10)), kernel.Text("gid", strconv.FormatUint(uint64(l.User.GID), 10)))
 		if err != nil {
 			return err

@@ -36,6 +36,9 @@ func (a *app) listParked() *cobra.Command {
 				}
 				var rows [][]string
 				for _, p := range items {
+					if p.Why != "" && !a.json {
+						fmt.Fprintf(a.Err, "of %s some files are not there, or not whole: %s\n", p.ID, plain(p.Why))
+					}
 					rows = append(rows, []string{p.ID, plain(p.User), plain(p.Profile), p.Kind, fmt.Sprint(p.Files), size(p.Bytes), fmt.Sprint(p.Left), moment(p.When)})
 				}
 				return a.list(items, []string{"ID", "USER", "PROFILE", "KIND", "FILES", "SIZE", "LEFT OUT", "WHEN"}, rows)

@@ -78,6 +78,8 @@ type NewMount struct {
 	ReadOnly bool
 	// Size bounds what is in memory, in bytes.
 	Size int64
+	// AsRoot goes beyond what the configuration lets a user have in memory.
+	AsRoot bool
 }
 
 // Binder binds into live views. Who may call what is the surface's to decide.

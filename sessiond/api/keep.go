@@ -19,6 +19,9 @@ type Parked struct {
 	Bytes int64     `json:"bytes"`
 	// Left is how many files did not fit, or mean nothing outside of their root.
 	Left int64 `json:"left"`
+	// Why is the first reason why a file that could be copied was not, or not
+	// with all of its attributes; "" for none.
+	Why string `json:"why,omitempty"`
 }
 
 // Changes are what a view holds of its own.

@@ -73,6 +73,11 @@ func mount(ctx context.Context, c *call) ([]any, error) {
 	if err := c.mayMount(ctx, n.Target); err != nil {
 		return nil, err
 	}
+	who, err := c.bus.identify(ctx, c.sender)
+	if err != nil {
+		return nil, err
+	}
+	n.AsRoot = who.root()
 	if n.Source == memory {
 		n.Source = ""
 	} else if err := c.own(ctx, 0, "mounting what is in a file"); err != nil {

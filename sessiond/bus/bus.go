@@ -54,11 +54,14 @@ type Options struct {
 type Server struct {
 	Options
 	gate     *gate
+	work     *work
 	patience patience
 }
 
 // New returns a server that is not connected yet.
-func New(o Options) *Server { return &Server{Options: o, gate: newGate(), patience: ordinary} }
+func New(o Options) *Server {
+	return &Server{Options: o, gate: newGate(), work: newWork(), patience: ordinary}
+}
 
 const (
 	// callTimeout bounds one call to another service.

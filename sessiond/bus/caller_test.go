@@ -188,7 +188,7 @@ func TestWhoMounts(t *testing.T) {
 	if err := w.call(path, name, "/file", "/home/mia/x", "ext4", false, uint64(0)).Err; err != nil {
 		t.Error(err)
 	}
-	want := []api.NewMount{{Target: "/home/mia/x", ReadOnly: true, Size: 4096}, {Source: "/file", Target: "/home/mia/x", Type: "ext4"}}
+	want := []api.NewMount{{Target: "/home/mia/x", ReadOnly: true, Size: 4096}, {Source: "/file", Target: "/home/mia/x", Type: "ext4", AsRoot: true}}
 	if !slices.Equal(w.service.mounted, want) {
 		t.Errorf("mounted is %+v, want %+v", w.service.mounted, want)
 	}

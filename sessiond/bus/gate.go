@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"context"
 	"fmt"
 	"sync"
 
@@ -64,6 +65,66 @@ func (g *gate) ask(uid uint32) (release func(), ok bool) {
 			delete(g.asked, uid)
 		}
 	}, true
+}
+
+// The bounds of calls that walk through what views hold, or write it. One user
+// has one at a time, and others wait behind it.
+const (
+	maxWork       = 4
+	maxWorkOfUser = 8 // waiting, too
+)
+
+// work orders such calls.
+type work struct {
+	mu     sync.Mutex
+	places chan struct{}
+	users  map[uint32]*userWork
+}
+
+type userWork struct {
+	place chan struct{}
+	n     int // at it and waiting
+}
+
+func newWork() *work {
+	return &work{places: make(chan struct{}, maxWork), users: map[uint32]*userWork{}}
+}
+
+// begin waits for uid's turn until ctx ends. done is called once.
+func (w *work) begin(ctx context.Context, uid uint32) (done func(), err error) {
+	w.mu.Lock()
+	u := w.users[uid]
+	if u == nil {
+		u = &userWork{place: make(chan struct{}, 1)}
+		w.users[uid] = u
+	}
+	if u.n >= maxWorkOfUser {
+		w.mu.Unlock()
+		return nil, busy("too much of uid %d is under way", uid)
+	}
+	u.n++
+	w.mu.Unlock()
+	var held []chan struct{}
+	done = func() {
+		for _, c := range held {
+			<-c
+		}
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if u.n--; u.n == 0 {
+			delete(w.users, uid)
+		}
+	}
+	for _, c := range []chan struct{}{u.place, w.places} {
+		select {
+		case c <- struct{}{}:
+			held = append(held, c)
+		case <-ctx.Done():
+			done()
+			return nil, ctx.Err()
+		}
+	}
+	return done, nil
 }
 
 func busy(format string, args ...any) error {

@@ -14,6 +14,7 @@ type parkedRow struct {
 	UID                      uint32
 	User, Profile, Kind      string
 	When, Files, Bytes, Left uint64
+	Why                      string
 }
 
 func (c *call) keeper() (api.Keeper, error) {
@@ -38,7 +39,7 @@ func listParked(ctx context.Context, c *call) ([]any, error) {
 	for _, p := range all {
 		if who.root() || who.uid == p.UID {
 			rows = append(rows, parkedRow{text(p.ID), p.UID, text(p.User), text(p.Profile), text(p.Kind), microseconds(p.When),
-				uint64(p.Files), uint64(p.Bytes), uint64(p.Left)})
+				uint64(p.Files), uint64(p.Bytes), uint64(p.Left), text(p.Why)})
 		}
 	}
 	return []any{rows}, err
@@ -73,8 +74,17 @@ func getChanges(ctx context.Context, c *call) ([]any, error) {
 	if err := c.own(ctx, v.UID, "what a view has written"); err != nil {
 		return nil, err
 	}
+	who, err := c.bus.identify(ctx, c.sender)
+	if err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, workTimeout)
 	defer cancel()
+	done, err := c.bus.work.begin(ctx, who.uid)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	g, err := k.Changes(ctx, v.ID)
 	return []any{uint64(g.Files), uint64(g.Bytes), g.More, g.Kept, g.Parks, texts(g.Stale)}, err
 }
@@ -95,6 +105,11 @@ func restore(ctx context.Context, c *call) ([]any, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, workTimeout)
 	defer cancel()
+	done, err := c.bus.work.begin(ctx, who.uid)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	r, err := k.Restore(ctx, v.ID, c.text(0), who.root(), c.args[1].(bool))
 	return []any{uint64(r.Files), uint64(r.Written), uint64(r.Roots), uint64(r.Failed), text(r.Why)}, err
 }

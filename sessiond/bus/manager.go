@@ -53,7 +53,7 @@ func init() {
 			{name: "EndView", in: id("view"), run: endView},
 			{name: "EndSession", in: id("session"), run: endSession},
 			{name: "Reload", run: reload},
-			{name: "ListParked", out: []argument{{"parked", "a(sussstttt)"}}, run: listParked},
+			{name: "ListParked", out: []argument{{"parked", "a(sussstttts)"}}, run: listParked},
 			{name: "DiscardParked", in: id("parked"), run: discardParked},
 		},
 		properties: []property{

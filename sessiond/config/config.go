@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -29,6 +30,7 @@ const FileName = "ninefold.toml"
 type Config struct {
 	Trust Trust `toml:"trust"`
 	Login Login `toml:"login"`
+	Mount Mount `toml:"mount"`
 	// File is where it was read; "" when there is none.
 	File string `toml:"-"`
 }
@@ -49,6 +51,25 @@ type Trust struct {
 	// added; "image": those that came with the image; or a directory of the
 	// host with a ca-certificates.crt in it.
 	CA string `toml:"ca"`
+}
+
+// Mount says what users may mount into their live views.
+type Mount struct {
+	// Memory is how much a user may have mounted in memory, such as "512M"; ""
+	// is MemoryDefault.
+	Memory string `toml:"memory"`
+}
+
+// MemoryDefault is what a user may have mounted in memory, in bytes.
+const MemoryDefault = 1 << 30
+
+// MemoryBytes is how much a user may have mounted in memory.
+func (m Mount) MemoryBytes() int64 {
+	n, err := profile.ParseSize(m.Memory)
+	if err != nil || n > math.MaxInt64 {
+		return MemoryDefault // "", since the file was checked
+	}
+	return int64(n)
 }
 
 // Plain is the choice of no profile: the machine as it is.
@@ -143,6 +164,11 @@ func (c *Config) check(data []byte) error {
 	}
 	for _, p := range l.Choose {
 		name(p, "login", "choose")
+	}
+	if m := c.Mount.Memory; m != "" {
+		if n, err := profile.ParseSize(m); err != nil || n > math.MaxInt64 {
+			bad(fmt.Sprintf("mount.memory is %q; write a size like \"512M\" or \"2G\"", m), "mount", "memory")
+		}
 	}
 	switch l.OnFailure {
 	case "", "host", "deny":

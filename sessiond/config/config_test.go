@@ -66,3 +66,14 @@ func TestMistakesAreToldWithTheirLine(t *testing.T) {
 		t.Error("a FIFO is no configuration")
 	}
 }
+
+func TestHowMuchMemoryMayBeMounted(t *testing.T) {
+	for text, want := range map[string]int64{"": MemoryDefault, "[mount]\nmemory = \"3M\"\n": 3 << 20, "[mount]\nmemory = \"0\"\n": 0} {
+		if c, err := load(t, text); err != nil || c.Mount.MemoryBytes() != want {
+			t.Errorf("%q: %d %v", text, c.Mount.MemoryBytes(), err)
+		}
+	}
+	if _, err := load(t, "[mount]\nmemory = \"much\"\n"); !errors.Is(err, ErrInvalid) {
+		t.Errorf("a mistake: %v", err)
+	}
+}

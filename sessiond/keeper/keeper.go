@@ -58,7 +58,7 @@ func (k *Keeper) Parked(context.Context) ([]api.Parked, error) {
 	out := []api.Parked{}
 	for _, it := range items {
 		out = append(out, api.Parked{ID: it.ID, UID: it.UID, User: it.User, Profile: it.Profile, Kind: it.Kind, When: it.When,
-			Files: it.Files, Bytes: it.Bytes, Left: it.Left})
+			Files: it.Files, Bytes: it.Bytes, Left: it.Left, Why: it.Why})
 	}
 	return out, err
 }

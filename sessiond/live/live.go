@@ -3,6 +3,7 @@
 package live
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -28,17 +29,23 @@ const maxBinds = 64
 type Binds struct {
 	service api.Service
 	dir     string
+	memory  func() int64
 	mu      sync.Mutex
 }
 
 // New returns the Binds that are kept in dir, which is made when it is needed.
-func New(s api.Service, dir string) *Binds { return &Binds{service: s, dir: dir} }
+// memory is what a user may have mounted in memory, in bytes.
+func New(s api.Service, dir string, memory func() int64) *Binds {
+	return &Binds{service: s, dir: dir, memory: memory}
+}
 
 // record is one bind in a file.
 type record struct {
 	Target   string `json:"target"`
 	ReadOnly bool   `json:"read_only"`
 	Mount    uint64 `json:"mount"`
+	// Size bounds what is in memory; 0 for what is not.
+	Size int64 `json:"size,omitempty"`
 }
 
 // Bind binds source into a view. Its name is looked up on the host or in the
@@ -64,7 +71,7 @@ func (b *Binds) Bind(ctx context.Context, view string, bind api.NewBind) error {
 		if err != nil {
 			return have, fmt.Errorf("bind %s at %s: %w", bind.Source, bind.Target, err)
 		}
-		return append(have, record{bind.Target, bind.ReadOnly, id}), nil
+		return append(have, record{Target: bind.Target, ReadOnly: bind.ReadOnly, Mount: id}), nil
 	})
 }
 
@@ -80,8 +87,14 @@ func (b *Binds) Mount(ctx context.Context, view string, m api.NewMount) error {
 		}
 		var id uint64
 		var err error
+		size := int64(0)
 		if m.Source == "" {
-			id, err = l.MountMemory(m.Target, m.Size, m.ReadOnly)
+			if size = cmp.Or(m.Size, namespaces.MemoryDefault); !m.AsRoot {
+				if err := b.fits(ctx, l.User.UID, size); err != nil {
+					return have, err
+				}
+			}
+			id, err = l.MountMemory(m.Target, size, m.ReadOnly)
 		} else {
 			host, herr := os.Open("/proc/1/ns/mnt")
 			if herr != nil {
@@ -94,8 +107,34 @@ func (b *Binds) Mount(ctx context.Context, view string, m api.NewMount) error {
 		if err != nil {
 			return have, fmt.Errorf("mount at %s: %w", m.Target, err)
 		}
-		return append(have, record{m.Target, m.ReadOnly, id}), nil
+		return append(have, record{m.Target, m.ReadOnly, id, size}), nil
 	})
+}
+
+// fits refuses what would make a user's file systems in memory too large. b.mu is
+// held.
+func (b *Binds) fits(ctx context.Context, uid uint32, size int64) error {
+	all, err := b.service.Views(ctx)
+	if err != nil {
+		return err
+	}
+	most, have := b.memory(), int64(0)
+	for _, v := range all {
+		if v.UID != uid {
+			continue
+		}
+		records, err := b.read(v.ID)
+		if err != nil {
+			return err
+		}
+		for _, r := range records {
+			have += r.Size
+		}
+	}
+	if size > most-have {
+		return fmt.Errorf("%w: uid %d has %d MiB mounted in memory, and may have %d (mount.memory in ninefold.toml)", api.ErrPolicy, uid, have>>20, most>>20)
+	}
+	return nil
 }
 
 // Unmount takes off what was bound last at target.

@@ -28,11 +28,18 @@ func (v views) View(_ context.Context, id string) (api.View, error) {
 	return api.View{}, fmt.Errorf("view %s: %w", id, api.ErrNotFound)
 }
 
+func (v views) Views(context.Context) (out []api.View, err error) {
+	for _, x := range v.have {
+		out = append(out, x)
+	}
+	return out, nil
+}
+
 func (v views) Namespace(context.Context, string) (*os.File, error) { return nil, errNoNamespace }
 
 func TestWhatIsRefusedBeforeAnythingIsEntered(t *testing.T) {
 	ctx := context.Background()
-	b := New(views{have: map[string]api.View{"mine": {ID: "mine", Class: "trusted"}, "users": {ID: "users", Class: "untrusted"}}}, t.TempDir())
+	b := New(views{have: map[string]api.View{"mine": {ID: "mine", Class: "trusted"}, "users": {ID: "users", Class: "untrusted"}}}, t.TempDir(), nil)
 	for _, c := range []struct {
 		view, source string
 		want         error
@@ -52,11 +59,11 @@ func TestWhatIsRefusedBeforeAnythingIsEntered(t *testing.T) {
 func TestWhatIsBoundIsKept(t *testing.T) {
 	ctx := context.Background()
 	dir := filepath.Join(t.TempDir(), "state", "binds")
-	b := New(views{have: map[string]api.View{"a": {ID: "a"}, "b": {ID: "b"}}}, dir)
-	if err := b.write(ctx, "a", []record{{"/n/x", true, 7}, {"/n/y", false, 8}}); err != nil {
+	b := New(views{have: map[string]api.View{"a": {ID: "a"}, "b": {ID: "b"}}}, dir, nil)
+	if err := b.write(ctx, "a", []record{{"/n/x", true, 7, 0}, {"/n/y", false, 8, 0}}); err != nil {
 		t.Fatal(err)
 	}
-	again := New(views{have: map[string]api.View{"a": {ID: "a"}}}, dir)
+	again := New(views{have: map[string]api.View{"a": {ID: "a"}}}, dir, nil)
 	got, err := again.List(ctx, "a")
 	if err != nil || len(got) != 2 || got[0] != (api.Bind{Target: "/n/x", ReadOnly: true}) {
 		t.Errorf("a new daemon knows %+v, %v", got, err)
@@ -65,7 +72,7 @@ func TestWhatIsBoundIsKept(t *testing.T) {
 		t.Errorf("the directory: %v %v", st, err)
 	}
 	// What is over is forgotten, and what is damaged is told.
-	gone := New(views{have: map[string]api.View{"b": {ID: "b"}}}, dir)
+	gone := New(views{have: map[string]api.View{"b": {ID: "b"}}}, dir, nil)
 	if err := gone.write(ctx, "b", nil); err != nil {
 		t.Fatal(err)
 	}
@@ -77,5 +84,26 @@ func TestWhatIsBoundIsKept(t *testing.T) {
 	}
 	if _, err := gone.List(ctx, "b"); err == nil {
 		t.Error("a damaged file is taken for none")
+	}
+}
+
+// TestMemoryIsBoundedForAUser: in all of their views together.
+func TestMemoryIsBoundedForAUser(t *testing.T) {
+	ctx := context.Background()
+	v := views{have: map[string]api.View{"a": {ID: "a", UID: 1}, "b": {ID: "b", UID: 1}, "c": {ID: "c", UID: 2}}}
+	b := New(v, t.TempDir(), func() int64 { return 100 })
+	for _, id := range []string{"a", "b", "c"} {
+		if err := b.write(ctx, id, []record{{"/n/x", false, 7, 40}, {"/n/y", false, 8, 0}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		uid  uint32
+		size int64
+		ok   bool
+	}{{1, 20, true}, {1, 21, false}, {2, 60, true}, {2, 61, false}, {3, 100, true}, {3, 1 << 62, false}} {
+		if err := b.fits(ctx, c.uid, c.size); (err == nil) != c.ok || err != nil && !errors.Is(err, api.ErrPolicy) {
+			t.Errorf("%+v: %v", c, err)
+		}
 	}
 }

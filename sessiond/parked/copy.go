@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -20,8 +21,17 @@ func copyWritten(ctx context.Context, l *Layers, to *os.File, room int64, it *It
 		return err
 	}
 	defer below.Close()
-	c := &copying{to: below, dirs: map[string]unix.Stat_t{}, room: room}
+	c := &copying{to: below, dirs: map[string]unix.Stat_t{}, room: room, enough: func() bool { return roomIn(to) > 0 }}
+	// One file that cannot be copied must not cost the others.
+	leave := func(err error) {
+		if it.Left++; it.Why == "" && !errors.Is(err, errLeft) {
+			it.Why = err.Error()[:min(len(err.Error()), maxWhy)]
+		}
+	}
 	err = l.walk(ctx, func(e *entry) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		name := filepath.Join(e.layer, e.name)
 		written := l.since.written(&e.st)
 		switch {
@@ -30,35 +40,44 @@ func copyWritten(ctx context.Context, l *Layers, to *os.File, room int64, it *It
 			if !written {
 				return nil
 			}
-			if err := c.makeDir(name); !errors.Is(err, errLeft) {
-				return err
+			if err := c.makeDir(name); err != nil {
+				leave(err)
 			}
-			it.Left++
 			return nil
 		case !written || e.whiteout():
 			return nil
 		}
 		n, err := c.file(e, name)
 		switch {
-		case errors.Is(err, errLeft):
-			it.Left++
-			return nil
+		case errors.Is(err, unix.ENOENT):
+			return nil // a process of the session has removed it meanwhile
+		case errors.Is(err, errBare):
+			leave(err)
 		case err != nil:
-			return err
+			leave(err)
+			_ = c.to.Remove(name) // half of a file is none
+			return nil
 		}
 		it.Files++
 		it.Bytes += n
 		return nil
 	})
-	if errors.Is(err, errTooMany) {
-		it.Left++
+	if errors.Is(err, errTooMany) || errors.Is(err, context.DeadlineExceeded) && it.Files > 0 {
+		leave(fmt.Errorf("not all of it was looked at: %w", err))
 		err = nil
 	}
 	return err
 }
 
-// errLeft says that a file is left out.
-var errLeft = errors.New("left out")
+var (
+	// errLeft says that a file is left out.
+	errLeft = errors.New("left out")
+	// errBare says that a file lacks some of its attributes.
+	errBare = errors.New("without all of its attributes")
+)
+
+// maxWhy bounds the reason that is kept with an item, in bytes.
+const maxWhy = 500
 
 // blockSize is what a name costs on disk at least, its content aside: a link, an
 // empty file and a directory take room, too.
@@ -69,6 +88,8 @@ type copying struct {
 	to   *os.Root
 	dirs map[string]unix.Stat_t
 	room int64
+	// enough reports whether the disk still has room beyond what others need.
+	enough func() bool
 }
 
 // makeDir makes a directory with those above it, as they are in the source.
@@ -105,7 +126,7 @@ func (c *copying) makeDir(name string) error {
 
 // take counts a name with a content of that size; errLeft when it does not fit.
 func (c *copying) take(size int64) error {
-	if size > c.room-blockSize {
+	if size > c.room-blockSize || !c.enough() {
 		return errLeft
 	}
 	c.room -= size + blockSize
@@ -187,17 +208,17 @@ func openFile(e *entry) (*os.File, error) {
 
 // dress gives f the attributes of the file from, which st describes: whole for
 // root, without owner and setuid bits for a user. The owner comes first: a
-// change of owner takes setuid bits and capabilities away.
+// change of owner takes setuid bits and capabilities away. It is errBare when
+// all of it went well but for extended attributes.
 func dress(f, from *os.File, st *unix.Stat_t, whole bool) error {
 	mode := st.Mode & 0o777
+	var bare error
 	if whole {
 		mode = st.Mode & 0o7777
 		if err := f.Chown(int(st.Uid), int(st.Gid)); err != nil {
 			return err
 		}
-		if err := copyAttributes(f, from); err != nil {
-			return err
-		}
+		bare = copyAttributes(f, from)
 	}
 	if err := unix.Fchmod(int(f.Fd()), mode); err != nil {
 		return &os.PathError{Op: "chmod", Path: f.Name(), Err: err}
@@ -206,13 +227,14 @@ func dress(f, from *os.File, st *unix.Stat_t, whole bool) error {
 	if err := unix.Futimes(int(f.Fd()), times); err != nil {
 		return &os.PathError{Op: "set the times of", Path: f.Name(), Err: err}
 	}
-	return nil
+	return bare
 }
 
 // copyAttributes copies extended attributes but those of overlays and of
 // security modules, which say what they are by themselves. A file system
-// without them loses them.
-func copyAttributes(f, from *os.File) error {
+// without them loses them. What the target does not take (its limits can be
+// lower) is errBare.
+func copyAttributes(f, from *os.File) (bare error) {
 	names := make([]byte, 64<<10)
 	n, err := unix.Flistxattr(int(from.Fd()), names)
 	if err != nil {
@@ -228,10 +250,10 @@ func copyAttributes(f, from *os.File) error {
 			continue
 		}
 		if err := unix.Fsetxattr(int(f.Fd()), name, value[:n], 0); err != nil && !errors.Is(err, unix.ENOTSUP) {
-			return &os.PathError{Op: "set the attribute " + name + " of", Path: f.Name(), Err: err}
+			bare = cmp.Or(bare, fmt.Errorf("%s: %w: %s: %w", f.Name(), errBare, name, err))
 		}
 	}
-	return nil
+	return bare
 }
 
 // Mixes reports whether the layers below dir, a kept one's, hold what means

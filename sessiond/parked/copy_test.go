@@ -5,9 +5,12 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // layerDir is a directory of layers with names in its "upper".
@@ -92,8 +95,8 @@ func TestACopyStaysBelow(t *testing.T) {
 	}
 	defer target.Close()
 	var it Item
-	if err := copyWritten(t.Context(), &Layers{dir: dir}, target, maxBytes, &it); err == nil {
-		t.Error("it was copied through a link")
+	if err := copyWritten(t.Context(), &Layers{dir: dir}, target, maxBytes, &it); err != nil || it.Files != 0 || it.Left == 0 || it.Why == "" {
+		t.Errorf("it was copied through a link: %+v %v", it, err)
 	}
 	if there, err := os.ReadDir(outside); err != nil || len(there) != 0 {
 		t.Errorf("outside: %v %v", there, err)
@@ -123,5 +126,106 @@ func TestAUserHasSoMany(t *testing.T) {
 	shelf.prune(1, items[0].When)
 	if items, err = shelf.List(); err != nil || len(items) != most || items[0].Profile != strconv.Itoa(most+2) {
 		t.Errorf("%d %v: %v", len(items), err, items)
+	}
+}
+
+// TestOneFileDoesNotCostTheOthers: what cannot be copied is left out and told,
+// and the rest is there.
+func TestOneFileDoesNotCostTheOthers(t *testing.T) {
+	dir, upper := layerDir(t, "a", "b")
+	// In the way of the copy of b.
+	to := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(to, "upper", "b", "x"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	target, err := os.Open(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer target.Close()
+	if err := os.Symlink("gone", filepath.Join(upper, "c")); err != nil {
+		t.Fatal(err)
+	}
+	var it Item
+	if err := copyWritten(t.Context(), &Layers{dir: dir}, target, maxBytes, &it); err != nil {
+		t.Fatal(err)
+	}
+	if it.Files != 2 || it.Left != 1 || it.Why == "" {
+		t.Errorf("%+v", it)
+	}
+	if _, err := os.Lstat(filepath.Join(to, "upper", "c")); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestANameThatVanishesIsPassedOver: a session goes on while it is looked at.
+func TestANameThatVanishesIsPassedOver(t *testing.T) {
+	dir, upper := layerDir(t, "a", "b", "c")
+	var seen []string
+	err := walkLayers(t.Context(), dir, func(e *entry) error {
+		if e.name == "a" {
+			if err := os.Remove(filepath.Join(upper, "b")); err != nil {
+				return err
+			}
+		}
+		seen = append(seen, e.name)
+		return nil
+	})
+	if err != nil || !slices.Equal(seen, []string{"a", "c"}) {
+		t.Errorf("%q %v", seen, err)
+	}
+}
+
+// TestADiskIsNeverFilled: bytes and inodes are left to others.
+func TestADiskIsNeverFilled(t *testing.T) {
+	for _, c := range []struct {
+		st   unix.Statfs_t
+		want int64
+	}{
+		{unix.Statfs_t{Bsize: 10, Blocks: 1000, Bavail: 800, Files: 100, Ffree: 50}, 2000},
+		{unix.Statfs_t{Bsize: 10, Blocks: 1000, Bavail: 60, Files: 100, Ffree: 50}, 100},
+		{unix.Statfs_t{Bsize: 10, Blocks: 1000, Bavail: 50, Files: 100, Ffree: 50}, 0},
+		{unix.Statfs_t{Bsize: 10, Blocks: 1000, Bavail: 800, Files: 100, Ffree: 5}, 0},
+		{unix.Statfs_t{Bsize: 10, Blocks: 1000, Bavail: 800}, 2000},
+	} {
+		if got := room(&c.st); got != c.want {
+			t.Errorf("%+v: %d, want %d", c.st, got, c.want)
+		}
+	}
+	c := &copying{room: maxBytes, enough: func() bool { return false }}
+	if err := c.take(1); !errors.Is(err, errLeft) {
+		t.Errorf("a full disk: %v", err)
+	}
+}
+
+// TestOnlyWhatWasJustMadeIsGivenAway: nobody puts another directory there.
+func TestOnlyWhatWasJustMadeIsGivenAway(t *testing.T) {
+	if os.Geteuid() != 0 {
+		if os.Getenv("NINEFOLD_MUST_RUN") == "1" {
+			t.Fatal("this test must run and needs root")
+		}
+		t.Skip("needs root")
+	}
+	for name, prepare := range map[string]func(dir string) error{
+		"":       func(string) error { return nil },
+		"mode":   func(dir string) error { return os.Chmod(dir, 0o755) },
+		"owner":  func(dir string) error { return os.Chown(dir, 12345, 0) },
+		"filled": func(dir string) error { return os.Mkdir(filepath.Join(dir, "x"), 0o755) },
+	} {
+		dir := filepath.Join(t.TempDir(), "made")
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := prepare(dir); err != nil {
+			t.Fatal(err)
+		}
+		d, err := os.Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := justMade(d); errors.Is(err, errSwapped) != (name != "") {
+			t.Errorf("%q: %v", name, err)
+		}
+		d.Close()
 	}
 }

@@ -205,7 +205,9 @@ func makeAt(dir *os.File, name string, st unix.Stat_t, whole bool) (*os.File, er
 	mode := st.Mode & 0o777
 	if whole {
 		mode = st.Mode & 0o7777
-		err = d.Chown(int(st.Uid), int(st.Gid))
+		if err = justMade(d); err == nil {
+			err = d.Chown(int(st.Uid), int(st.Gid))
+		}
 	}
 	if err == nil {
 		err = unix.Fchmod(int(d.Fd()), mode)
@@ -215,6 +217,27 @@ func makeAt(dir *os.File, name string, st unix.Stat_t, whole bool) (*os.File, er
 		return nil, err
 	}
 	return d, nil
+}
+
+// errSwapped says that something else lies where a directory was just made.
+var errSwapped = errors.New("another directory was put in its place")
+
+// justMade wants d to be what root has just made, empty and for root alone: who
+// may write beside it could have put another directory there, to have that
+// given away.
+func justMade(d *os.File) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(d.Fd()), &st); err != nil {
+		return &os.PathError{Op: "stat", Path: d.Name(), Err: err}
+	}
+	names, err := list(d)
+	if err == nil && (st.Uid != 0 || st.Mode&^unix.S_ISGID != unix.S_IFDIR|0o700 || len(names) > 0) {
+		err = errSwapped
+	}
+	if err != nil {
+		return &os.PathError{Op: "restore", Path: d.Name(), Err: err}
+	}
+	return nil
 }
 
 // fresh is a name in dir beside that of e for what then takes its place.
@@ -243,7 +266,10 @@ func write(dir *os.File, e *entry, source *os.File, whole bool) error {
 	f := os.NewFile(uintptr(fd), e.name)
 	_, err = io.Copy(f, source)
 	if err == nil {
-		err = dress(f, source, &e.st, whole)
+		// Better there without some attributes than not at all.
+		if err = dress(f, source, &e.st, whole); errors.Is(err, errBare) {
+			err = nil
+		}
 	}
 	return place(at, name, e, errors.Join(err, f.Close()))
 }

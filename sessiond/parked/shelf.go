@@ -43,6 +43,8 @@ var (
 	ErrNotFound = errors.New("nothing is parked under that id")
 	// ErrEmpty says that there was nothing to park.
 	ErrEmpty = errors.New("nothing was written")
+	// ErrFull says that the disk has no room for what is thrown away.
+	ErrFull = errors.New("the disk is too full: a twentieth of it, and of its inodes, is left to others")
 )
 
 // The kinds of Item.
@@ -61,14 +63,24 @@ type Item struct {
 	// View is the view that wrote it, "" for none.
 	View string    `json:"view"`
 	When time.Time `json:"when"`
-	// Files and Bytes are what is there, and Left how many files are not: they
-	// did not fit, or cannot be told from the root they belong to.
-	Files int64 `json:"files"`
-	Bytes int64 `json:"bytes"`
-	Left  int64 `json:"left"`
+	// Files and Bytes are what is there, and Left how many files are not, or not
+	// whole: they did not fit, cannot be told from the root they belong to, or
+	// could not be copied, of which Why is the first reason.
+	Files int64  `json:"files"`
+	Bytes int64  `json:"bytes"`
+	Left  int64  `json:"left"`
+	Why   string `json:"why,omitempty"`
 }
 
-var kind = record.Kind{Magic: "9foldpk\n", Version: 1, Max: 64 << 10}
+// RecordVersion is the oldest that has what is in it.
+func (it *Item) RecordVersion() uint32 {
+	if it.Why != "" {
+		return 2
+	}
+	return 1
+}
+
+var kind = record.Kind{Magic: "9foldpk\n", Version: 2, Oldest: 1, Max: 64 << 10}
 
 // Shelf is the place of what is parked. Several processes may use it.
 type Shelf struct{ dir string }
@@ -179,19 +191,51 @@ func (s *Shelf) fill(ctx context.Context, dir string, l *Layers, it *Item) error
 		return err
 	}
 	defer to.Close()
-	var st unix.Statfs_t
-	if err := unix.Fstatfs(int(to.Fd()), &st); err != nil {
+	room := roomIn(to)
+	if room <= 0 {
+		return ErrFull
+	}
+	if err := copyWritten(ctx, l, to, min(maxBytes, room), it); err != nil {
 		return err
 	}
-	// What is thrown away must not fill a disk that others need.
-	room := min(maxBytes, int64(st.Bavail)*st.Bsize/4)
-	if err := copyWritten(ctx, l, to, room, it); err != nil {
-		return err
-	}
-	if it.Files == 0 {
+	switch {
+	case it.Files == 0 && it.Why != "":
+		return errors.New(it.Why)
+	case it.Files == 0 && it.Left > 0 && roomIn(to) <= 0:
+		return ErrFull
+	case it.Files == 0:
 		return ErrEmpty
 	}
 	return unix.Syncfs(int(to.Fd()))
+}
+
+// floor is which part of a disk, and of its inodes, is left to others, and share
+// which part of the rest one logout gets.
+const (
+	floor = 20
+	share = 4
+)
+
+// roomIn is how many bytes may be parked on the disk that dir is on: what is
+// thrown away must not fill one that others need. It is 0 when that is unknown.
+func roomIn(dir *os.File) int64 {
+	var st unix.Statfs_t
+	if err := unix.Fstatfs(int(dir.Fd()), &st); err != nil {
+		return 0
+	}
+	return room(&st)
+}
+
+func room(st *unix.Statfs_t) int64 {
+	// Some file systems make inodes as they need them, and say 0.
+	if st.Files > 0 && st.Ffree <= st.Files/floor {
+		return 0
+	}
+	least := st.Blocks / floor
+	if st.Bavail <= least {
+		return 0
+	}
+	return int64(min((st.Bavail-least), st.Bavail/share)) * st.Bsize
 }
 
 // TakeIn moves a layer directory that was kept, on the same file system, here.

@@ -170,7 +170,11 @@ func walkDir(ctx context.Context, dir *os.File, in *entry, left *int, depth int,
 			return errTooMany
 		}
 		e := &entry{layer: in.layer, name: path.Join(in.name, n), parent: dir}
-		if err := unix.Fstatat(int(dir.Fd()), n, &e.st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		err := unix.Fstatat(int(dir.Fd()), n, &e.st, unix.AT_SYMLINK_NOFOLLOW)
+		if errors.Is(err, unix.ENOENT) {
+			continue // a process of the session has removed it meanwhile
+		}
+		if err != nil {
 			return &os.PathError{Op: "stat", Path: e.name, Err: err}
 		}
 		if err := visit(e); err != nil {
@@ -180,6 +184,9 @@ func walkDir(ctx context.Context, dir *os.File, in *entry, left *int, depth int,
 			continue
 		}
 		sub, err := openDir(dir, n)
+		if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
+			continue // removed, or something else by now
+		}
 		if err != nil {
 			return err
 		}

@@ -9,9 +9,9 @@ import (
 	"ninefold/namespaces/plan"
 )
 
-// parseSize reads a number of bytes with K, M, G or T (powers of 1024) after
+// ParseSize reads a number of bytes with K, M, G or T (powers of 1024) after
 // it.
-func parseSize(s string) (uint64, error) {
+func ParseSize(s string) (uint64, error) {
 	digits := strings.TrimRight(s, "kKmMgGtT")
 	shift := 0
 	if unit := s[len(digits):]; len(unit) == 1 {
@@ -37,7 +37,7 @@ func parseAmount(v any) (uint64, error) {
 		if v == "unlimited" {
 			return plan.Unlimited, nil
 		}
-		if n, err := parseSize(v); err == nil {
+		if n, err := ParseSize(v); err == nil {
 			return n, nil
 		}
 	}

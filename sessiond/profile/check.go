@@ -177,7 +177,7 @@ func (c *checker) isolation() {
 func (c *checker) amounts() {
 	p := c.p
 	if p.Keep.Size != "" {
-		n, err := parseSize(p.Keep.Size)
+		n, err := ParseSize(p.Keep.Size)
 		switch {
 		case err != nil:
 			c.bad("keep.size", "size %s", err)

@@ -67,18 +67,18 @@ func (vs *Views) GoDown() {
 	vs.mu.Lock()
 	vs.stopping = true
 	vs.mu.Unlock()
-	timer := time.AfterFunc(parkLast, vs.stop)
-	defer timer.Stop()
+	deadline := time.Now().Add(parkLast)
 	var wg sync.WaitGroup
 	places := make(chan struct{}, parkAtOnce)
 	for _, v := range vs.List() {
 		wg.Go(func() {
 			places <- struct{}{}
 			defer func() { <-places }()
-			vs.park(v)
+			vs.parkUntil(deadline, v)
 		})
 	}
 	wg.Wait()
+	vs.stop()
 	vs.wg.Wait() // what logouts had begun
 }
 
@@ -86,7 +86,10 @@ func (vs *Views) GoDown() {
 // whether v may end now: not when the daemon is stopping, since the next one
 // then begins anew. What cannot be parked is lost, as it was before there was
 // parking: a full disk must not keep views.
-func (vs *Views) park(v *View) bool {
+func (vs *Views) park(v *View) bool { return vs.parkUntil(time.Now().Add(parkTimeout), v) }
+
+// parkUntil is park with another bound; what was copied by then is parked.
+func (vs *Views) parkUntil(deadline time.Time, v *View) bool {
 	if vs.o.Shelf == nil {
 		return true
 	}
@@ -98,7 +101,7 @@ func (vs *Views) park(v *View) bool {
 	if !l.Parks {
 		return true
 	}
-	ctx, cancel := context.WithTimeout(vs.parking, parkTimeout)
+	ctx, cancel := context.WithDeadline(vs.parking, deadline)
 	defer cancel()
 	begun := time.Now()
 	it, err := vs.o.Shelf.Park(ctx, l, parked.Item{View: v.rec.ID, UID: v.rec.UID, User: v.rec.User, Profile: v.rec.Profile, When: begun.UTC()})
@@ -110,7 +113,7 @@ func (vs *Views) park(v *View) bool {
 		vs.o.Log.Error("what a logout throws away could not be parked", "view", v.rec.ID, "user", v.rec.User, "error", err)
 	default:
 		vs.o.Log.Info("what a logout throws away is parked", "view", v.rec.ID, "user", v.rec.User, "id", it.ID,
-			"files", strconv.FormatInt(it.Files, 10), "bytes", it.Bytes, "left out", it.Left, "took", time.Since(begun).Round(time.Millisecond))
+			"files", strconv.FormatInt(it.Files, 10), "bytes", it.Bytes, "left out", it.Left, "why", it.Why, "took", time.Since(begun).Round(time.Millisecond))
 	}
 	return true
 }

@@ -190,6 +190,7 @@ func (b *Booted) privateMounts(t *testing.T) {
 		}
 	}
 	do("sudo -n umount /n/stick; sessionctl mount --size 1M tmpfs /n/mem && touch /n/mem/x && stat -f -c %T /n/mem", "tmpfs")
+	do("sessionctl mount --size 2G tmpfs /n/much; echo $?", "8\n")
 	do("sessionctl mount ~/stick /n/disk; echo $?", "8\n")
 	do("sudo -n sessionctl mount ~/stick /n/disk && ls /n/disk; grep -c ' /n/disk .*nosuid,nodev' /proc/self/mountinfo", "inside")
 	do("sudo -n sessionctl unmount /n/disk; sessionctl unmount /n/mem; ls -A /n/mem /n/disk | grep -c .; grep -c ' /n/' /proc/self/mountinfo", "0\n")

@@ -23,12 +23,13 @@ func (d *Daemon) Parked(ctx context.Context) ([]api.Parked, error) {
 		UID                      uint32
 		User, Profile, Kind      string
 		When, Files, Bytes, Left uint64
+		Why                      string
 	}
 	err := d.ask(ctx, answerTimeout, bus.Path, bus.ManagerInterface+".ListParked").Store(&rows)
 	out := []api.Parked{}
 	for _, r := range rows {
 		out = append(out, api.Parked{ID: r.ID, UID: r.UID, User: r.User, Profile: r.Profile, Kind: r.Kind,
-			When: time.UnixMicro(int64(r.When)).UTC(), Files: int64(r.Files), Bytes: int64(r.Bytes), Left: int64(r.Left)})
+			When: time.UnixMicro(int64(r.When)).UTC(), Files: int64(r.Files), Bytes: int64(r.Bytes), Left: int64(r.Left), Why: r.Why})
 	}
 	return out, err
 }

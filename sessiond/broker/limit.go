@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 )
 
 // The bounds of what users have under way. Each conversation holds a socket and
@@ -16,12 +17,16 @@ const (
 	maxOfMemory = 16 << 20 // to one user
 	freeRequest = 8 << 10
 
-	// maxStarting is how many commands are handed to systemd at a time, and
-	// how many of them may be of one user and of one session: who starts
-	// thousands waits for their own.
+	// maxStarting is how many commands systemd has to start at a time, and how
+	// many of them may be of one user and of one session: who starts thousands
+	// waits for their own. PID 1 does one thing after the other, so what it was
+	// given is what the command of somebody else waits behind.
 	maxStarting          = 12
-	maxStartingOfUser    = 6
-	maxStartingOfSession = 3
+	maxStartingOfUser    = 4
+	maxStartingOfSession = 2
+	// startTime is after how long a command that goes on no longer counts as one
+	// that is being started.
+	startTime = 50 * time.Millisecond
 )
 
 var errBusy = errors.New("too much of yours is under way")
@@ -145,8 +150,9 @@ func (l *limits) borrow(uid uint32, n int) (give func(), err error) {
 	}, nil
 }
 
-// start waits for a place among those that are handed to systemd: first behind
-// one's own session, then behind one's own user, then behind all.
+// start waits for a place among those that systemd starts: first behind one's
+// own session, then behind one's own user, then behind all. At most a few of a
+// session come to the last queue, so sessions take turns there.
 func (l *limits) start(ctx context.Context, uid uint32, session string) (done func(), err error) {
 	session = "session " + session // never the queue of the user
 	ofSession, leaveSession := l.queue(queueKey{uid, session}, maxStartingOfSession)
@@ -164,8 +170,11 @@ func (l *limits) start(ctx context.Context, uid uint32, session string) (done fu
 		case c <- struct{}{}:
 			held = append(held, c)
 		case <-ctx.Done():
+		}
+		// Both can be there at once: a place, and nobody who needs it any more.
+		if err := ctx.Err(); err != nil {
 			done()
-			return nil, ctx.Err()
+			return nil, err
 		}
 	}
 	return done, nil

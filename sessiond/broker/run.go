@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/godbus/dbus/v5"
@@ -56,7 +57,7 @@ func (b *Broker) run(ctx context.Context, c *wire.Conn, who *caller, r *wire.Req
 	defer t.Close()
 	unit := newUnit(who.peer.UID, r.Detach)
 	defer b.follow(unit)()
-	started, err := b.start(gone, who, cmd, unit, files, t)
+	started, ended, err := b.start(gone, who, cmd, unit, files, t)
 	if err != nil {
 		b.record(who, cmd, unit, resultFailed, err)
 		b.refuse(c, notStarted(err))
@@ -77,7 +78,10 @@ func (b *Broker) run(ctx context.Context, c *wire.Conn, who *caller, r *wire.Req
 		}
 		return
 	}
-	b.attend(ctx, c, unit, heard, gone, func(ctx context.Context) (hostbus.End, error) { return started.Wait(ctx) }, t.Close)
+	b.attend(ctx, c, unit, heard, gone, func(ctx context.Context) (hostbus.End, error) {
+		defer ended()
+		return started.Wait(ctx)
+	}, t.Close)
 }
 
 // lendTime is more than systemd takes to get from a job to a process.
@@ -119,20 +123,33 @@ func (b *Broker) refused(c *wire.Conn, who *caller, r *wire.Request, why refusal
 	b.refuse(c, why)
 }
 
-func (b *Broker) start(ctx context.Context, who *caller, cmd *command, unit string, files []*os.File, t *terminal) (*hostbus.Started, error) {
+// start has systemd start the command. It holds its place among those that are
+// started until ended is called, which may be never, and for startTime at most:
+// the answer says only that systemd has put it on its list.
+func (b *Broker) start(ctx context.Context, who *caller, cmd *command, unit string, files []*os.File, t *terminal) (started *hostbus.Started, ended func(), err error) {
 	done, err := b.limits.start(ctx, who.peer.UID, who.session+" "+who.place.View)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	defer done()
+	done = sync.OnceFunc(done)
+	defer func() {
+		if err != nil {
+			done()
+		}
+	}()
 	// Not ctx: a start that was sent is followed to its answer, or it would run
 	// with nobody to end it.
 	streams, null, err := cmd.streams(files, t)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer null.Close()
-	return b.Bus.Start(context.WithoutCancel(ctx), unit, cmd.properties(who, streams))
+	started, err = b.Bus.Start(context.WithoutCancel(ctx), unit, cmd.properties(who, streams))
+	if err != nil {
+		return nil, nil, err
+	}
+	timer := time.AfterFunc(startTime, done)
+	return started, func() { timer.Stop(); done() }, nil
 }
 
 // streams are the command's three: the caller's that were passed, its terminal,

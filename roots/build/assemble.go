@@ -61,6 +61,9 @@ func (j *job) assemble(ctx context.Context, refs []image.Ref) error {
 // environment is what the chain's recipes fix; a child's wins.
 func (j *job) environment() map[string]string {
 	env := map[string]string{}
+	if j.chain.OnImage() != "" {
+		maps.Copy(env, j.inherited)
+	}
 	for _, r := range j.chain {
 		maps.Copy(env, r.Environment)
 	}

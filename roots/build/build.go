@@ -56,7 +56,11 @@ type builder struct {
 	Options
 	locks  []*lock.Lock // of the images so far, root first
 	parent image.ID
-	leases []*store.Lease
+	// below are the packages of the image that the chain stands on.
+	below []lock.Package
+	// inherited is what that image fixes in the environment.
+	inherited map[string]string
+	leases    []*store.Lease
 }
 
 func (b *builder) close() {

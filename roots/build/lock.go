@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"ninefold/roots/debian"
@@ -19,22 +20,27 @@ import (
 func (j *job) lockFile(ctx context.Context) error {
 	start := time.Now()
 	defer func() { j.image.timed("lock", start) }()
+	var known *lock.Lock
+	if !j.Relock {
+		var err error
+		if known, err = j.findLock(); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	if err := j.standOn(known); err != nil {
+		return err
+	}
 	q, err := debian.NewQuestion(j.chain, j.locks)
 	if err != nil {
 		return err
 	}
-	if !j.Relock {
-		l, err := j.findLock()
-		if err == nil {
-			if err := l.Check(q); err != nil {
-				return err
-			}
-			j.lock = l
-			return nil
-		}
-		if !errors.Is(err, fs.ErrNotExist) {
+	q.Parent = append(slices.Clone(j.below), q.Parent...)
+	if known != nil {
+		if err := known.Check(q); err != nil {
 			return err
 		}
+		j.lock = known
+		return nil
 	}
 	if j.Offline && (len(q.Packages) > 0 || q.Root) {
 		return fmt.Errorf("%w: recipe %s has to be locked", ErrOffline, j.recipe.Name)
@@ -45,6 +51,9 @@ func (j *job) lockFile(ctx context.Context) error {
 	l, err := debian.Solve(ctx, q, debian.Options{Dir: j.apt(), Root: j.Root, Sink: j.Progress})
 	if err != nil {
 		return err
+	}
+	if len(j.chain) == 1 && j.chain.OnImage() != "" {
+		l.Parent = j.parent
 	}
 	if len(j.Locks) > 0 {
 		if err := os.MkdirAll(j.Locks[0], 0o755); err != nil {

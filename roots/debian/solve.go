@@ -38,7 +38,7 @@ func newQuestion(chain recipe.Chain, parents []*lock.Lock, root, statusFile stri
 	r, src := chain.Last(), chain.Source()
 	q := lock.Question{
 		Recipe: r.Name, Arch: Arch(), Packages: r.Packages, Suite: src.Suite, Components: src.Components, Mirror: src.Mirror,
-		Keyring: src.Keyring, AllowExpired: src.AllowExpired, Host: chain.OnHost(),
+		Keyring: src.Keyring, AllowExpired: src.AllowExpired, Host: chain.OnHost(), From: chain.OnImage(),
 		Root:       len(chain) == 1 && r.From == "" && src.Suite != "",
 		Recommends: src.Recommends != nil && *src.Recommends,
 		Updates:    src.Updates == nil || *src.Updates,

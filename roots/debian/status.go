@@ -82,11 +82,25 @@ func Installed(statusFile string) ([]lock.Package, error) {
 		if len(state) != 3 || !slices.Contains([]string{"installed", "triggers-pending", "triggers-awaited"}, state[2]) {
 			continue
 		}
-		out = append(out, lock.Package{
-			Name: p.Get("Package"), Version: p.Get("Version"), Arch: p.Get("Architecture"), MultiArch: p.Get("Multi-Arch"),
-			Provides: p.Get("Provides"), Conflicts: p.Get("Conflicts"), Breaks: p.Get("Breaks"), Essential: p.Get("Essential") == "yes",
-		})
+		out = append(out, described(p))
 	}
 	slices.SortStableFunc(out, func(a, b lock.Package) int { return strings.Compare(a.Name+":"+a.Arch, b.Name+":"+b.Arch) })
 	return out, nil
+}
+
+func described(p deb822.Paragraph) lock.Package {
+	return lock.Package{
+		Name: p.Get("Package"), Version: p.Get("Version"), Arch: p.Get("Architecture"), MultiArch: p.Get("Multi-Arch"),
+		Provides: p.Get("Provides"), Conflicts: p.Get("Conflicts"), Breaks: p.Get("Breaks"), Essential: p.Get("Essential") == "yes",
+	}
+}
+
+// Described reads a package's control paragraph, for a solver to take it as
+// installed.
+func Described(control string) (lock.Package, error) {
+	p, err := deb822.NewReader(control).Next()
+	if err != nil {
+		return lock.Package{}, fmt.Errorf("read a control paragraph: %w", err)
+	}
+	return described(p), nil
 }

@@ -15,7 +15,11 @@ type Lock struct {
 	// hash differs is out of date.
 	RecipeHash pkg.Digest `json:"recipe_hash"`
 	Arch       string     `json:"arch"`
-	Source     Source     `json:"source"`
+	// Parent is the image that the recipe's reference stood for when the lock
+	// was made (from = "steve/base:12"); zero when it comes from a recipe. The tag may move, and the
+	// lock does not.
+	Parent pkg.Digest `json:"parent,omitzero"`
+	Source Source     `json:"source"`
 	// Updates are the further archives that were asked, sorted by suite.
 	Updates []Source `json:"updates,omitempty"`
 	// Packages are sorted by name; the parent's are not repeated.

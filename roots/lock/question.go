@@ -33,6 +33,8 @@ type Question struct {
 	AllowExpired bool
 	// Host asks on top of the packages installed on the running machine.
 	Host bool
+	// From is the reference of the image that the chain stands on; mostly "".
+	From string
 	// Parent holds the packages of all ancestors, or the machine's.
 	Parent []Package
 }
@@ -51,7 +53,8 @@ func (q Question) Hash() pkg.Digest {
 		Recommends, Updates bool
 		Host                bool
 		Parent              []have
-	}{1, q.Arch, q.Root, slices.Sorted(slices.Values(q.Packages)), q.Suite, q.Components, q.Mirror, q.Recommends, q.Updates, q.Host, nil}
+		From                string `json:",omitempty"` // no part of older locks' hashes
+	}{1, q.Arch, q.Root, slices.Sorted(slices.Values(q.Packages)), q.Suite, q.Components, q.Mirror, q.Recommends, q.Updates, q.Host, nil, q.From}
 	for _, p := range q.Parent {
 		canon.Parent = append(canon.Parent, have{p.Name, p.Version, p.Arch})
 	}

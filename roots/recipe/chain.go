@@ -63,14 +63,14 @@ func (s *Set) hint(name string) string {
 type Chain []*Recipe
 
 // Chain follows From from the named recipe to its root. "host" ends a chain
-// and is not part of it (Chain.OnHost).
+// and is not part of it (Chain.OnHost); nor is an image (Chain.OnImage).
 func (s *Set) Chain(name string) (Chain, error) {
 	r, err := s.Get(name)
 	if err != nil {
 		return nil, err
 	}
 	chain := Chain{r}
-	for r.From != "" && r.From != HostName {
+	for r.From != "" && r.From != HostName && !isReference(r.From) {
 		parent := s.byName[r.From]
 		if parent == nil {
 			return nil, r.places.Error(ErrNotFound, fmt.Sprintf("recipe %q comes from %q, which is not there%s", r.Name, r.From, s.hint(r.From)), "from")
@@ -95,6 +95,23 @@ func circle(chain Chain) string {
 
 // OnHost reports whether the chain stands on the running machine.
 func (c Chain) OnHost() bool { return c[0].From == HostName }
+
+// OnImage returns the reference of the image that the chain stands on, "" when
+// it stands on none.
+func (c Chain) OnImage() string {
+	if isReference(c[0].From) {
+		return c[0].From
+	}
+	return ""
+}
+
+// isReference reports whether from is an image's reference and no recipe's name.
+func isReference(from string) bool {
+	return strings.ContainsAny(from, "/:@") && len(from) <= maxFrom && referenceRule.MatchString(from)
+}
+
+// maxFrom bounds a reference with its digest, in bytes.
+const maxFrom = 400
 
 // Last returns the recipe the chain is for.
 func (c Chain) Last() *Recipe { return c[len(c)-1] }

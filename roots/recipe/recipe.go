@@ -14,8 +14,9 @@ type Recipe struct {
 	Version int    `toml:"version"` // 1
 	Name    string `toml:"name"`    // [a-z0-9][a-z0-9._-]*
 	Summary string `toml:"summary"`
-	// From names the parent: another recipe, "host" for the running machine,
-	// "" for none.
+	// From names the parent: another recipe, "host" for the running machine, an
+	// image of the store by a reference with a slash, a colon or a digest
+	// (steve/base:12), "" for none.
 	From string `toml:"from"`
 	// Packages are Debian package names, or name=version.
 	Packages []string `toml:"packages"`

@@ -22,6 +22,9 @@ const (
 )
 
 var (
+	// referenceRule is what a reference looks like; the store, which knows, reads it.
+	referenceRule = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]*(:[0-9]+/[a-z0-9][a-z0-9._-]*)?(/[a-z0-9][a-z0-9._-]*)*(:[A-Za-z0-9_][A-Za-z0-9._-]*)?(@sha256:[0-9a-f]{64})?$`)
+
 	nameRule = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]*$`)
 	// Debian policy 5.6.1; a trailing minus would tell apt-get to remove.
 	packageRule = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]*[a-z0-9+.]$`)
@@ -111,7 +114,7 @@ func (c *checker) head() {
 	case r.Name == HostName:
 		c.add("the name %q stands for the running machine", HostName)
 	}
-	if c.at("from"); r.From != "" && !nameRule.MatchString(r.From) {
+	if c.at("from"); r.From != "" && !nameRule.MatchString(r.From) && !isReference(r.From) {
 		c.add("from %q is not the name of a recipe", r.From)
 	} else if r.From != "" && r.From == r.Name {
 		c.add("recipe %q is its own parent", r.Name)

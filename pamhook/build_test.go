@@ -113,15 +113,23 @@ func each(t *testing.T, run func(t *testing.T, name string)) {
 	}
 }
 
-// TestSanitized runs the module with AddressSanitizer and UBSan in pamtester.
-func TestSanitized(t *testing.T) {
-	needRoot(t)
-	module := filepath.Join(tempDir(t), "pam_ninefold.so")
+// sanitized builds the module with AddressSanitizer and UBSan, and returns the
+// environment of a program that loads it; an error ends that with 99.
+func sanitized(t *testing.T) (module string, environment []string) {
+	t.Helper()
+	module = filepath.Join(tempDir(t), "pam_ninefold.so")
 	compile(t, module, append(sources(t, "module/*.c", "client/*.c"), "-shared", "-fPIC", "-lpam")...)
 	asan, err := exec.Command("gcc", "-print-file-name=libasan.so").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
+	return module, []string{"LD_PRELOAD=" + strings.TrimSpace(string(asan)), "ASAN_OPTIONS=detect_leaks=0:abort_on_error=0:exitcode=99"}
+}
+
+// TestSanitized runs the sanitized module in pamtester.
+func TestSanitized(t *testing.T) {
+	needRoot(t)
+	module, environment := sanitized(t)
 	// pam_exec shows the program's descriptors, from a child of its own.
 	script := filepath.Join(tempDir(t), "descriptors")
 	if err := os.WriteFile(script, []byte("#!/bin/sh\nls -l /proc/$PPID/fd\n"), 0o755); err != nil {
@@ -132,7 +140,7 @@ func TestSanitized(t *testing.T) {
 		lines, _ := os.ReadFile("/etc/pam.d/nf-asan")
 		stack(t, "nf-asan", string(lines), "session optional pam_exec.so stdout "+script)
 		cmd := exec.Command("pamtester", "-E", "NINEFOLD_PROFILE=dev", "nf-asan", person, "open_session", "close_session")
-		cmd.Env = []string{"LD_PRELOAD=" + strings.TrimSpace(string(asan)), "ASAN_OPTIONS=detect_leaks=0:abort_on_error=0:exitcode=99"}
+		cmd.Env = environment
 		r := finish(t, cmd)
 		all := r.out + r.errors
 		lacks(t, "the output", all, "Sanitizer")

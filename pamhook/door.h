@@ -29,6 +29,8 @@ enum door_op {
 	DOOR_MANAGER = 3, // ninefold-enter in user@UID.service: the view of that uid
 	DOOR_JOIN = 4,    // ninefold-enter as a session entry or in a vestibule
 	DOOR_PING = 5,    // is anybody there? (anybody)
+	DOOR_CHOICES = 6, // PAM, in auth: what to ask this person for (root only); environment
+	                  // holds NINEFOLD_CHOICE=PROFILE for each, the default first
 };
 
 // What is answered.

@@ -95,7 +95,7 @@ func TestPamAuthUpdate(t *testing.T) {
 
 	update("--force")
 	before := tree(t, stacks)
-	for _, name := range []string{"ninefold", "ninefold-prepare", "ninefold-choose"} {
+	for _, name := range []string{"ninefold", "ninefold-prepare", "ninefold-choose", "ninefold-ask"} {
 		b, err := os.ReadFile("../packaging/pam-configs/" + name)
 		if err != nil {
 			t.Fatal(err)
@@ -122,13 +122,15 @@ func TestPamAuthUpdate(t *testing.T) {
 	}
 	plain := auth()
 	lacks(t, "common-auth", plain, "ninefold")
-	update("--enable", "ninefold-choose")
+	update("--enable", "ninefold-choose", "ninefold-ask")
 	// pam_unix is no longer first: it would take a password that was typed before.
-	want = []string{"auth\t[default=ignore]\tpam_ninefold.so", strings.Replace(plain, "pam_unix.so nullok", "pam_unix.so nullok try_first_pass", 1)}
+	want = []string{"auth\t[default=ignore]\tpam_ninefold.so", strings.Replace(plain, "pam_unix.so nullok", "pam_unix.so nullok try_first_pass", 1),
+		// Behind pam_permit comes who has given the password.
+		"auth\t[default=ignore]\tpam_ninefold.so ask"}
 	if got := auth(); strings.ReplaceAll(got, " \n", "\n") != strings.Join(want, "\n") {
 		t.Errorf("common-auth:\n%s\nwant\n%s", got, strings.Join(want, "\n"))
 	}
-	update("--remove", "ninefold", "ninefold-prepare", "ninefold-choose")
+	update("--remove", "ninefold", "ninefold-prepare", "ninefold-choose", "ninefold-ask")
 	if after := tree(t, stacks); after != before {
 		t.Errorf("after the removal:\n%s\nbefore the installation:\n%s", after, before)
 	}

@@ -93,7 +93,7 @@ func needRoot(t *testing.T) {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	needRoot(t)
-	w := &world{t: t, dir: t.TempDir(), uid: 700000 + uint32(os.Getpid()%100000)}
+	w := &world{t: t, dir: t.TempDir(), uid: 20000 + uint32(os.Getpid()%40000)}
 	w.program, w.log = filepath.Join(w.dir, "sessiond"), filepath.Join(w.dir, "log")
 	build := exec.Command("go", "build", "-o", w.program, ".")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")

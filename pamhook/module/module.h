@@ -13,6 +13,7 @@
 struct options {
 	bool prepare;        // before pam_systemd: say that this login is coming
 	bool deny;           // on-failure=deny
+	bool ask;            // in auth: ask for a profile
 	bool debug;
 	const char *profile; // what the service asks for where the person does not
 };
@@ -33,6 +34,12 @@ bool login_of(pam_handle_t *pamh, const struct options *o, struct login *login);
 // PERSON+PROFILE, if PERSON is an account, and the whole is none or one of the
 // same uid. What of it the person may choose is for the daemon to say.
 void take_choice_from_name(pam_handle_t *pamh, const struct options *o);
+
+// ask_for_choice asks the person which profile it is to be, where sessiond
+// offers some, and puts the answer into NINEFOLD_PROFILE. It asks at the prompts
+// of login(1) and sshd(8) alone, and not who has chosen already. Without an
+// answer it changes nothing.
+void ask_for_choice(pam_handle_t *pamh, int flags, const struct options *o);
 
 // load_names makes glibc load the name services that the login program will
 // use after entering, so that they come from the host.

@@ -13,9 +13,11 @@
 //   auth [default=ignore] pam_ninefold.so
 //
 // before what asks for a password lets a person type NAME+PROFILE. It
-// authenticates nobody and never fails.
+// authenticates nobody and never fails. With the option ask, behind what asks
+// for a password and thus for who has given the right one, it asks for the
+// profile.
 //
-// Options: prepare, profile=NAME, on-failure=host|deny, debug.
+// Options: prepare, ask, profile=NAME, on-failure=host|deny, debug.
 //
 // Whatever fails leaves the login on the host with a line that says why, or
 // with on-failure=deny refuses it. The module takes DOOR_TIMEOUT_MS at most,
@@ -47,6 +49,8 @@ static void parse(pam_handle_t *pamh, int argc, const char **argv, struct option
 	for (int i = 0; i < argc; i++) {
 		if (!strcmp(argv[i], "prepare"))
 			o->prepare = true;
+		else if (!strcmp(argv[i], "ask"))
+			o->ask = true;
 		else if (!strcmp(argv[i], "debug"))
 			o->debug = true;
 		else if (!strcmp(argv[i], "on-failure=deny"))
@@ -215,9 +219,13 @@ EXPORT int pam_sm_close_session(pam_handle_t *pamh, int flags, int argc, const c
 EXPORT int pam_sm_authenticate(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
 	struct options o;
-	(void)flags;
+	int saved = errno;
 	parse(pamh, argc, argv, &o);
-	take_choice_from_name(pamh, &o);
+	if (o.ask)
+		ask_for_choice(pamh, flags, &o);
+	else
+		take_choice_from_name(pamh, &o);
+	errno = saved;
 	return PAM_IGNORE;
 }
 

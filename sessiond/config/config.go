@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ninefold/internal/tomlfile"
+	"ninefold/sessiond/identity"
 	"ninefold/sessiond/profile"
 )
 
@@ -88,6 +89,12 @@ type Login struct {
 	// Own lets users choose profiles of their own, in ~/.config/ninefold/profiles.
 	// Their views are untrusted.
 	Own bool `toml:"own"`
+	// Ask has the person asked which of them it is to be, where the PAM stack
+	// has the line for it.
+	Ask bool `toml:"ask"`
+	// UIDs are ranges of uids, "FIRST-LAST", whose people enter views besides
+	// those that login.defs names: a directory's.
+	UIDs []string `toml:"uids"`
 	// OnFailure is what happens when a profile cannot be entered: "host" (the
 	// default) lets the user in on the machine as it is, "deny" refuses.
 	OnFailure string `toml:"on_failure"`
@@ -111,6 +118,17 @@ func (l Login) May(user, profile string) bool {
 		return false // no choice is not one
 	}
 	return slices.Contains(l.Choose, profile) || profile == l.For(user) || profile == Plain && l.For(user) == ""
+}
+
+// Ranges are UIDs, read.
+func (l Login) Ranges() []identity.Range {
+	var out []identity.Range
+	for _, s := range l.UIDs {
+		if r, err := identity.ParseRange(s); err == nil { // Load has refused others
+			out = append(out, r)
+		}
+	}
+	return out
 }
 
 // Deny reports whether a login that cannot enter its profile is refused.
@@ -168,6 +186,11 @@ func (c *Config) check(data []byte) error {
 	if m := c.Mount.Memory; m != "" {
 		if n, err := profile.ParseSize(m); err != nil || n > math.MaxInt64 {
 			bad(fmt.Sprintf("mount.memory is %q; write a size like \"512M\" or \"2G\"", m), "mount", "memory")
+		}
+	}
+	for _, s := range l.UIDs {
+		if _, err := identity.ParseRange(s); err != nil {
+			bad(fmt.Sprintf("login.uids: %v", err), "login", "uids")
 		}
 	}
 	switch l.OnFailure {

@@ -49,6 +49,7 @@ func TestMistakesAreToldWithTheirLine(t *testing.T) {
 	for text, want := range map[string]string{
 		"[login]\ndefault = \"a/b\"\n":           "ninefold.toml:2:1",
 		"[login]\nchoose = [\"ok\", \"../x\"]\n": "ninefold.toml:2:1",
+		"[login]\nuids = [\"9-1\"]\n":            "FIRST-LAST",
 		"[login]\non_failure = \"maybe\"\n":      `"host" or "deny"`,
 		"[login]\ndefalt = \"dev\"\n":            `did you mean "default"?`,
 		"[login.users]\nmia = \"\"\n":            "cannot be the name of a profile",

@@ -34,6 +34,7 @@ const (
 	Manager Op = 3 // ninefold-enter in user@UID.service
 	Join    Op = 4 // ninefold-enter in a session of its own uid
 	Ping    Op = 5
+	Choices Op = 6 // PAM, in auth: what the person may be asked for
 )
 
 // Verdict is what is answered.
@@ -136,7 +137,7 @@ func DecodeRequest(b []byte) (Request, error) {
 	if r.Version != version {
 		return Request{}, bad("version %d", r.Version)
 	}
-	if r.Op < Prepare || r.Op > Ping {
+	if r.Op < Prepare || r.Op > Choices {
 		return Request{}, bad("op %d", r.Op)
 	}
 	for _, s := range requestStrings {

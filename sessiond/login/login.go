@@ -50,7 +50,7 @@ type pick struct {
 
 // New returns a Logins.
 func New(c *config.Live, v *views.Views, log *slog.Logger) *Logins {
-	return &Logins{config: c, views: v, log: log, limits: identity.ReadLimits("/etc/login.defs"), accounts: accountsDir, pending: map[uint32]pick{}, reading: map[uint32]chan struct{}{}}
+	return &Logins{config: c, views: v, log: log, limits: identity.ReadLimits(identity.LimitsFile), accounts: accountsDir, pending: map[uint32]pick{}, reading: map[uint32]chan struct{}{}}
 }
 
 // errHost ends in a login on the host with its text as the reason.
@@ -72,11 +72,14 @@ func (l *Logins) Answer(ctx context.Context, r door.Request, from door.Peer) (do
 	if r.Op == door.Session && r.UID == 0 {
 		return door.Reply{Verdict: door.Host, Message: l.remind(ctx, from)}, nil
 	}
-	if why := l.never(r); why != "" {
+	state := l.config.State()
+	if why := l.never(r, state.Config.Login); why != "" {
 		l.log.Debug("a login that never enters", "uid", r.UID, "service", r.Service, "why", why)
 		return door.Reply{Verdict: door.Host}, nil
 	}
-	state := l.config.State()
+	if r.Op == door.Choices {
+		return door.Reply{Verdict: door.Host, Environment: l.choices(ctx, state, r)}, nil
+	}
 	r.Choice = l.chosen(r)
 	reply, files, err := l.answer(ctx, state, r, from, guest)
 	if err == nil {
@@ -112,7 +115,7 @@ func reason(err error) string {
 // put it: the user manager's unit, or a session of that user.
 func authorised(r door.Request, from door.Peer) string {
 	switch r.Op {
-	case door.Prepare, door.Session:
+	case door.Prepare, door.Session, door.Choices:
 		if from.UID != 0 {
 			return "only root may ask for the login of somebody"
 		}
@@ -135,10 +138,10 @@ func authorised(r door.Request, from door.Peer) string {
 }
 
 // never says why a login never enters a view, or "".
-func (l *Logins) never(r door.Request) string {
+func (l *Logins) never(r door.Request, policy config.Login) string {
 	switch {
-	case !l.limits.Person(r.UID):
-		return "the uid is not a person's"
+	case !l.limits.Enters(r.UID, policy.Ranges()):
+		return fmt.Sprintf("uid %d is not a person's by %s (%d to %d), nor by login.uids", r.UID, identity.LimitsFile, l.limits.Min, l.limits.Max)
 	case r.Class == "greeter" || strings.HasPrefix(r.Class, "manager"):
 		return "its class is " + r.Class
 	case r.Service == "systemd-user":

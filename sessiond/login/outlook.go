@@ -18,11 +18,11 @@ func (l *Logins) Outlook(ctx context.Context, user, choice string) (api.Outlook,
 	}
 	out := api.Outlook{User: u.Name, UID: u.UID}
 	r := door.Request{Op: door.Session, UID: u.UID, User: u.Name, Choice: choice}
-	if why := l.never(r); why != "" {
+	state := l.config.State()
+	if why := l.never(r, state.Config.Login); why != "" {
 		out.Why = "stays on the host: " + why
 		return out, nil
 	}
-	state := l.config.State()
 	p, _, err := l.pick(ctx, state, r)
 	if err != nil {
 		out.Why, out.Refused = reason(err), state.Config.Login.Deny()

@@ -121,7 +121,7 @@ func (m *Manager) somebody(ctx context.Context, name string) (identity.User, err
 	people := identity.ReadLimits(identity.LimitsFile)
 	for line := range strings.Lines(accounts.Passwd) {
 		if f := strings.Split(line, ":"); len(f) == 7 {
-			if u, err := host.ByName(ctx, f[0]); err == nil && people.Person(u.UID) {
+			if u, err := host.ByName(ctx, f[0]); err == nil && people.Enters(u.UID, c.Login.Ranges()) {
 				return u, nil
 			}
 		}

@@ -127,6 +127,9 @@ func (a *app) printStatus(s status) {
 	for _, d := range s.Daemon.Degraded {
 		say("without   %s", d)
 	}
+	for _, o := range s.Daemon.Outside {
+		say("outside   %s", plain(o))
+	}
 }
 
 // homes word what a home is.

@@ -75,7 +75,9 @@ func (o options) assemble(ctx context.Context, log *slog.Logger) (*parts, error)
 // ends the daemon.
 func (d *parts) run(ctx context.Context, wg *sync.WaitGroup) {
 	wg.Go(func() { d.views.Run(ctx) })
-	wg.Go(func() { d.units.Watch(ctx, d.views.Changed) })
+	wg.Go(func() {
+		d.units.Watch(ctx, d.views.Changed, func(id string) { wg.Go(func() { d.appeared(ctx, id) }) })
+	})
 	wg.Go(func() {
 		if err := d.config.Watch(ctx); err != nil {
 			d.log.Error("changes of the configuration are not seen until the daemon starts anew", "error", err)
@@ -89,6 +91,16 @@ func (d *parts) run(ctx context.Context, wg *sync.WaitGroup) {
 	})
 	wg.Go(func() { d.serveBus(ctx) })
 	wg.Go(func() { d.tidy(ctx) })
+}
+
+// appeared looks at a session that begins.
+func (d *parts) appeared(ctx context.Context, id string) {
+	s, err := d.units.Session(ctx, id)
+	if err != nil {
+		d.log.Debug("a session that began was not looked at", "session", id, "error", err) // it may be over
+		return
+	}
+	d.logins.Appeared(ctx, s)
 }
 
 // tidy looks after what is parked, at the start and then once a day.
@@ -109,7 +121,8 @@ func (d *parts) tidy(ctx context.Context) {
 type unitsOfMachine interface {
 	views.Units
 	service.Units
-	Watch(ctx context.Context, changed func())
+	Watch(ctx context.Context, changed func(), appeared func(id string))
+	Session(ctx context.Context, id string) (units.Session, error)
 	GoingDown(ctx context.Context) bool
 }
 

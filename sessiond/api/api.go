@@ -165,8 +165,11 @@ type Status struct {
 	// last good one is in force; "" when nothing is.
 	ConfigError string `json:"config_error,omitempty"`
 	// Degraded lists what the daemon works without: "systemd", "logind".
-	Degraded []string  `json:"degraded,omitempty"`
-	Started  time.Time `json:"started"`
+	Degraded []string `json:"degraded,omitempty"`
+	// Outside are sessions of people whose user manager is in a view, opened on
+	// the host by services whose PAM stack lacks the lines of pam_ninefold.
+	Outside []string  `json:"outside,omitempty"`
+	Started time.Time `json:"started"`
 }
 
 // EventKind says what happened.

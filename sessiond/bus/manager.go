@@ -58,7 +58,7 @@ func init() {
 		},
 		properties: []property{
 			{"NViews", "u", "true"}, {"NSessions", "u", "true"}, {"ConfigurationError", "s", "true"},
-			{"Degraded", "as", "const"}, {"StartTimestamp", "t", "const"},
+			{"Degraded", "as", "const"}, {"Outside", "as", "false"}, {"StartTimestamp", "t", "const"},
 		},
 		signals: []signal{
 			{"ViewNew", []argument{{"view_id", "s"}, {"object_path", "o"}}},
@@ -71,7 +71,7 @@ func init() {
 
 func managerValues(st api.Status) map[string]dbus.Variant {
 	return values(map[string]any{"NViews": uint32(st.Views), "NSessions": uint32(st.Sessions), "ConfigurationError": st.ConfigError,
-		"Degraded": st.Degraded, "StartTimestamp": microseconds(st.Started)})
+		"Degraded": st.Degraded, "Outside": texts(st.Outside), "StartTimestamp": microseconds(st.Started)})
 }
 
 func listViews(ctx context.Context, c *call) ([]any, error) {

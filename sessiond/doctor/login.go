@@ -97,6 +97,10 @@ func (l Login) daemon(ctx context.Context) Finding {
 		f := l.ok("the configuration", first)
 		f.State, f.Then = Fallback, "what was right before stays in force; mend the file"
 		return f
+	case len(st.Outside) > 0:
+		f := l.ok("sessions outside", strings.Join(st.Outside, ", "))
+		f.State, f.Then = Fallback, "they are on the host, and their user managers in views: the services' files in /etc/pam.d lack the lines of pam_ninefold(8)"
+		return f
 	}
 	return l.ok(name, fmt.Sprintf("%d views, %d sessions", st.Views, st.Sessions))
 }

@@ -32,7 +32,9 @@ type Logins struct {
 	accounts string
 
 	mu      sync.Mutex
-	pending map[uint32]pick          // what a login chose before its manager asks
+	pending map[uint32]pick               // what a login chose before its manager asks
+	asked   map[journal.Process]time.Time // login processes that were here
+	outside []outsider
 	reading map[uint32]chan struct{} // whose home is being read, closed when it has been
 }
 
@@ -50,7 +52,7 @@ type pick struct {
 
 // New returns a Logins.
 func New(c *config.Live, v *views.Views, log *slog.Logger) *Logins {
-	return &Logins{config: c, views: v, log: log, limits: identity.ReadLimits(identity.LimitsFile), accounts: accountsDir, pending: map[uint32]pick{}, reading: map[uint32]chan struct{}{}}
+	return &Logins{config: c, views: v, log: log, limits: identity.ReadLimits(identity.LimitsFile), accounts: accountsDir, pending: map[uint32]pick{}, asked: map[journal.Process]time.Time{}, reading: map[uint32]chan struct{}{}}
 }
 
 // errHost ends in a login on the host with its text as the reason.
@@ -69,6 +71,7 @@ func (l *Logins) Answer(ctx context.Context, r door.Request, from door.Peer) (do
 		l.log.Warn("refused at the door", "op", r.Op, "uid", from.UID, "pid", from.PID, "for", r.UID, "why", why)
 		return door.Reply{Verdict: door.Host, Message: why}, nil
 	}
+	l.askedAtTheDoor(r, from)
 	if r.Op == door.Session && r.UID == 0 {
 		return door.Reply{Verdict: door.Host, Message: l.remind(ctx, from)}, nil
 	}

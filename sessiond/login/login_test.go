@@ -21,6 +21,8 @@ func TestWhoMayAskWhat(t *testing.T) {
 		{"a PAM application", door.Session, 1000, door.Peer{UID: 0}, true},
 		{"a user who plays one", door.Session, 1000, door.Peer{UID: 1000, Unit: session}, false},
 		{"a user who prepares", door.Prepare, 1000, door.Peer{UID: 1000, Unit: session}, false},
+		{"a PAM application that asks", door.Choices, 1000, door.Peer{UID: 0}, true},
+		{"a user who asks for the choices", door.Choices, 1000, door.Peer{UID: 1000, Unit: session}, false},
 		{"the manager's wrapper", door.Manager, 1000, door.Peer{UID: 1000, Unit: manager}, true},
 		{"a view's manager", door.Manager, 1000, door.Peer{UID: 1000, Unit: view}, true},
 		{"somebody else's view's manager", door.Manager, 1001, door.Peer{UID: 1000, Unit: view}, false},

@@ -48,7 +48,7 @@ func New(c *config.Live, v *views.Views, l *login.Logins, m func() *manager.Mana
 
 // Status tells of the daemon as a whole.
 func (s *Service) Status(context.Context) (api.Status, error) {
-	st := api.Status{Started: s.started, Degraded: s.units.Degraded()}
+	st := api.Status{Started: s.started, Degraded: s.units.Degraded(), Outside: s.logins.Outside()}
 	for _, v := range s.views.List() {
 		st.Views++
 		st.Sessions += len(v.Sessions())

@@ -174,11 +174,12 @@ func (b *Bus) EndSession(ctx context.Context, id string) error {
 
 // Watch calls changed whenever logind says that a session or user is gone, and
 // when the bus comes back after it was away, since then something was missed.
+// It calls appeared with the id of each session that begins. Neither may block.
 // It returns when ctx ends.
-func (b *Bus) Watch(ctx context.Context, changed func()) {
+func (b *Bus) Watch(ctx context.Context, changed func(), appeared func(id string)) {
 	for wait := time.Second; ctx.Err() == nil; {
 		began := time.Now()
-		if err := b.watch(ctx, changed); err != nil && ctx.Err() == nil {
+		if err := b.watch(ctx, changed, appeared); err != nil && ctx.Err() == nil {
 			b.log.Warn("logind is not heard; looking from time to time instead", "error", err)
 		}
 		changed()
@@ -193,7 +194,7 @@ func (b *Bus) Watch(ctx context.Context, changed func()) {
 	}
 }
 
-func (b *Bus) watch(ctx context.Context, changed func()) error {
+func (b *Bus) watch(ctx context.Context, changed func(), appeared func(id string)) error {
 	timed, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	conn, err := b.connection(timed)
@@ -203,7 +204,7 @@ func (b *Bus) watch(ctx context.Context, changed func()) error {
 	signals := make(chan *dbus.Signal, 64)
 	conn.Signal(signals)
 	defer conn.RemoveSignal(signals)
-	for _, member := range []string{"SessionRemoved", "UserRemoved"} {
+	for _, member := range []string{"SessionNew", "SessionRemoved", "UserRemoved"} {
 		rule := []dbus.MatchOption{dbus.WithMatchSender(logindName), dbus.WithMatchObjectPath(logindPath),
 			dbus.WithMatchInterface(logindIf), dbus.WithMatchMember(member)}
 		if err := conn.AddMatchSignalContext(timed, rule...); err != nil {
@@ -218,7 +219,13 @@ func (b *Bus) watch(ctx context.Context, changed func()) error {
 			if !ok {
 				return errors.New("the bus closed the connection")
 			}
-			if s.Path == logindPath {
+			switch {
+			case s.Path != logindPath || len(s.Body) == 0:
+			case s.Name == logindIf+".SessionNew":
+				if id, ok := s.Body[0].(string); ok {
+					appeared(id)
+				}
+			default:
 				changed()
 			}
 		}
@@ -256,7 +263,7 @@ func (None) Adopt(context.Context, string, string, int) error { return nil }
 func (None) EndSession(context.Context, string) error { return ErrNoSystemd }
 
 // Watch waits for the end of ctx.
-func (None) Watch(ctx context.Context, _ func()) { <-ctx.Done() }
+func (None) Watch(ctx context.Context, _ func(), _ func(string)) { <-ctx.Done() }
 
 // GoingDown is false: nobody says.
 func (None) GoingDown(context.Context) bool { return false }

@@ -18,6 +18,7 @@ func TestChoice(t *testing.T) {
 			t.Run("password", func(t *testing.T) { b.For(t).typedPasswords() })
 			t.Run("asked", func(t *testing.T) { b.For(t).askedChoices() })
 			t.Run("environment", func(t *testing.T) { b.For(t).badChoices() })
+			t.Run("outside", func(t *testing.T) { b.For(t).outsideServices() })
 			t.Run("names", func(t *testing.T) { b.For(t).oddNames() })
 			t.Run("uids", func(t *testing.T) { b.For(t).uidRanges() })
 			b.Must("pam-auth-update", "--disable", "ninefold-choose", "ninefold-ask")
@@ -98,7 +99,7 @@ func (b *Booted) askedChoices() {
 	b.t.Helper()
 	b.Must("pam-auth-update", "--enable", "ninefold-ask")
 	b.Write("/etc/ssh/sshd_config.d/00-ask.conf", "KbdInteractiveAuthentication yes\n")
-	b.Must("systemctl", "reload", "ssh")
+	b.Must("systemctl", "restart", "ssh") // a reload is not waited for
 	b.configure("[login]\ndefault = \"marked\"\nchoose = [\"second\", \"absent\", \"none\"]\nask = true\n")
 	question := regexp.MustCompile(`Profile 1 marked \(Enter\), 2 second, 3 none: $`)
 	login := []string{"login", "carol"}
@@ -144,7 +145,7 @@ func (b *Booted) askedChoices() {
 		b.t.Errorf("with a wrong password: %s", r)
 	}
 	b.Must("rm", "/etc/ssh/sshd_config.d/00-ask.conf")
-	b.Must("systemctl", "reload", "ssh")
+	b.Must("systemctl", "restart", "ssh") // a reload is not waited for
 }
 
 // badChoices has a PAM environment that asks for what there is not, for what
@@ -191,13 +192,13 @@ func (b *Booted) badChoices() {
 	}
 	// What a client of sshd sends is the session's, and no choice.
 	b.Write("/etc/ssh/sshd_config.d/accept.conf", "AcceptEnv *\n")
-	b.Must("systemctl", "reload", "ssh")
+	b.Must("systemctl", "restart", "ssh") // a reload is not waited for
 	if r := b.Run("env", "NINEFOLD_PROFILE=second", "ssh", "-o", "BatchMode=yes", "-o", "SendEnv=NINEFOLD_PROFILE", "bob@localhost", "cat /etc/ninefold-marker; echo $NINEFOLD_PROFILE"); r.Stdout != "markedmarked\n" {
 		b.t.Errorf("a choice sent by ssh: %s", r)
 	}
 	b.gone("bob")
 	b.Must("rm", "/etc/ssh/sshd_config.d/accept.conf")
-	b.Must("systemctl", "reload", "ssh")
+	b.Must("systemctl", "restart", "ssh") // a reload is not waited for
 	if log := b.Must("journalctl", "--no-pager", "--boot", "--output=cat"); strings.Contains(log, long[:200]) || strings.Contains(log, "\x1b[31m") {
 		b.t.Error("what was chosen is in the log as it came")
 	}
@@ -206,13 +207,49 @@ func (b *Booted) badChoices() {
 	}
 }
 
+// outsideServices has a service whose PAM stack lacks our lines open a session.
+func (b *Booted) outsideServices() {
+	b.t.Helper()
+	b.configure("[login]\ndefault = \"marked\"\n")
+	b.Must("cp", "/etc/pam.d/sshd", "/etc/pam.d/sshd.before")
+	b.Must("sed", "-i", `s|^@include common-session$|session required pam_unix.so\nsession optional pam_systemd.so|`, "/etc/pam.d/sshd")
+	term := b.stay("bob")
+	if p := b.ask(term, `echo "$(readlink /proc/self/ns/mnt) $XDG_SESSION_ID"`); !strings.HasPrefix(p, b.hostNS()+" ") {
+		b.t.Errorf("without our lines: %s", p)
+	} else {
+		_, id, _ := strings.Cut(p, " ")
+		want := "sshd (session " + id + " of bob)"
+		for _, args := range [][]string{{"sessionctl", "status"}, {"sessionctl", "doctor"}} {
+			b.eventually(strings.Join(args, " ")+" to name it", func() string {
+				if r := b.Run(args...); !strings.Contains(r.Stdout, want) {
+					return r.String()
+				}
+				return ""
+			})
+		}
+		if log := b.Journal("sessiond"); !strings.Contains(log, "service=sshd user=bob session="+id+" profile=marked") {
+			b.t.Errorf("nothing in the log: %s", log)
+		}
+	}
+	b.Must("mv", "/etc/pam.d/sshd.before", "/etc/pam.d/sshd")
+	term.Close()
+	b.gone("bob")
+	// Services with our lines are not named, nor sessions that are over.
+	term = b.stay("bob")
+	if r := b.Run("su", "-l", "bob", "-c", "sessionctl status"); !r.OK() || strings.Contains(r.Stdout, "\noutside ") {
+		b.t.Errorf("somebody is outside: %s", r)
+	}
+	term.Close()
+	b.gone("bob")
+}
+
 // oddNames logs in people whose names useradd takes only when it is told to.
 func (b *Booted) oddNames() {
 	b.t.Helper()
 	b.configure("[login]\ndefault = \"marked\"\nchoose = [\"second\"]\n[login.users]\n\"it's\" = \"second\"\n")
 	for _, c := range []struct{ name, marker string }{
 		{"a.b-c_d$", "marked"}, {"it's", "second"}, {"plus+", "marked"}, {"UPPER%n", "marked"}, {"bob+second", "marked"},
-		{"#hash", "marked"}, {"j\u00fcrgen", "marked"},
+		{"h#sh", "marked"}, {"j\u00fcrgen", "marked"},
 	} {
 		b.Must("useradd", "--badname", "--no-user-group", "--create-home", "--home-dir", "/home/odd", "--shell", "/bin/bash", c.name)
 		b.Must("install", "-D", "-m", "644", "/root/.ssh/id_ed25519.pub", "/home/odd/.ssh/authorized_keys")

@@ -120,7 +120,7 @@ func (d *Daemon) Status(ctx context.Context) (api.Status, error) {
 	}
 	r := record(p)
 	return api.Status{Views: int(r.number("NViews")), Sessions: int(r.number("NSessions")), ConfigError: r.text("ConfigurationError"),
-		Degraded: r.texts("Degraded"), Started: r.time("StartTimestamp")}, nil
+		Degraded: r.texts("Degraded"), Outside: r.texts("Outside"), Started: r.time("StartTimestamp")}, nil
 }
 
 // All returns the live views and sessions, each the oldest first.

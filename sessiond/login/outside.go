@@ -1,0 +1,106 @@
+package login
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"ninefold/sessiond/door"
+	"ninefold/sessiond/journal"
+	"ninefold/sessiond/process"
+	"ninefold/sessiond/units"
+)
+
+// A session outside is one of a person whose user manager is in a view, opened
+// by a service that did not ask at the door: its PAM stack lacks the module's
+// lines, and the person is on the host without a word.
+
+// askedFor is how long it is remembered who asked. logind tells of a session a
+// moment after `prepare`.
+const askedFor = 2 * time.Minute
+
+// managerWithin is how long a session waits for the user manager that it
+// starts.
+const managerWithin = 30 * time.Second
+
+// outsider is a session outside, until its leader ends.
+type outsider struct {
+	units.Session
+	leader journal.Process
+}
+
+// askedAtTheDoor remembers a login process that asked.
+func (l *Logins) askedAtTheDoor(r door.Request, from door.Peer) {
+	if r.Op != door.Prepare && r.Op != door.Session {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	for p, at := range l.asked {
+		if now.Sub(at) > askedFor {
+			delete(l.asked, p)
+		}
+	}
+	l.asked[journal.Process{PID: from.PID, Start: from.Start}] = now
+}
+
+// Appeared looks whether a session that logind tells of is outside, and says so
+// in the log. It waits for the user manager of the session, for a while.
+func (l *Logins) Appeared(ctx context.Context, s units.Session) {
+	// Kinds of "user", such as "user-light", are people's sessions too.
+	if !strings.HasPrefix(s.Class, "user") || s.Leader <= 0 || !l.limits.Enters(s.UID, l.config.State().Config.Login.Ranges()) {
+		return
+	}
+	start, err := process.StartTime(s.Leader)
+	if err != nil {
+		return
+	}
+	o := outsider{Session: s, leader: journal.Process{PID: s.Leader, Start: start}}
+	l.mu.Lock()
+	_, asked := l.asked[o.leader]
+	l.mu.Unlock()
+	if ns, err := process.MountNS(s.Leader); asked || err == nil && l.views.In(ns) != nil {
+		return
+	}
+	for end := time.Now().Add(managerWithin); ; {
+		if m := l.views.Manager(s.UID); m != nil {
+			if m.View != nil {
+				l.isOutside(o, m.View.Profile())
+			}
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(200 * time.Millisecond):
+		}
+		if time.Now().After(end) || !process.Alive(o.leader.PID, o.leader.Start) {
+			return
+		}
+	}
+}
+
+func (l *Logins) isOutside(o outsider, profile string) {
+	l.log.Warn("a session is on the host, and its user manager in a view: the PAM stack of its service lacks the lines of pam_ninefold",
+		"service", o.Service, "user", o.User, "session", o.ID, "profile", profile)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.outside = append(slices.DeleteFunc(l.outside, outsider.over), o)
+}
+
+func (o outsider) over() bool { return !process.Alive(o.leader.PID, o.leader.Start) }
+
+// Outside lists the live sessions outside, as "SERVICE (session ID of USER)".
+func (l *Logins) Outside() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.outside = slices.DeleteFunc(l.outside, outsider.over)
+	var out []string
+	for _, o := range l.outside {
+		out = append(out, fmt.Sprintf("%s (session %s of %s)", o.Service, o.ID, o.User))
+	}
+	return out
+}

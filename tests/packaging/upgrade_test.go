@@ -2,6 +2,7 @@ package packaging
 
 import (
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -24,6 +25,15 @@ func TestUpgradeKeepsWhatTheAdministratorDid(t *testing.T) {
 			if err := os.WriteFile(s.path(mine), []byte("version = 1\nname = \"mine\"\n"), 0o644); err != nil {
 				t.Fatal(err)
 			}
+			ours, aside, theirs := "usr/local/share/wayland-sessions/ninefold-mine.desktop", "usr/share/xsessions/.ninefold-mine.desktop.new", "usr/share/xsessions/ninefold-theirs.desktop"
+			for name, text := range map[string]string{ours: "[Desktop Entry]\nX-Ninefold-Profile=mine\n", aside: "[Desk", theirs: "[Desktop Entry]\n"} {
+				if err := os.MkdirAll(filepath.Dir(s.path(name)), 0o755); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(s.path(name), []byte(text), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
 			s.must("systemctl", "disable", "sessiond-door.socket", "sessiond-host.socket", "sessiond.service")
 			s.must("pam-auth-update", "--disable", "ninefold", "ninefold-prepare")
 			stack := s.state("/etc/pam.d")
@@ -31,6 +41,10 @@ func TestUpgradeKeepsWhatTheAdministratorDid(t *testing.T) {
 			s.install(newer)
 			if v := s.must("dpkg-query", "-W", "-f", "${Version} ${db:Status-Abbrev}", "ninefold"); strings.TrimSpace(v) != "0.0.2 ii" {
 				t.Errorf("after the upgrade the package is %q", v)
+			}
+			// The new daemon looks after what the old one offered to greeters.
+			if _, err := os.Stat(s.path(ours)); err != nil {
+				t.Errorf("the upgrade took a session entry away: %v", err)
 			}
 			if s.read(config) != edited {
 				t.Error("the upgrade changed the administrator's configuration")
@@ -51,6 +65,14 @@ func TestUpgradeKeepsWhatTheAdministratorDid(t *testing.T) {
 			s.must("dpkg", "--purge", "ninefold")
 			if _, err := os.Stat(s.path(mine)); err != nil {
 				t.Errorf("the purge took the administrator's profile: %v", err)
+			}
+			for _, name := range []string{ours, aside, filepath.Dir(ours)} {
+				if _, err := os.Lstat(s.path(name)); err == nil {
+					t.Errorf("the purge left %s", name)
+				}
+			}
+			if _, err := os.Stat(s.path(theirs)); err != nil {
+				t.Errorf("the purge took a session entry of somebody else's: %v", err)
 			}
 			s.logins("purged")
 		})

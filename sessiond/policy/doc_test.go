@@ -49,11 +49,12 @@ func TestExamplesOfTheManualDoWhatIsSaid(t *testing.T) {
 		},
 		{"eve eve /usr/bin/id": Ask, "eve root /usr/bin/id": Ask, "eve adm /usr/bin/id -u": Ask},
 		{
-			"eve root /usr/bin/systemctl restart plotter.service":        Allow,
-			"adm root /usr/bin/systemctl restart plotter.service":        Deny,
-			"eve root /usr/bin/systemctl restart ssh.service":            Deny,
-			"eve root /usr/bin/journalctl --no-pager -u plotter.service": Allow,
-			"eve root /usr/bin/journalctl -u plotter.service":            Deny,
+			"eve root /usr/bin/systemctl --no-pager restart plotter.service": Allow,
+			"adm root /usr/bin/systemctl --no-pager restart plotter.service": Deny,
+			"eve root /usr/bin/systemctl --no-pager restart ssh.service":     Deny,
+			"eve root /usr/bin/systemctl restart plotter.service":            Deny,
+			"eve root /usr/bin/journalctl --no-pager -u plotter.service":     Allow,
+			"eve root /usr/bin/journalctl -u plotter.service":                Deny,
 		},
 		{
 			"mia backup /usr/local/bin/backup --password=x /home/mia/a":      Allow,
@@ -109,6 +110,22 @@ func TestThePolicyThatIsInstalled(t *testing.T) {
 	for _, kind := range []string{Guest, Remote} {
 		if d := set.Decide(mia(func(q *Request) { q.Kind = kind })); d.Verdict != Deny || d.Rule == nil {
 			t.Errorf("%s: %+v", kind, d)
+		}
+	}
+}
+
+// TestWhatACheckSaysOfTheExamples: nobody is shown a policy that is warned of.
+func TestWhatACheckSaysOfTheExamples(t *testing.T) {
+	for i, text := range examples(t) {
+		rules, err := Parse("manual", []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range Check(rules, machine{}) {
+			// Whom and which programs there are is the reader's machine's matter.
+			if f.Level != Note && f.Matter != UnknownName {
+				t.Errorf("policy %d of the manual: %v", i+1, f)
+			}
 		}
 	}
 }

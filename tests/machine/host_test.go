@@ -33,8 +33,10 @@ func TestHost(t *testing.T) {
 			t.Run("ask", func(t *testing.T) { b.For(t).hostAsks(t) })
 			t.Run("conveniences", func(t *testing.T) { b.For(t).hostConveniences(t) })
 			t.Run("records", func(t *testing.T) { b.For(t).hostRecords(t) })
+			t.Run("mistakes", func(t *testing.T) { b.For(t).hostMistakes(t) })
 			t.Run("many", func(t *testing.T) { b.For(t).hostMany(t) })
 			t.Run("without", func(t *testing.T) { b.For(t).hostWithout(t) })
+			t.Run("bus-gone", func(t *testing.T) { b.For(t).hostBusGone(t) })
 			b.For(t).hostClean(t)
 		})
 	}
@@ -265,11 +267,6 @@ func (b *Booted) hostBadInput(t *testing.T) {
 		if r.Code != c.code || !strings.Contains(r.Stderr, c.says) {
 			t.Errorf("%.100s: want %d and %q: code %d, %.300s", c.command, c.code, c.says, r.Code, r.Stderr)
 		}
-	}
-	// What is no request, from anybody.
-	r := b.SSH("alice", `python3 -V >/dev/null 2>&1; head -c 100000 /dev/urandom | timeout 5 nc -U /run/ninefold/broker/host 2>/dev/null; sessionctl host true`)
-	if r.Code != 0 {
-		t.Error(r)
 	}
 	// A policy that does not parse: the last good one is in force.
 	b.Write("/etc/ninefold/host.policy", "ninefold 1\nallow everybody\n")

@@ -29,8 +29,11 @@ func Main(ctx context.Context, args []string) int {
 	ctx, stop := signal.NotifyContext(ctx, unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
 	defer stop()
 	context.AfterFunc(ctx, stop)
-	r, err := parse(args)
-	if err == nil {
+	var r *request
+	var err error
+	if len(args) > 0 && (args[0] == "push" || args[0] == "pull") {
+		err = transfer(ctx, args[0], args[1:])
+	} else if r, err = parse(args); err == nil {
 		err = r.build(ctx)
 	}
 	if errors.Is(err, pflag.ErrHelp) {

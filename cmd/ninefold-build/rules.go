@@ -12,8 +12,10 @@ import (
 	"ninefold/roots/rebuild"
 	"ninefold/roots/recipe"
 	"ninefold/roots/recipe/recipefile"
+	"ninefold/roots/registry"
 	"ninefold/roots/sign"
 	"ninefold/roots/store"
+	"ninefold/roots/trust"
 	"ninefold/sessiond/manager"
 )
 
@@ -56,6 +58,12 @@ var rules = []exit.Rule{
 	{Is: image.ErrConflict, Code: exit.BadInput, Hint: "leave one of the packages out, or the path (exclude.paths)"},
 	{Is: rebuild.ErrDiffers, Code: exit.Integrity, Hint: "what a step's command makes must not depend on time, machine or order: see docs/finishing-steps.md"},
 	{Is: sign.ErrKey, Code: exit.BadInput, Hint: "sessionctl key new makes one"},
+	{Is: trust.ErrRefused, Code: exit.Integrity},
+	{Is: trust.ErrInvalid, Code: exit.BadInput},
+	{Is: registry.ErrNotOurs, Code: exit.BadInput, Hint: "image pull brings what image push sent"},
+	{Is: registry.ErrVersion, Code: exit.NotSupported},
+	{Is: registry.ErrRefused, Code: exit.Integrity, Hint: "do not use this registry until you know why"},
+	{Is: store.ErrNotFound, Code: exit.NotFound},
 	{Is: store.ErrDamaged, Code: exit.Integrity, Hint: "sessionctl image verify --discard removes what is damaged"},
 	{Is: store.ErrBusy, Code: exit.Busy},
 	{Is: store.ErrVersion, Code: exit.NotSupported},

@@ -28,15 +28,7 @@ lock file; without one the package source is asked and the lock is written.`,
 		Args:              cobra.MinimumNArgs(1),
 		ValidArgsFunction: a.completeRecipe,
 		RunE: func(c *cobra.Command, args []string) error {
-			program := decided.Program(builder)
-			if program == "" {
-				return fmt.Errorf("build images: %w: %s is not installed beside sessionctl", manager.ErrIncomplete, builder)
-			}
-			argv := []string{builder}
-			c.Flags().Visit(func(f *pflag.Flag) { argv = append(argv, "--"+f.Name+"="+f.Value.String()) })
-			argv = append(append(argv, "--"), args...)
-			err := unix.Exec(program, argv, os.Environ())
-			return &exit.Error{Code: exit.Failed, Err: fmt.Errorf("start %s: %w", program, err)}
+			return outside(c, args)
 		},
 	}
 	c.Flags().Bool("relock", false, "ask the package source anew for versions, and write the lock file")
@@ -45,4 +37,18 @@ lock file; without one the package source is asked and the lock is written.`,
 	_ = c.RegisterFlagCompletionFunc("sign", a.completeKey) // fails for a flag that is not there alone
 	c.Flags().Bool("offline", false, "fail instead of using the network")
 	return a.jsonFlag(c)
+}
+
+// outside replaces this program by the one that speaks to the network, with
+// the flags and arguments of c behind the words that say what to do.
+func outside(c *cobra.Command, args []string, words ...string) error {
+	program := decided.Program(builder)
+	if program == "" {
+		return fmt.Errorf("image %s: %w: %s is not installed beside sessionctl", c.Name(), manager.ErrIncomplete, builder)
+	}
+	argv := append([]string{builder}, words...)
+	c.Flags().Visit(func(f *pflag.Flag) { argv = append(argv, "--"+f.Name+"="+f.Value.String()) })
+	argv = append(append(argv, "--"), args...)
+	err := unix.Exec(program, argv, os.Environ())
+	return &exit.Error{Code: exit.Failed, Err: fmt.Errorf("start %s: %w", program, err)}
 }

@@ -105,6 +105,8 @@ var direction = []struct {
 	{from: "roots/store", to: "roots/trust", why: "the store keeps signatures, and what they are worth is decided elsewhere"},
 	{from: "roots/store", to: "roots/driver", why: "drivers read the store, not the other way round"},
 	{from: "roots/store", to: "roots/build", why: "the store is filled by the build, and knows nothing of it"},
+	{from: "roots/registry", to: "roots/build", why: "an image travels whatever it was built from"},
+	{from: "roots/store", to: "roots/registry", why: "the store knows no network"},
 	{from: "roots/finish", to: "roots/build", why: "the build calls the finishing steps"},
 	{from: "roots/rebuild", to: "roots/build", why: "who compares two builds makes neither"},
 }

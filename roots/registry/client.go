@@ -1,0 +1,56 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+
+	"ninefold/roots/image"
+)
+
+// Options are those of a push or a pull.
+type Options struct {
+	// UserAgent is told to the registry; "" is ninefold.
+	UserAgent string
+	// Accept gives a pulled image, which is in the store with its signatures, its
+	// name there, or refuses it. Without one every image gets its name.
+	Accept func(ctx context.Context, reference string, id image.ID) error
+}
+
+// parallel is how many blobs travel at a time.
+const parallel = 4
+
+// target reads a reference that begins with a registry's host.
+func target(reference string) (name.Tag, error) {
+	host, _, ok := strings.Cut(reference, "/")
+	if !ok || host != "localhost" && !strings.ContainsAny(host, ".:") {
+		return name.Tag{}, fmt.Errorf("reference %q: it begins with no registry: want host/name:tag", reference)
+	}
+	t, err := name.NewTag(reference)
+	if err != nil {
+		return t, fmt.Errorf("reference %q: %w", reference, err)
+	}
+	return t, nil
+}
+
+// options are the client's. Credentials are those that podman and docker use
+// for the caller, from their files and helpers.
+func options(t name.Tag, o Options) []remote.Option {
+	agent := o.UserAgent
+	if agent == "" {
+		agent = "ninefold"
+	}
+	base := remote.DefaultTransport.(*http.Transport).Clone()
+	base.DisableCompression = true
+	return []remote.Option{
+		remote.WithTransport(&transport{host: t.RegistryStr(), next: base}),
+		remote.WithAuthFromKeychain(authn.DefaultKeychain),
+		remote.WithUserAgent(agent),
+		remote.WithJobs(parallel),
+	}
+}

@@ -1,0 +1,258 @@
+package registry
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"sync/atomic"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+	"golang.org/x/sync/errgroup"
+
+	"ninefold/internal/progress"
+	"ninefold/roots/image"
+	"ninefold/roots/pkg"
+	"ninefold/roots/store"
+)
+
+// Push sends image id and its ancestors to reference, host/name:tag. Blobs
+// that the registry has are not sent again. The tag moves last.
+func Push(ctx context.Context, s *store.Store, id image.ID, reference string, o Options) error {
+	t, err := target(reference)
+	if err != nil {
+		return err
+	}
+	lease, err := s.Lease(id)
+	if err != nil {
+		return err
+	}
+	defer lease.Close()
+	p := &push{s: s, ref: t, repo: t.Context()}
+	if p.pusher, err = remote.NewPusher(options(t, o)...); err != nil {
+		return err
+	}
+	var remove func()
+	if p.temp, remove, err = s.TempDir("push"); err != nil {
+		return err
+	}
+	defer remove()
+	if err := p.run(ctx, id); err != nil {
+		return fmt.Errorf("push to %s: %w", reference, err)
+	}
+	return nil
+}
+
+type push struct {
+	s      *store.Store
+	ref    name.Tag
+	repo   name.Repository
+	pusher *remote.Pusher
+	temp   string
+	serial atomic.Int64
+}
+
+// sent are the two blobs of a package.
+type sent struct{ record, files *blob }
+
+func (p *push) run(ctx context.Context, id image.ID) error {
+	chain, err := p.s.Chain(id)
+	if err != nil {
+		return err
+	}
+	built, err := p.s.Built(ctx, chain)
+	if err != nil {
+		return err
+	}
+	tree, err := image.Flatten(built)
+	if err != nil {
+		return err
+	}
+	d := &Document{Version: documentVersion}
+	var ids []pkg.Digest
+	var stack []*pkg.Package
+	seen := map[pkg.Digest]bool{}
+	for i, b := range built {
+		text, err := chain[i].Encode()
+		if err != nil {
+			return err
+		}
+		d.Images = append(d.Images, string(text))
+		all := b.Packages
+		if b.Finishing != nil {
+			all = append(all, b.Finishing)
+		}
+		for j, one := range packagesOf(chain[i]) {
+			if !seen[one] {
+				seen[one] = true
+				ids, stack = append(ids, one), append(stack, all[j])
+			}
+		}
+	}
+	blobs, err := p.packages(ctx, ids, stack)
+	if err != nil {
+		return err
+	}
+	fix, err := p.layer(ctx, correction(stack, tree))
+	if err != nil {
+		return err
+	}
+	for i, b := range blobs {
+		d.Packages = append(d.Packages, Package{ID: ids[i], Record: Blob{b.record.digest, b.record.size}, Files: Blob{b.files.digest, b.files.size}})
+	}
+	for _, m := range chain {
+		ids = append(ids, m.ID())
+	}
+	for _, one := range ids {
+		list, err := p.s.Signatures(one)
+		if err != nil {
+			return err
+		}
+		for _, e := range list {
+			d.Signatures = append(d.Signatures, Signature{one, e})
+		}
+	}
+	return p.manifests(ctx, d, blobs, fix, chain)
+}
+
+func (p *push) packages(ctx context.Context, ids []pkg.Digest, stack []*pkg.Package) ([]sent, error) {
+	out := make([]sent, len(ids))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(parallel)
+	var done atomic.Int64
+	for i, one := range stack {
+		g.Go(func() error {
+			err := p.send(ctx, one, &out[i])
+			if err != nil {
+				return fmt.Errorf("package %s: %w", one.Name, err)
+			}
+			p.s.Progress().Update(progress.Update{Stage: "push", Item: one.Name, Done: done.Add(1), Total: int64(len(ids)), Unit: "packages"})
+			return nil
+		})
+	}
+	return out, g.Wait()
+}
+
+func (p *push) send(ctx context.Context, one *pkg.Package, out *sent) error {
+	b, err := one.Encode()
+	if err != nil {
+		return err
+	}
+	if out.record, err = packBytes(RecordType, b); err != nil {
+		return err
+	}
+	if err = p.pusher.Upload(ctx, p.repo, out.record); err != nil {
+		return err
+	}
+	out.files, err = p.layer(ctx, one.Entries)
+	return err
+}
+
+// layer packs and sends one layer.
+func (p *push) layer(ctx context.Context, entries []pkg.Entry) (*blob, error) {
+	path := filepath.Join(p.temp, strconv.FormatInt(p.serial.Add(1), 10))
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	defer os.Remove(path)
+	defer f.Close()
+	b, err := pack(f, types.OCILayerZStd, func(w io.Writer) error { return writeLayer(ctx, p.s, entries, w) })
+	if err != nil {
+		return nil, err
+	}
+	b.file = path
+	return b, p.pusher.Upload(ctx, p.repo, b)
+}
+
+// manifests sends what names the blobs: both manifests, and the index last.
+func (p *push) manifests(ctx context.Context, d *Document, blobs []sent, fix *blob, chain []*image.Manifest) error {
+	text, err := d.encode()
+	if err != nil {
+		return err
+	}
+	document, err := packBytes(DocumentType, text)
+	if err != nil {
+		return err
+	}
+	empty := plain("application/vnd.oci.empty.v1+json", []byte("{}"))
+	config, run, err := runnable(blobs, fix, chain)
+	if err != nil {
+		return err
+	}
+	art := artifact{Version: 2, MediaType: types.OCIManifestSchema1, ArtifactType: ArtifactType, Config: empty.descriptor(), Layers: []v1.Descriptor{document.descriptor()}}
+	for _, b := range blobs {
+		art.Layers = append(art.Layers, b.record.descriptor())
+	}
+	for _, b := range []*blob{document, empty, config} {
+		if err := p.pusher.Upload(ctx, p.repo, b); err != nil {
+			return err
+		}
+	}
+	index := v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex}
+	platforms := []*v1.Platform{{OS: "linux", Architecture: runtime.GOARCH}, {OS: "unknown", Architecture: "unknown"}}
+	for i, m := range []any{run, art} {
+		raw, err := json.Marshal(m)
+		if err != nil {
+			return err
+		}
+		b := plain(types.OCIManifestSchema1, raw)
+		desc := b.descriptor()
+		desc.Platform = platforms[i]
+		if i == 1 {
+			desc.ArtifactType = ArtifactType
+		}
+		index.Manifests = append(index.Manifests, desc)
+		if err := p.pusher.Push(ctx, p.repo.Digest(desc.Digest.String()), manifest{b}); err != nil {
+			return err
+		}
+	}
+	raw, err := json.Marshal(index)
+	if err != nil {
+		return err
+	}
+	return p.pusher.Push(ctx, p.ref, manifest{plain(types.OCIImageIndex, raw)})
+}
+
+// artifact is an OCI manifest with the artifactType of version 1.1.
+type artifact struct {
+	Version      int             `json:"schemaVersion"`
+	MediaType    types.MediaType `json:"mediaType"`
+	ArtifactType string          `json:"artifactType"`
+	Config       v1.Descriptor   `json:"config"`
+	Layers       []v1.Descriptor `json:"layers"`
+}
+
+// manifest is a blob that is put as a manifest.
+type manifest struct{ *blob }
+
+// RawManifest implements remote.Taggable.
+func (m manifest) RawManifest() ([]byte, error) { return m.data, nil }
+
+func runnable(blobs []sent, fix *blob, chain []*image.Manifest) (*blob, *v1.Manifest, error) {
+	c := v1.ConfigFile{Architecture: runtime.GOARCH, OS: "linux", RootFS: v1.RootFS{Type: "layers"}, Config: v1.Config{Cmd: []string{"/bin/sh"}}}
+	m := &v1.Manifest{SchemaVersion: 2, MediaType: types.OCIManifestSchema1}
+	add := func(b *blob) {
+		c.RootFS.DiffIDs = append(c.RootFS.DiffIDs, hashOf(b.diff))
+		m.Layers = append(m.Layers, b.descriptor())
+	}
+	for _, b := range blobs {
+		add(b.files)
+	}
+	add(fix)
+	c.Config.Env = environment(chain)
+	raw, err := json.Marshal(c)
+	if err != nil {
+		return nil, nil, err
+	}
+	config := plain(types.OCIConfigJSON, raw)
+	m.Config = config.descriptor()
+	return config, m, nil
+}

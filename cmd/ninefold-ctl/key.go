@@ -18,6 +18,7 @@ import (
 	"ninefold/cmd/internal/exit"
 	"ninefold/cmd/internal/show"
 	"ninefold/internal/regular"
+	"ninefold/internal/replace"
 	"ninefold/roots/pkg"
 	"ninefold/roots/sign"
 	"ninefold/roots/trust"
@@ -364,29 +365,11 @@ func (a *app) completeKey(*cobra.Command, []string, string) ([]string, cobra.She
 	return slices.Sorted(maps.Keys(keys)), cobra.ShellCompDirectiveNoFileComp
 }
 
-// writeConfig puts a file of the configuration in place at once, readable for
-// all: what is trusted is no secret.
+// writeConfig puts a file of the configuration in place, readable for all: what
+// is trusted is no secret.
 func writeConfig(file string, text []byte) error {
-	dir := filepath.Dir(file)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(dir, ".new-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(text)
-	if err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), file); err != nil {
-		return err
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
+	return replace.File(file, text, 0o644)
 }

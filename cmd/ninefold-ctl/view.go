@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ninefold/cmd/internal/exit"
+	"ninefold/internal/replace"
 	"ninefold/sessiond/api"
 	"ninefold/sessiond/bus"
 	"ninefold/sessiond/bus/remote"
@@ -182,27 +183,13 @@ func removeUnit(ctx context.Context, unit string) error {
 	return withManager(ctx, func(m *userManager) error { return m.reload(ctx) })
 }
 
-// writeDropIn writes aside, and renames: a manager that reloads meanwhile reads
-// the old file or the new one.
+// writeDropIn puts a drop-in in place at once: a manager that reloads meanwhile
+// reads the old file or the new one.
 func writeDropIn(name, text string) error {
-	dir := filepath.Dir(name)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(dir, ".ninefold-")
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(text)
-	err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), name)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name())
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	return nil
+	return replace.File(name, []byte(text), 0o644)
 }
 
 // userManager is the caller's systemd --user.

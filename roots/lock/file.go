@@ -8,11 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"slices"
 
 	"ninefold/internal/regular"
+	"ninefold/internal/replace"
 	"ninefold/roots/pkg"
 )
 
@@ -96,48 +95,15 @@ func Read(path string) (*Lock, error) {
 
 // Write writes a lock file in one step: path holds the old text or the new,
 // never a part.
-func Write(path string, l *Lock) (err error) {
+func Write(path string, l *Lock) error {
 	text, err := l.Encode()
+	if err == nil {
+		err = replace.File(path, text, 0o644)
+	}
 	if err != nil {
-		return err
+		return fmt.Errorf("write lock: %w", err)
 	}
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("write lock: %w", err)
-		}
-	}()
-	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, ".lock-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			f.Close()
-			os.Remove(f.Name())
-		}
-	}()
-	if _, err = f.Write(text); err != nil {
-		return err
-	}
-	if err = f.Chmod(0o644); err != nil {
-		return err
-	}
-	if err = f.Sync(); err != nil {
-		return err
-	}
-	if err = f.Close(); err != nil {
-		return err
-	}
-	if err = os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
+	return nil
 }
 
 func (l *Lock) validate() error {

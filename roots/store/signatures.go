@@ -86,6 +86,10 @@ func (s *Store) AddSignatures(ctx context.Context, list []Signature) error {
 		return s.explain(err)
 	}
 	defer unlock()
+	// Stores of earlier versions have no such directory.
+	if err := mkdir(s.path("signatures")); err != nil {
+		return s.explain(err)
+	}
 	wrote := false
 	for _, one := range list {
 		new, err := s.addSignature(one)
@@ -106,23 +110,21 @@ func (s *Store) addSignature(one Signature) (wrote bool, err error) {
 		return false, fmt.Errorf("%d bytes; 1 to %d are kept", len(one.Envelope), MaxSignature)
 	}
 	name := pkg.Digest(sha256.Sum256(one.Envelope))
-	if _, err := s.signature(one.Digest, name); err == nil {
-		return false, nil
-	}
 	dir := "signatures/" + one.Digest.String()
-	// Stores of earlier versions have no such directory.
-	if err := mkdir(s.path("signatures")); err != nil {
+	switch err := os.Mkdir(s.path(dir), 0o700); {
+	case errors.Is(err, os.ErrExist):
+		if _, err := s.signature(one.Digest, name); err == nil {
+			return false, nil
+		}
+		have, err := names(s.path(dir))
+		if err != nil {
+			return false, s.explain(err)
+		}
+		if len(have) >= MaxSignatures && !slices.Contains(have, name.String()) {
+			return false, fmt.Errorf("%w: %d are kept", ErrFull, MaxSignatures)
+		}
+	case err != nil:
 		return false, s.explain(err)
-	}
-	if err := mkdir(s.path(dir)); err != nil {
-		return false, s.explain(err)
-	}
-	have, err := names(s.path(dir))
-	if err != nil {
-		return false, s.explain(err)
-	}
-	if len(have) >= MaxSignatures && !slices.Contains(have, name.String()) {
-		return false, fmt.Errorf("%w: %d are kept", ErrFull, MaxSignatures)
 	}
 	return true, s.explain(s.write(dir+"/"+name.String(), seal("signature", one.Envelope), false))
 }

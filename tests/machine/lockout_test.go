@@ -171,6 +171,21 @@ var imageDisasters = []disaster{
 		reason: `ninefold: .*imaged.*shell`,
 	},
 	{
+		// Signed and trusted it is used again, though signatures are still asked for.
+		name:   "image not signed",
+		strike: `printf '[[rule]]\nimages = ["login"]\nlocal = "signed"\n' >/etc/ninefold/trust.toml`,
+		doctor: "profile imaged",
+		repair: `sessionctl key new /run/steve >/run/steve.pub && sessionctl key trust steve /run/steve.pub --scope login && sessionctl image sign login --key /run/steve`,
+		reason: `ninefold: .*imaged.*no trusted key signed it`,
+	},
+	{
+		name:   "key revoked",
+		strike: "sessionctl key revoke steve --reason stolen",
+		doctor: "profile imaged",
+		repair: "rm -rf /etc/ninefold/trust.toml /etc/ninefold/revoked.toml /etc/ninefold/trust.d /run/steve /run/steve.pub",
+		reason: `ninefold: .*imaged.*the key is revoked`,
+	},
+	{
 		name:   "shell not in the image",
 		strike: "cp /bin/bash /usr/local/bin/own-shell && usermod -s /usr/local/bin/own-shell bob",
 		repair: "usermod -s /bin/bash bob",

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -31,16 +32,31 @@ const maxAnswers = 1024
 func newAnswers() *answers { return &answers{until: map[[32]byte]time.Time{}} }
 
 // question is what a yes is remembered for: who in which session, as whom, by
-// which rule, and every word.
+// which rule, where, and every word.
 func question(who *caller, c *command) [32]byte {
 	h := sha256.New()
 	for _, s := range append([]string{
 		fmt.Sprint(who.peer.UID), who.session, who.place.View, c.target.Name, fmt.Sprint(c.target.UID),
-		c.decision.Rule.Place(), policy.Print(*c.decision.Rule), c.program.Path,
+		c.decision.Rule.Place(), policy.Print(*c.decision.Rule), c.program.Path, c.where(),
 	}, c.argv...) {
 		fmt.Fprintf(h, "%d:%s", len(s), s)
 	}
 	return [32]byte(h.Sum(nil))
+}
+
+// where tells the directory that c starts in from any other, also from one that
+// has its name by now. A directory that is reached by descriptor has a new name in
+// each command, so it is what it was called and which file it is.
+func (c *command) where() string {
+	if c.place == nil {
+		return "path " + c.startDir()
+	}
+	f, err := fileOf(int(c.place.Fd()))
+	if err != nil {
+		// No answer is for it.
+		return "unknown " + rand.Text()
+	}
+	return fmt.Sprintf("file %d:%d:%d %s", f.major, f.minor, f.ino, c.request.Dir)
 }
 
 func (a *answers) holds(q [32]byte, now time.Time) bool {

@@ -207,13 +207,12 @@ func safe(r *wire.Request, files []*os.File) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", names[i], err)
 		}
-		_, terminal := unix.IoctlGetTermios(fd, unix.TCGETS)
 		switch {
 		case flags&unix.O_PATH != 0:
 			return fmt.Errorf("%s is not open", names[i])
 		case f.kind == unix.S_IFDIR:
 			return fmt.Errorf("%s is a directory", names[i])
-		case f.kind == unix.S_IFCHR && terminal == nil:
+		case f.kind == unix.S_IFCHR && isTerminal(fd):
 			return fmt.Errorf("%s is a terminal, which is not handed over", names[i])
 		}
 	}
@@ -225,6 +224,13 @@ func safe(r *wire.Request, files []*os.File) error {
 		}
 	}
 	return nil
+}
+
+// isTerminal is for a character device alone: of another file in FUSE the ioctl
+// would ask who serves it, and that can be the caller, who need not answer.
+func isTerminal(fd int) bool {
+	_, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+	return err == nil
 }
 
 // listen reads what the caller says until it hangs up; gone ends then.

@@ -136,6 +136,27 @@ var disasters = []disaster{
 	},
 }
 
+// diskDisasters happen to a machine that has a disk of its own, which can be full.
+var diskDisasters = []disaster{
+	{
+		name:   "state and run full",
+		strike: "systemctl stop sessiond.service && mount -t tmpfs -o size=64k tmpfs /var/lib/ninefold && dd if=/dev/zero of=/var/lib/ninefold/full status=none; dd if=/dev/zero of=/run/full bs=1M status=none 2>&1; systemctl start sessiond.service; true",
+		doctor: "room in /run",
+		repair: "rm -f /run/full; umount /var/lib/ninefold; systemctl restart sessiond.service",
+		reason: `ninefold: `,
+		bare:   true,
+		view:   either,
+		reboot: true,
+	},
+	{
+		// What Ninefold needs lies elsewhere: nobody notices but by what else fails.
+		name:   "root full",
+		strike: "dd if=/dev/zero of=/var/full bs=1M status=none 2>/dev/null; dd if=/dev/zero of=/var/full2 bs=1k status=none 2>/dev/null; ! echo full 2>/dev/null >/var/full3",
+		repair: "rm -f /var/full /var/full2 /var/full3",
+		view:   inView,
+	},
+}
+
 // shellObject is the object that the image's login shell is.
 const shellObject = `d=$(cat /run/shell.digest); o=/var/lib/ninefold/store/objects/$(echo $d | cut -c1-2)/$(echo $d | cut -c3-); `
 
@@ -225,6 +246,19 @@ func TestNobodyIsLockedOut(t *testing.T) {
 					t.Errorf("the PAM stack still names it: %s", left)
 				}
 			})
+		})
+	}
+}
+
+// TestAFullDiskLocksNobodyOut fills what logins write to.
+func TestAFullDiskLocksNobodyOut(t *testing.T) {
+	for _, suite := range suites() {
+		t.Run(suite, func(t *testing.T) {
+			b := installed(t, suite, Options{Disk: 1 << 30})
+			mounts := b.hostMounts()
+			for _, d := range diskDisasters {
+				t.Run(strings.ReplaceAll(d.name, " ", "-"), func(t *testing.T) { b.For(t).survive(t, d, mounts) })
+			}
 		})
 	}
 }

@@ -16,7 +16,8 @@ type Options struct {
 	// directory of the machine's own. Either way it is on a real file system,
 	// because an overlay cannot be a layer of two more.
 	State  string
-	Set    *Set     // more packages
+	Set    *Set     // more packages, not on a disk of its own
+	Disk   int64    // bytes of a disk of its own for all but the state, which it can fill; 0 is the host's
 	Nspawn []string // further arguments of systemd-nspawn
 }
 
@@ -55,6 +56,11 @@ func Start(ctx context.Context, suite string, o Options) (*Machine, error) {
 			return nil, errors.Join(err, m.Close())
 		}
 	}
+	if o.Disk > 0 {
+		if err := smallDisk(ctx, dir, o.Disk); err != nil {
+			return nil, errors.Join(err, m.Close())
+		}
+	}
 	if o.State != "" {
 		err = os.Symlink(o.State, filepath.Join(dir, "state"))
 	} else {
@@ -77,6 +83,21 @@ func Start(ctx context.Context, suite string, o Options) (*Machine, error) {
 		}
 	}
 	return m, nil
+}
+
+// smallDisk makes the disk that the launcher mounts.
+func smallDisk(ctx context.Context, dir string, size int64) error {
+	if err := os.Mkdir(filepath.Join(dir, "small"), 0o755); err != nil {
+		return err
+	}
+	name := filepath.Join(dir, "disk")
+	if err := os.WriteFile(name, nil, 0o600); err != nil {
+		return err
+	}
+	if err := os.Truncate(name, size); err != nil {
+		return err
+	}
+	return host(ctx, "mkfs.ext4", "-q", "-F", "-m", "0", name)
 }
 
 func (m *Machine) boot(ctx context.Context) error {

@@ -19,8 +19,15 @@ import (
 const launcher = `set -eu
 mount --make-rprivate /
 mount -t proc proc /proc
-mount -t overlay machine -o "lowerdir=$1,upperdir=$2/upper,workdir=$2/work" "$2/root"
 dir=$2
+own=$2
+if [ -e "$2/disk" ]; then
+	own=$2/small
+	mount -o loop "$2/disk" "$own"
+	mkdir -p "$own/upper" "$own/work"
+	chmod 755 "$own/upper"
+fi
+mount -t overlay machine -o "lowerdir=$1,upperdir=$own/upper,workdir=$own/work" "$dir/root"
 shift 2
 systemd-nspawn -D "$dir/root" --bind="$dir/state:/var/lib/ninefold" "$@" <&- &
 code=0

@@ -2,6 +2,9 @@ package main
 
 import (
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -110,16 +113,29 @@ func (a *app) imageForget() *cobra.Command {
 	}
 }
 
-// checkTrust tells for each of the images by name whether it may be used, and
-// returns the first refusal.
-func (a *app) checkTrust(c *cobra.Command, s *store.Store, named map[string]image.ID) error {
+// checkTrust looks whether the images may be used by these names, and returns
+// the first refusal. When told, it says who signed them.
+func (a *app) checkTrust(c *cobra.Command, s *store.Store, named map[string]image.ID, told bool) error {
 	p, err := a.manager().Trust()
 	if err != nil {
 		return err
 	}
-	for name, id := range named {
-		if _, err := p.Check(c.Context(), s, name, id, time.Now()); err != nil {
+	for _, name := range slices.Sorted(maps.Keys(named)) {
+		v, err := p.Check(c.Context(), s, name, named[name], time.Now())
+		if err != nil {
 			return err
+		}
+		how := "signed by " + strings.Join(v.Signers, ", ")
+		switch {
+		case !v.Trusted:
+			how = "not signed, and untrusted: trust.toml lets it be used"
+		case len(v.Signers) == 0:
+			how = "built here"
+		}
+		if told && !a.json {
+			if _, err := fmt.Fprintf(a.Out, "%s: %s\n", name, how); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -132,7 +132,7 @@ func (a *app) imageVerify() *cobra.Command {
 					}
 				}
 				if len(damage) == 0 {
-					return a.checkTrust(c, s, named)
+					return a.checkTrust(c, s, named, len(args) > 0)
 				}
 				hint := "image verify --discard removes what is damaged; building the image again makes it anew"
 				if discard {

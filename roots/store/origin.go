@@ -80,13 +80,25 @@ func (s *Store) Origin(id image.ID) (*Origin, error) {
 	if err != nil {
 		return nil, s.explain(fmt.Errorf("origin of image %s: %w", id.Short(), err))
 	}
-	var o Origin
+	o := &Origin{}
+	if err := strict(b, o); err != nil {
+		return nil, s.explain(fmt.Errorf("origin of image %s: %w", id.Short(), err))
+	}
+	return o, nil
+}
+
+// strict decodes one JSON value that this program wrote.
+func strict(b []byte, into any) error {
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
-	if err := d.Decode(&o); err != nil {
-		return nil, s.explain(fmt.Errorf("origin of image %s: %w: %w", id.Short(), ErrDamaged, err))
+	err := d.Decode(into)
+	if err == nil && d.More() {
+		err = errors.New("something follows the record")
 	}
-	return &o, nil
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	return nil
 }
 
 // forgetOrigin notes that image id was built here.

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -39,10 +38,8 @@ func (s *Store) Seen(reference string) (Seen, error) {
 	if err != nil {
 		return seen, s.explain(fmt.Errorf("newest version of %s: %w", reference, err))
 	}
-	d := json.NewDecoder(bytes.NewReader(b))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&seen); err != nil {
-		return Seen{}, s.explain(fmt.Errorf("newest version of %s: %w: %w", reference, ErrDamaged, err))
+	if err := strict(b, &seen); err != nil {
+		return Seen{}, s.explain(fmt.Errorf("newest version of %s: %w", reference, err))
 	}
 	return seen, nil
 }

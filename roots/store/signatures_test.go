@@ -195,3 +195,28 @@ func TestReferencesAsTags(t *testing.T) {
 		t.Errorf("untagged: %v", err)
 	}
 }
+
+func FuzzOriginAndSeen(f *testing.F) {
+	f.Add([]byte(`{"from":"a","references":["steve/i:1"]}`))
+	f.Add([]byte(`{"version":3,"image":"` + image.ID{1}.String() + `","key":"` + image.ID{2}.String() + `"}`))
+	s := open(f)
+	for _, dir := range []string{"origins", "seen"} {
+		if err := mkdir(s.path(dir)); err != nil {
+			f.Fatal(err)
+		}
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		id := image.ID{9}
+		for name, kind := range map[string]string{"origins/" + id.String(): "origin", "seen/i": "seen"} {
+			if err := os.WriteFile(s.path(name), seal(kind, b), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if o, err := s.Origin(id); o == nil && err == nil || err != nil && !errors.Is(err, ErrDamaged) {
+			t.Fatalf("what came from outside counts as built here: %v, %v", o, err)
+		}
+		if _, err := s.Seen("i"); err != nil && !errors.Is(err, ErrDamaged) {
+			t.Fatal(err)
+		}
+	})
+}

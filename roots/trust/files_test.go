@@ -75,6 +75,12 @@ func TestLoad(t *testing.T) {
 	if text := errors.Join(p.Problems...).Error(); !strings.Contains(text, "broken.toml:1:1") || !strings.Contains(text, `did you mean "steve"?`) {
 		t.Error(text)
 	}
+	// A file of the administrator's hides one of the same name, also a wrong one.
+	other := newWorld(t)
+	other.key("broken", "**", "")
+	if p, err := Load(w.config, other.config); err != nil || p.Keys["broken"] != nil {
+		t.Errorf("a hidden key is trusted: %v, %v", p, err)
+	}
 	w.write(PolicyFile, "[[rule]]\nimage = ['a']")
 	if _, err := Load(w.config); !errors.Is(err, ErrInvalid) {
 		t.Errorf("a wrong trust.toml: %v", err)

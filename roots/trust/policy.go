@@ -74,12 +74,13 @@ type Policy struct {
 	Inputs []string
 
 	revoked map[sign.KeyID]Revocation
+	named   map[string]bool // keys that have a file
 }
 
 // Revocation is one [[revoked]] of revoked.toml.
 type Revocation struct {
-	// Key is the id of the key; Since is from when it counts no more,
-	// whatever the date on a signature: who has a key can put any date there.
+	// Key is the id of the key; Since is from when it counts no more (default:
+	// always), whatever the date on a signature: who has a key can put any date there.
 	Key    pkg.Digest `toml:"key"`
 	Since  date       `toml:"since"`
 	Reason string     `toml:"reason"`
@@ -89,7 +90,7 @@ type Revocation struct {
 // first counts most; what is revoked in any of them is revoked. An error about the content of
 // trust.toml or revoked.toml wraps ErrInvalid.
 func Load(dirs ...string) (*Policy, error) {
-	p := &Policy{Keys: map[string]*Key{}, revoked: map[sign.KeyID]Revocation{}}
+	p := &Policy{Keys: map[string]*Key{}, revoked: map[sign.KeyID]Revocation{}, named: map[string]bool{}}
 	found := false
 	for _, d := range dirs {
 		if err := p.loadRevoked(filepath.Join(d, RevokedFile)); err != nil {
@@ -155,9 +156,10 @@ func (p *Policy) loadKeys(dir string) error {
 			return fmt.Errorf("read the trusted keys: %w: %s holds more than %d files", ErrInvalid, dir, maxKeys)
 		}
 		file := filepath.Join(dir, e.Name())
-		if p.Keys[name] != nil {
-			continue // by a directory that counts more
+		if p.named[name] {
+			continue // by a directory that counts more, also when that file is wrong
 		}
+		p.named[name] = true
 		b, err := p.read(file)
 		if err == nil && b != nil {
 			var k *Key
@@ -197,9 +199,13 @@ func ParseRevoked(file string, data []byte) ([]Revocation, error) {
 	}
 	c := checker{index: tomlfile.Index(file, data)}
 	c.version(f.Version)
-	for i, r := range f.Revoked {
+	for i := range f.Revoked {
+		r := &f.Revoked[i]
 		if r.Key.IsZero() {
 			c.bad("key is missing: the id of the key, as sessionctl key show prints it", "revoked", fmt.Sprint(i), "key")
+		}
+		if r.Since.IsZero() {
+			r.Since.Time = time.Unix(0, 0).UTC() // always
 		}
 	}
 	return f.Revoked, c.err()
@@ -263,7 +269,7 @@ func (p *Policy) strangers() {
 	names := slices.Sorted(maps.Keys(p.Keys))
 	for _, r := range p.Rules {
 		for _, k := range r.Keys {
-			if p.Keys[k] != nil || slices.ContainsFunc(p.Problems, func(err error) bool { return strings.Contains(err.Error(), "/"+k+".toml") }) {
+			if p.named[k] {
 				continue
 			}
 			hint := ""

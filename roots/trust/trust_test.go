@@ -201,6 +201,7 @@ func TestKeysOutOfScopeTimeOrFavour(t *testing.T) {
 		"expired":          {scope: "**", more: `not_after = "2026-11-28"`, want: ErrExpired},
 		"not yet":          {scope: "**", more: `not_before = "2026-11-29"`, want: ErrExpired},
 		"revoked":          {scope: "**", revoked: "2026-11-01", want: ErrRevoked},
+		"revoked always":   {scope: "**", revoked: "-", want: ErrRevoked},
 		"revoked later":    {scope: "**", revoked: "2026-12-01"},
 		"in its last days": {scope: "**", more: `not_after = "2026-11-29"`},
 	} {
@@ -210,7 +211,8 @@ func TestKeysOutOfScopeTimeOrFavour(t *testing.T) {
 			id := w.pulled("gaming", image.ID{}, ref)
 			w.sign(k, id, ref, 1, time.Time{})
 			if tt.revoked != "" {
-				w.write(RevokedFile, fmt.Sprintf("[[revoked]]\nkey = '%s'\nsince = '%s'\nreason = 'stolen'", k.Public().ID(), tt.revoked))
+				text := fmt.Sprintf("[[revoked]]\nkey = '%s'\nsince = '%s'\nreason = 'stolen'", k.Public().ID(), tt.revoked)
+				w.write(RevokedFile, strings.Replace(text, "since = '-'\n", "", 1))
 			}
 			w.want(ref, id, tt.want)
 			if v, err := w.check(ref, id); err == nil && (v.Until.IsZero() || v.Until.Sub(now) > 3*24*time.Hour) {

@@ -38,6 +38,7 @@ var installed = map[string]os.FileMode{
 	"usr/share/man/man5/host.policy.5.gz":                     0o644,
 	"usr/share/man/man5/ninefold-profile.5.gz":                0o644,
 	"usr/share/man/man5/ninefold-recipe.5.gz":                 0o644,
+	"usr/share/man/man5/ninefold-images.5.gz":                 0o644,
 	"usr/share/man/man5/ninefold-namespace.5.gz":              0o644,
 	"usr/share/man/man8/sessiond.8.gz":                        0o644,
 	"usr/share/man/man8/pam_ninefold.8.gz":                    0o644,

@@ -14,8 +14,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"ninefold/sessiond/broker/hostbus"
 	"ninefold/sessiond/broker/wire"
 	"ninefold/sessiond/door"
@@ -75,19 +73,10 @@ func (b *Broker) Serve(ctx context.Context, l *net.UnixListener) error {
 	defer l.Close()
 	b.wg.Go(func() { b.reapOrphans(ctx) })
 	for {
-		c, err := l.AcceptUnix()
-		accepted := door.Accepted()
+		c, accepted, err := door.Accept(ctx, l, b.Log)
 		if err != nil {
 			if ctx.Err() != nil {
 				return nil
-			}
-			if errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) || errors.Is(err, unix.ECONNABORTED) {
-				b.Log.Error("the broker cannot accept a connection", "error", err)
-				select {
-				case <-time.After(50 * time.Millisecond):
-				case <-ctx.Done():
-				}
-				continue
 			}
 			return err
 		}

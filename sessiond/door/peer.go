@@ -135,7 +135,7 @@ func between(s, prefix, suffix string) (string, bool) {
 }
 
 // Identify tells who is at the other end of c, which was accepted at accepted
-// (Accepted): for the daemon's other sockets.
+// (Accept): for the daemon's other sockets.
 func Identify(c syscall.Conn, accepted time.Duration) (from Peer, err error) {
 	raw, err := c.SyscallConn()
 	if err != nil {
@@ -146,9 +146,6 @@ func Identify(c syscall.Conn, accepted time.Duration) (from Peer, err error) {
 	}
 	return from, err
 }
-
-// Accepted is the time to note when a connection was accepted.
-func Accepted() time.Duration { return bootTime() }
 
 // UID is who connected, before it is known which process that is.
 func UID(c syscall.Conn) (uint32, error) { return uidOf(c) }

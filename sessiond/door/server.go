@@ -66,6 +66,29 @@ func Listen(path string) (*net.UnixListener, error) {
 	return l, nil
 }
 
+// Accept waits for a connection, and says when it came (Identify). Connections that
+// go again, and times without a free descriptor, it lets pass. The error is that of a
+// broken listener, or of ctx.
+func Accept(ctx context.Context, l *net.UnixListener, log *slog.Logger) (*net.UnixConn, time.Duration, error) {
+	for {
+		c, err := l.AcceptUnix()
+		if err == nil {
+			return c, bootTime(), nil
+		}
+		if ctx.Err() != nil {
+			return nil, 0, ctx.Err()
+		}
+		if !errors.Is(err, unix.EMFILE) && !errors.Is(err, unix.ENFILE) && !errors.Is(err, unix.ECONNABORTED) {
+			return nil, 0, err
+		}
+		log.Error("cannot accept a connection", "socket", l.Addr().String(), "error", err)
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+		}
+	}
+}
+
 // Serve answers until ctx ends, then closes l and waits for what is under way,
 // which is over within a second. The error is that of a broken listener.
 func (s *Server) Serve(ctx context.Context, l *net.UnixListener) error {
@@ -79,23 +102,14 @@ func (s *Server) Serve(ctx context.Context, l *net.UnixListener) error {
 		case <-ctx.Done():
 			return nil
 		}
-		c, err := l.AcceptUnix()
+		c, accepted, err := Accept(ctx, l, s.log)
 		if err != nil {
 			<-s.slots
 			if ctx.Err() != nil {
 				return nil
 			}
-			if errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) || errors.Is(err, unix.ECONNABORTED) {
-				s.log.Error("cannot accept a connection", "error", err)
-				select {
-				case <-time.After(50 * time.Millisecond):
-				case <-ctx.Done():
-				}
-				continue
-			}
 			return err
 		}
-		accepted := bootTime()
 		s.wg.Go(func() {
 			defer func() { <-s.slots }()
 			defer c.Close()

@@ -26,6 +26,8 @@ type admission struct {
 	// inputs are the trust files; chain the images that were looked at.
 	inputs []string
 	chain  []image.ID
+	// names are the references by which the profile names images.
+	names map[image.ID]string
 	// untrusted are images that may be used, and are nobody's.
 	untrusted []image.ID
 	until     time.Time
@@ -55,7 +57,7 @@ func (m *Manager) admit(ctx context.Context, s *store.Store, p *profile.Profile,
 	if err != nil {
 		return err
 	}
-	c.admission.inputs = policy.Inputs
+	c.admission.inputs, c.admission.names = policy.Inputs, map[image.ID]string{}
 	now := time.Now()
 	for _, name := range imageNames(p) {
 		id, err := s.Resolve(name)
@@ -69,6 +71,9 @@ func (m *Manager) admit(ctx context.Context, s *store.Store, p *profile.Profile,
 		v, err := policy.Check(ctx, s, name, id, now)
 		if err != nil {
 			return err
+		}
+		if _, err := os.Lstat(store.TagFile(m.StoreDir(), name)); err == nil {
+			c.admission.names[id] = name // and not an id, or the beginning of one
 		}
 		c.admission.chain = append(c.admission.chain, v.Chain...)
 		if !v.Trusted {

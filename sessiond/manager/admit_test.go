@@ -78,6 +78,15 @@ func TestImagesFromOutsideAreAdmittedByPolicy(t *testing.T) {
 	if err != nil || len(c.admission.untrusted) != 0 || !c.admission.until.Equal(end) {
 		t.Fatalf("signed: %+v, %v", c.admission, err)
 	}
+	if c.admission.names[id] != ref {
+		t.Errorf("it is called %q", c.admission.names[id])
+	}
+	if why := m.Stale([]string{ref}, "layer "+id.String(), time.Now()); len(why) > 0 {
+		t.Errorf("stale at once: %q", why)
+	}
+	if why := m.Stale([]string{ref}, "another layer", time.Now()); len(why) != 1 {
+		t.Errorf("the name moved, and it says %q", why)
+	}
 	facts := &decided.Facts{}
 	c.admission.facts(facts, m.StoreDir())
 	if !facts.Hold() {

@@ -1,6 +1,7 @@
 package manager
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -94,7 +95,8 @@ func (m *Manager) login(ctx context.Context, l *Login) (err error) {
 		return err
 	}
 	for _, piece := range held.base.pieces {
-		l.Layers = append(l.Layers, piece.Name)
+		// As the profile calls it, so that it is noticed when that name moves.
+		l.Layers = append(l.Layers, cmp.Or(held.base.admission.names[piece.Image], piece.Name))
 	}
 	if held.base.onHost {
 		l.Layers = append(l.Layers, profile.HostBase)

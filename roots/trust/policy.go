@@ -9,12 +9,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"ninefold/internal/regular"
 	"ninefold/internal/tomlfile"
-	"ninefold/roots/image"
-	"ninefold/roots/pkg"
 	"ninefold/roots/sign"
 )
 
@@ -27,39 +24,6 @@ const (
 
 // maxKeys bounds the files that are read in one trust.d.
 const maxKeys = 1024
-
-// Require is what has to be signed.
-type Require string
-
-// What a rule can ask for, from the least.
-const (
-	// RequireNone lets an image be used unsigned; it is not trusted then.
-	RequireNone Require = "none"
-	// RequireImage asks for a signature over the image, and over its tag when
-	// it came under that name.
-	RequireImage Require = "image"
-	// RequirePackages asks for signatures over each package too.
-	RequirePackages Require = "packages"
-)
-
-var requires = []string{string(RequireNone), string(RequireImage), string(RequirePackages)}
-
-// Rule is one [[rule]] of trust.toml. Of several that match a reference the
-// first counts.
-type Rule struct {
-	// Images are patterns (image.Match) of references.
-	Images []string `toml:"images"`
-	// Require says what has to be signed. Default: image.
-	Require Require `toml:"require"`
-	// Keys are names of keys that count for it. Default: all that root trusts.
-	Keys []string `toml:"keys"`
-	// Attestations is how many different keys must have signed each package.
-	// Default: 1. More asks for packages.
-	Attestations int `toml:"attestations"`
-	// Local is "trusted" (the default): what was built on this machine needs
-	// no signature; or "signed": it does.
-	Local string `toml:"local"`
-}
 
 // Policy is what the trust files say.
 type Policy struct {
@@ -75,15 +39,6 @@ type Policy struct {
 
 	revoked map[sign.KeyID]Revocation
 	named   map[string]bool // keys that have a file
-}
-
-// Revocation is one [[revoked]] of revoked.toml.
-type Revocation struct {
-	// Key is the id of the key; Since is from when it counts no more (default:
-	// always), whatever the date on a signature: who has a key can put any date there.
-	Key    pkg.Digest `toml:"key"`
-	Since  date       `toml:"since"`
-	Reason string     `toml:"reason"`
 }
 
 // Load reads the trust files in the directories of configuration, of which the
@@ -188,81 +143,6 @@ func (p *Policy) loadRevoked(file string) error {
 	return err
 }
 
-// ParseRevoked reads a revoked.toml.
-func ParseRevoked(file string, data []byte) ([]Revocation, error) {
-	f := struct {
-		Version int          `toml:"version"`
-		Revoked []Revocation `toml:"revoked"`
-	}{Version: fileVersion}
-	if err := tomlfile.Decode(file, data, &f); err != nil {
-		return nil, fmt.Errorf("%w:\n%w", ErrInvalid, err)
-	}
-	c := checker{index: tomlfile.Index(file, data)}
-	c.version(f.Version)
-	for i := range f.Revoked {
-		r := &f.Revoked[i]
-		if r.Key.IsZero() {
-			c.bad("key is missing: the id of the key, as sessionctl key show prints it", "revoked", fmt.Sprint(i), "key")
-		}
-		if r.Since.IsZero() {
-			r.Since.Time = time.Unix(0, 0).UTC() // always
-		}
-	}
-	return f.Revoked, c.err()
-}
-
-// Text is what one revocation is in revoked.toml.
-func (r Revocation) Text() string {
-	s := fmt.Sprintf("[[revoked]]\nkey = \"%s\"\nsince = %q\n", r.Key, r.Since.Format(time.RFC3339))
-	if r.Reason != "" {
-		s += fmt.Sprintf("reason = %q\n", r.Reason)
-	}
-	return s
-}
-
-// ParsePolicy reads a trust.toml.
-func ParsePolicy(file string, data []byte) ([]Rule, error) {
-	f := struct {
-		Version int    `toml:"version"`
-		Rule    []Rule `toml:"rule"`
-	}{Version: fileVersion}
-	if err := tomlfile.Decode(file, data, &f); err != nil {
-		return nil, fmt.Errorf("%w:\n%w", ErrInvalid, err)
-	}
-	c := checker{index: tomlfile.Index(file, data)}
-	c.version(f.Version)
-	for i := range f.Rule {
-		r := &f.Rule[i]
-		at := func(key string) []string { return []string{"rule", fmt.Sprint(i), key} }
-		if len(r.Images) == 0 {
-			c.bad(`images is missing: say which references the rule is for, "**" for all`, at("images")...)
-		}
-		c.patterns(r.Images, at("images")...)
-		if r.Attestations < 0 || r.Attestations > sign.MaxSignatures {
-			c.bad(fmt.Sprintf("attestations is %d; it is 1 to %d", r.Attestations, sign.MaxSignatures), at("attestations")...)
-		}
-		if r.Require == "" {
-			r.Require = RequireImage
-		}
-		c.oneOf(string(r.Require), requires, at("require")...)
-		if r.Attestations > 1 {
-			if c.index.Has(at("require")...) && r.Require != RequirePackages {
-				c.bad(fmt.Sprintf("attestations are over packages, and require is %q", r.Require), at("attestations")...)
-			}
-			r.Require = RequirePackages
-		}
-		r.Attestations = max(r.Attestations, 1)
-		if len(r.Keys) > 0 && r.Require == RequirePackages && len(r.Keys) < r.Attestations {
-			c.bad(fmt.Sprintf("%d attestations cannot come from %d keys", r.Attestations, len(r.Keys)), at("attestations")...)
-		}
-		if r.Local == "" {
-			r.Local = "trusted"
-		}
-		c.oneOf(r.Local, []string{"trusted", "signed"}, at("local")...)
-	}
-	return f.Rule, c.err()
-}
-
 // strangers reports rules about keys that there are none of: a typing error would
 // let nothing in, and nobody would know why.
 func (p *Policy) strangers() {
@@ -279,56 +159,4 @@ func (p *Policy) strangers() {
 			p.Problems = append(p.Problems, fmt.Errorf("%w: the rule of %s for %s names the key %q, which is not in %s%s", ErrInvalid, PolicyFile, strings.Join(r.Images, ", "), k, KeysDir, hint))
 		}
 	}
-}
-
-// rule returns what has to be signed of an image that is called so.
-func (p *Policy) rule(reference string) Rule {
-	for _, r := range p.Rules {
-		if slices.ContainsFunc(r.Images, func(pattern string) bool { return image.Match(pattern, reference) }) {
-			return r
-		}
-	}
-	return Rule{Images: []string{"**"}, Require: RequireImage, Attestations: 1, Local: "trusted"}
-}
-
-// checker gathers what is wrong with a file.
-type checker struct {
-	index tomlfile.Positions
-	errs  tomlfile.Errors
-}
-
-func (c *checker) bad(msg string, key ...string) {
-	c.errs = append(c.errs, c.index.Error(ErrInvalid, msg, key...))
-}
-
-func (c *checker) version(n int) {
-	if n != fileVersion {
-		c.bad(fmt.Sprintf("version is %d, and this program knows %d", n, fileVersion), "version")
-	}
-}
-
-func (c *checker) patterns(list []string, key ...string) {
-	for _, s := range list {
-		if !image.ValidPattern(s) {
-			c.bad(fmt.Sprintf("%.80q is not a pattern of references: like steve/*, or ** for all", s), key...)
-		}
-	}
-}
-
-func (c *checker) oneOf(s string, list []string, key ...string) {
-	if slices.Contains(list, s) {
-		return
-	}
-	hint := ""
-	if near := tomlfile.Nearest(s, list); near != "" {
-		hint = fmt.Sprintf("; did you mean %q?", near)
-	}
-	c.bad(fmt.Sprintf("%.80q is not one of %s%s", s, strings.Join(list, ", "), hint), key...)
-}
-
-func (c *checker) err() error {
-	if len(c.errs) == 0 {
-		return nil
-	}
-	return fmt.Errorf("%w:\n%w", ErrInvalid, c.errs)
 }

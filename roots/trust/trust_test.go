@@ -281,6 +281,30 @@ func TestTwoRebuilders(t *testing.T) {
 	w.want(ref, id, ErrUnsigned) // george may not sign images
 }
 
+// What is asked of the packages of an image is asked of its ancestors', which
+// have no names here.
+func TestAncestorsComeWithTheirImage(t *testing.T) {
+	w := newWorld(t)
+	steve := w.key("steve", "steve/*", "")
+	w.write(PolicyFile, "[[rule]]\nimages = ['steve/*']\nrequire = 'packages'")
+	base := w.pulled("base", image.ID{})
+	id := w.pulled("gaming", base, ref)
+	m, err := w.store.Image(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.add(steve, &sign.Statement{Kind: sign.Image, Subject: id})
+	w.add(steve, &sign.Statement{Kind: sign.Tag, Name: ref, Subject: id, Tag: &sign.TagInfo{Version: 1, Created: now}})
+	for _, p := range m.Packages {
+		w.add(steve, &sign.Statement{Kind: sign.Package, Subject: p.Digest})
+	}
+	w.want(ref, id, ErrUnsigned)
+	if _, err := Sign(t.Context(), w.store, steve, base, Signing{PackagesOnly: true}); err != nil {
+		t.Fatal(err)
+	}
+	w.want(ref, id, nil)
+}
+
 func TestUnsignedByPolicyIsUntrusted(t *testing.T) {
 	w := newWorld(t)
 	w.write(PolicyFile, "[[rule]]\nimages = ['docker.io/*']\nrequire = 'none'")

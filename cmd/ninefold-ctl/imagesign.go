@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -125,15 +124,8 @@ func (a *app) checkTrust(c *cobra.Command, s *store.Store, named map[string]imag
 		if err != nil {
 			return err
 		}
-		how := "signed by " + strings.Join(v.Signers, ", ")
-		switch {
-		case !v.Trusted:
-			how = "not signed, and untrusted: trust.toml lets it be used"
-		case len(v.Signers) == 0:
-			how = "built here"
-		}
 		if told && !a.json {
-			if _, err := fmt.Fprintf(a.Out, "%s: %s\n", name, how); err != nil {
+			if _, err := fmt.Fprintf(a.Out, "%s: %s\n", name, v); err != nil {
 				return err
 			}
 		}

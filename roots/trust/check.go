@@ -30,6 +30,17 @@ type Verdict struct {
 	Local bool
 }
 
+// String says in words why the image may be used.
+func (v Verdict) String() string {
+	switch {
+	case !v.Trusted:
+		return "not signed, and untrusted: " + PolicyFile + " lets it be used"
+	case len(v.Signers) > 0:
+		return "signed by " + strings.Join(v.Signers, ", ")
+	}
+	return "built here"
+}
+
 // Check decides whether the image id, which the caller found by a name
 // (a reference, or an id, which no tag can be wrong for), may be used now. The error
 // is a *Refusal when it may not. It writes nothing.

@@ -28,6 +28,8 @@ type admission struct {
 	chain  []image.ID
 	// names are the references by which the profile names images.
 	names map[image.ID]string
+	// said is why images may be used, in words.
+	said map[image.ID]string
 	// untrusted are images that may be used, and are nobody's.
 	untrusted []image.ID
 	until     time.Time
@@ -58,6 +60,7 @@ func (m *Manager) admit(ctx context.Context, s *store.Store, p *profile.Profile,
 		return err
 	}
 	c.admission.inputs, c.admission.names = policy.Inputs, map[image.ID]string{}
+	c.admission.said = map[image.ID]string{}
 	now := time.Now()
 	for _, name := range imageNames(p) {
 		id, err := s.Resolve(name)
@@ -75,6 +78,7 @@ func (m *Manager) admit(ctx context.Context, s *store.Store, p *profile.Profile,
 		if _, err := os.Lstat(store.TagFile(m.StoreDir(), name)); err == nil {
 			c.admission.names[id] = name // and not an id, or the beginning of one
 		}
+		c.admission.said[id] = v.String()
 		c.admission.chain = append(c.admission.chain, v.Chain...)
 		if !v.Trusted {
 			c.admission.untrusted = append(c.admission.untrusted, id)

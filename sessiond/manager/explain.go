@@ -51,12 +51,19 @@ func (m *Manager) Explain(ctx context.Context, r Request) (*Explanation, error) 
 		if !piece.Above.IsZero() {
 			l += fmt.Sprintf(", without its ancestor %s", piece.Above.Short())
 		}
+		if said := p.base.admission.said[piece.Image]; said != "" {
+			l += ", " + said
+		}
 		e.Layers = append(e.Layers, l)
 	}
 	if p.base.onHost {
 		e.Layers = append(e.Layers, "the host's /")
 	}
 	for _, i := range plan.Influences(p.spec) {
+		if i.Origin == outsider {
+			e.Influences = append(e.Influences, "no trusted key signed "+i.What)
+			continue
+		}
 		e.Influences = append(e.Influences, fmt.Sprintf("uid %d had a hand in %s", i.Origin, i.What))
 	}
 	return e, nil

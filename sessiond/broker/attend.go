@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/godbus/dbus/v5"
 	"golang.org/x/sys/unix"
 
 	"ninefold/sessiond/broker/hostbus"
@@ -105,6 +106,41 @@ func (b *Broker) stop(ctx context.Context, unit string) {
 	if err := b.Bus.Stop(ctx, unit); err != nil && ctx.Err() == nil {
 		b.Log.Warn("a command whose caller is gone cannot be ended", "unit", unit, "error", err)
 	}
+}
+
+// lateTime is how long PID 1 may be away before a start is no longer undone.
+const lateTime = 5 * time.Minute
+
+// unanswered ends a command whose start failed with err, if systemd could still
+// get to it: its caller was told that it does not run.
+func (b *Broker) unanswered(ctx context.Context, unit string, err error) {
+	if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, hostbus.ErrBus) {
+		return
+	}
+	leave := b.follow(unit)
+	b.wg.Go(func() {
+		defer leave()
+		ctx, cancel := context.WithTimeout(ctx, lateTime)
+		defer cancel()
+		for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+			// On one connection systemd takes it after the start.
+			err := b.Bus.Stop(ctx, unit)
+			var answer dbus.Error
+			switch {
+			case err == nil:
+				b.Log.Info("a command that was started too late is ended", "unit", unit)
+				b.Bus.Forget(unit)
+				return
+			case errors.As(err, &answer):
+				return // it was never started, or has ended
+			}
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(wait):
+			}
+		}
+	})
 }
 
 // recover waits for the end of a command that this daemon or this connection

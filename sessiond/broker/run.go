@@ -61,6 +61,7 @@ func (b *Broker) run(ctx context.Context, c *wire.Conn, who *caller, r *wire.Req
 	if err != nil {
 		b.record(who, cmd, unit, resultFailed, err)
 		b.refuse(c, notStarted(err))
+		b.unanswered(ctx, unit, err)
 		return
 	}
 	b.record(who, cmd, unit, result, nil)

@@ -292,7 +292,7 @@ func TestAboveOverBaseIsTheWhole(t *testing.T) {
 		for _, e := range full.Entries {
 			want[e.Path] = e
 		}
-		if !maps.EqualFunc(got, want, func(a, b pkg.Entry) bool { return sameEntry(&a, &b) }) {
+		if !maps.EqualFunc(got, want, func(a, b pkg.Entry) bool { return SameEntry(&a, &b) }) {
 			t.Fatalf("base %s\nown  %s\nfull %s", show(base), show(own), show(full))
 		}
 		compared++

@@ -33,6 +33,19 @@ var ErrVersion = errors.New("image manifest is newer than this program")
 // ErrInvalid is returned for a manifest that breaks a rule of its fields.
 var ErrInvalid = errors.New("invalid image manifest")
 
+// Digests are the ids of the packages that m itself brings, the finishing one
+// last.
+func (m *Manifest) Digests() []pkg.Digest {
+	ids := make([]pkg.Digest, 0, len(m.Packages)+1)
+	for _, r := range m.Packages {
+		ids = append(ids, r.Digest)
+	}
+	if !m.Finishing.IsZero() {
+		ids = append(ids, m.Finishing)
+	}
+	return ids
+}
+
 // ID names m. Two manifests have one ID exactly when their trees and their
 // environments are the same by construction.
 func (m *Manifest) ID() ID {

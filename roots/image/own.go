@@ -30,7 +30,7 @@ func (t *Tree) Above(base *Tree, n int) *Tree {
 			j++
 		}
 		both := j < len(base.Entries) && base.Entries[j].Path == e.Path
-		keep[i] = e.Path != installed && (t.level[i] >= int32(n) || !both || !sameEntry(&base.Entries[j], e))
+		keep[i] = e.Path != installed && (t.level[i] >= int32(n) || !both || !SameEntry(&base.Entries[j], e))
 		if both {
 			j++
 		}
@@ -104,8 +104,8 @@ func (t *Tree) whiteouts(full, base *Tree, gone []int) {
 	t.Entries, t.owner, t.level = sorted.Entries, sorted.owner, sorted.level
 }
 
-// sameEntry reports whether a and b, at one path, look the same to a process.
-func sameEntry(a, b *pkg.Entry) bool {
+// SameEntry reports whether a and b, at one path, look the same to a process.
+func SameEntry(a, b *pkg.Entry) bool {
 	return a.Kind == b.Kind && a.Mode == b.Mode && a.UID == b.UID && a.GID == b.GID && a.MTime == b.MTime &&
 		a.Size == b.Size && a.Digest == b.Digest && a.Target == b.Target && a.Major == b.Major && a.Minor == b.Minor &&
 		a.Link == b.Link && sameXattrs(a.Xattrs, b.Xattrs)

@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"bytes"
 	"slices"
 	"strings"
 
@@ -19,7 +18,7 @@ func correction(stack []*pkg.Package, tree *image.Tree) []pkg.Entry {
 	emit := map[string]bool{}
 	for i := range tree.Entries {
 		e := &tree.Entries[i]
-		if old, ok := have[e.Path]; ok && old != nil && equal(old, e) {
+		if old, ok := have[e.Path]; ok && old != nil && image.SameEntry(old, e) {
 			continue
 		}
 		emit[group(e)] = true
@@ -84,10 +83,4 @@ func group(e *pkg.Entry) string {
 		return e.Link
 	}
 	return e.Path
-}
-
-func equal(a, b *pkg.Entry) bool {
-	return a.Kind == b.Kind && a.Mode == b.Mode && a.UID == b.UID && a.GID == b.GID && a.MTime == b.MTime &&
-		a.Size == b.Size && a.Digest == b.Digest && a.Target == b.Target && a.Link == b.Link &&
-		slices.EqualFunc(a.Xattrs, b.Xattrs, func(x, y pkg.Xattr) bool { return x.Name == y.Name && bytes.Equal(x.Value, y.Value) })
 }

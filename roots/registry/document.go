@@ -120,7 +120,7 @@ func (d *Document) check() ([]*image.Manifest, error) {
 		}
 		parent = m.ID()
 		chain = append(chain, m)
-		for _, id := range packagesOf(m) {
+		for _, id := range m.Digests() {
 			missing[id] = true
 		}
 	}
@@ -164,17 +164,6 @@ func (d *Document) checkSignatures(chain []*image.Manifest) error {
 		over[s.Digest]--
 	}
 	return nil
-}
-
-func packagesOf(m *image.Manifest) []pkg.Digest {
-	ids := make([]pkg.Digest, 0, len(m.Packages)+1)
-	for _, r := range m.Packages {
-		ids = append(ids, r.Digest)
-	}
-	if !m.Finishing.IsZero() {
-		ids = append(ids, m.Finishing)
-	}
-	return ids
 }
 
 // checkForeign refuses what no package from outside may hold.

@@ -89,7 +89,7 @@ func (p *push) run(ctx context.Context, id image.ID) error {
 		if b.Finishing != nil {
 			all = append(all, b.Finishing)
 		}
-		for j, one := range packagesOf(chain[i]) {
+		for j, one := range chain[i].Digests() {
 			if !seen[one] {
 				seen[one] = true
 				ids, stack = append(ids, one), append(stack, all[j])

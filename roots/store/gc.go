@@ -53,7 +53,7 @@ func (s *Store) collect(ctx context.Context, r *Report) (err error) {
 	}
 	packages := map[pkg.Digest]bool{}
 	for _, m := range live {
-		for _, id := range packagesOf(m) {
+		for _, id := range m.Digests() {
 			packages[id] = true
 		}
 	}

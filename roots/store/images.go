@@ -45,7 +45,7 @@ func (s *Store) putImage(m *image.Manifest) (image.ID, error) {
 	if err := s.Sync(); err != nil {
 		return image.ID{}, err
 	}
-	for _, d := range packagesOf(m) {
+	for _, d := range m.Digests() {
 		if _, err := os.Lstat(s.path("packages", d.String())); err != nil {
 			return image.ID{}, fmt.Errorf("image %s: package %s: %w", m.Name, d.Short(), ErrNotFound)
 		}
@@ -61,18 +61,6 @@ func (s *Store) putImage(m *image.Manifest) (image.ID, error) {
 		return image.ID{}, s.explain(err)
 	}
 	return id, nil
-}
-
-// packagesOf lists a manifest's packages, the finishing one included.
-func packagesOf(m *image.Manifest) []pkg.Digest {
-	var ids []pkg.Digest
-	for _, r := range m.Packages {
-		ids = append(ids, r.Digest)
-	}
-	if !m.Finishing.IsZero() {
-		ids = append(ids, m.Finishing)
-	}
-	return ids
 }
 
 // Image reads a manifest and checks that it is the one named id.
@@ -135,7 +123,7 @@ func (s *Store) Chain(id image.ID) ([]*image.Manifest, error) {
 func (s *Store) Built(ctx context.Context, chain []*image.Manifest) ([]image.Built, error) {
 	var ids []pkg.Digest
 	for _, m := range chain {
-		ids = append(ids, packagesOf(m)...)
+		ids = append(ids, m.Digests()...)
 	}
 	packages, err := s.Packages(ctx, ids)
 	if err != nil {

@@ -117,7 +117,7 @@ func (v *verifier) image(ctx context.Context, id image.ID) error {
 			v.report(Damage{Kind: "image", Digest: id, Why: err.Error()})
 			return nil
 		}
-		for _, p := range packagesOf(m) {
+		for _, p := range m.Digests() {
 			if _, ok := v.packages[p]; !ok {
 				v.order = append(v.order, p)
 				v.packages[p] = m.Name

@@ -192,6 +192,20 @@ var imageDisasters = []disaster{
 		reason: `ninefold: .*imaged.*shell`,
 	},
 	{
+		name:   "image from outside",
+		strike: fromOutside,
+		doctor: "profile imaged",
+		repair: "rm -r /var/lib/ninefold/store/origins",
+		reason: `ninefold: .*imaged.*no trusted key signed it`,
+	},
+	{
+		// It is nobody's, and so is the view.
+		name:   "image from outside let in unsigned",
+		strike: fromOutside + ` && printf '[[rule]]\nimages = ["login"]\nrequire = "none"\n' >/etc/ninefold/trust.toml`,
+		repair: "rm -r /var/lib/ninefold/store/origins /etc/ninefold/trust.toml",
+		view:   inView,
+	},
+	{
 		// Signed and trusted it is used again, though signatures are still asked for.
 		name:   "image not signed",
 		strike: `printf '[[rule]]\nimages = ["login"]\nlocal = "signed"\n' >/etc/ninefold/trust.toml`,
@@ -221,6 +235,11 @@ var imageDisasters = []disaster{
 		bare:   true, // ssh stays on the host, beside the manager
 	},
 }
+
+// fromOutside writes what the store notes of an image that was pulled.
+const fromOutside = `cd /var/lib/ninefold/store && mkdir -p origins && text='{"from":"elsewhere","references":["login"]}' && ` +
+	`id=$(sed -n 's/^\([0-9a-f]\{64\}\)$/\1/p' tags/login) && ` +
+	`printf 'ninefold-origin 1 %d %s\n%s' ${#text} $(printf %s "$text" | sha256sum | cut -c1-64) "$text" >origins/$id`
 
 // TestNobodyIsLockedOut tries what can go wrong. Each time a login works, with
 // a line that says why it is not where it should be.

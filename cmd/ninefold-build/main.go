@@ -1,6 +1,6 @@
 // Command ninefold-build builds images. People call it as sessionctl image
 // build; it is a program of its own so that what makes sessions holds no code
-// that speaks to the network, reads archives or checks signatures.
+// that speaks to the network, reads archives or checks their signatures.
 package main
 
 import (

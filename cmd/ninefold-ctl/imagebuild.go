@@ -15,7 +15,7 @@ import (
 
 // builder is the program that builds images. It is one of its own: what makes
 // sessions then holds no code that speaks to the network, reads archives or
-// checks signatures, and starts in half the time.
+// checks their signatures, and starts in half the time.
 const builder = "ninefold-build"
 
 func (a *app) imageBuild() *cobra.Command {

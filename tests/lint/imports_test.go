@@ -108,6 +108,10 @@ var direction = []struct {
 	{from: "roots/registry", to: "roots/build", why: "an image travels whatever it was built from"},
 	{from: "roots/store", to: "roots/registry", why: "the store knows no network"},
 	{from: "roots/finish", to: "roots/build", why: "the build calls the finishing steps"},
+	{from: "roots/inventory", to: "roots/build", why: "what is inside an image does not depend on how it was made"},
+	{from: "roots/inventory", to: "roots/debian", why: "questions about images need no network"},
+	{from: "roots/store", to: "roots/inventory", why: "the store is read for answers, and asks nothing"},
+	{from: "roots/debversion", to: "roots", why: "versions are compared whatever has them"},
 	{from: "roots/rebuild", to: "roots/build", why: "who compares two builds makes neither"},
 }
 

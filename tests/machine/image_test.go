@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -146,6 +147,7 @@ func TestLoginsToAnImage(t *testing.T) {
 					t.Errorf("this machine does not make the image that it was given: %s", r)
 				}
 			})
+			t.Run("found", func(t *testing.T) { b.For(t).foundIn() })
 			t.Run("ssh-channels", func(t *testing.T) {
 				b := b.For(t)
 				b.Write("/run/batch", "get /etc/ninefold-marker /run/by-sftp\n")
@@ -154,5 +156,20 @@ func TestLoginsToAnImage(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// foundIn asks where a package of the image is, while a login stands on it.
+func (b *Booted) foundIn() {
+	b.t.Helper()
+	b.login("bob")
+	view := b.viewOf("bob")
+	for _, question := range [][]string{{"--package", "openssh-client>1:1"}, {"--file", "/bin/ssh"}} {
+		r := b.Run(append([]string{"sessionctl", "image", "find"}, question...)...)
+		lines := strings.Split(strings.TrimSpace(r.Stdout), "\n")
+		// The image, and the one that stands on it.
+		if !r.OK() || len(lines) != 3 || !slices.Equal(strings.Fields(lines[1])[3:], []string{"login", "imaged", view}) || !strings.HasSuffix(lines[2], " -") {
+			b.t.Errorf("%v: want it in the image login, of profile imaged and view %s: %s", question, view, r)
+		}
 	}
 }

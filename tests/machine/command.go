@@ -66,8 +66,11 @@ func (m *Machine) run(ctx context.Context, unit string, in io.Reader, args ...st
 		r.Err = errors.New("the machine is off")
 		return r
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, commandTime, fmt.Errorf("not done within %s", commandTime))
-	defer cancel()
+	if _, bounded := ctx.Deadline(); !bounded {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, commandTime, fmt.Errorf("not done within %s", commandTime))
+		defer cancel()
+	}
 	c := m.Command(ctx, args...)
 	var stdout, stderr bytes.Buffer
 	c.Stdin, c.Stdout, c.Stderr = in, &stdout, &stderr

@@ -216,7 +216,7 @@ func (b *builder) mount(op plan.Mount) error {
 	default:
 		return fmt.Errorf("%w: file system %q is not one a plan may mount", ErrPlan, op.Type)
 	}
-	mnt, err := kernel.NewMount(op.Type, attrs(op.Flags), options(op.Options)...)
+	mnt, err := kernel.NewMount(op.Type, attrs(op.Flags), options(b.hostIDs(op.Options))...)
 	if err != nil {
 		return err
 	}

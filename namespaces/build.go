@@ -26,6 +26,7 @@ type builder struct {
 	host     kernel.FD      // the host's root, while its view is whole
 	hostRoot uint64         // mount id of the host's root
 	stack    *layers.Stack  // layers, uppers and places to attach to
+	idmap    kernel.FD      // user namespace with the plan's range of ids, or None
 	root     kernel.FD      // the session's root
 	readonly []place        // what must refuse writing
 	away     bool           // the thread has namespaces of the session's
@@ -42,7 +43,7 @@ func newBuilder(p *plan.Plan, c Command) (*builder, error) {
 	}
 	ns := p.Ops[0].(plan.Namespaces)
 	b := &builder{
-		plan: p, command: c, root: kernel.None, sources: map[int]kernel.FD{},
+		plan: p, command: c, root: kernel.None, idmap: kernel.None, sources: map[int]kernel.FD{},
 	}
 	b.first.namespaces = ns
 	b.first.class = p.Class
@@ -82,10 +83,11 @@ func (b *builder) run() (s *Session, err error) {
 	if err := b.openSources(); err != nil {
 		return nil, err
 	}
-	for i, op := range b.plan.Ops[1:] {
-		if err := b.execute(i+1, op); err != nil {
-			return nil, err
-		}
+	if err := b.makeRange(); err != nil {
+		return nil, err
+	}
+	if err := b.asRoot(b.executeAll); err != nil {
+		return nil, err
 	}
 	if b.root == kernel.None {
 		return nil, fmt.Errorf("%w: nothing is mounted on /", ErrPlan)
@@ -164,6 +166,15 @@ func (b *builder) openSources() error {
 	return nil
 }
 
+func (b *builder) executeAll() error {
+	for i, op := range b.plan.Ops[1:] {
+		if err := b.execute(i+1, op); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // execute does one step.
 func (b *builder) execute(i int, op plan.Op) error {
 	var err error
@@ -229,7 +240,7 @@ func (b *builder) mkdir(op plan.Mkdir) error {
 		return err
 	}
 	return b.makeIn(op.Path, func(dir kernel.FD, name string, own bool) error {
-		return kernel.Mkdir(dir, name, op.Mode, ids(own, op.UID), ids(own, op.GID))
+		return kernel.Mkdir(dir, name, op.Mode, b.ids(own, op.UID), b.ids(own, op.GID))
 	})
 }
 
@@ -247,7 +258,7 @@ func (b *builder) file(op plan.File) error {
 		return err
 	}
 	return b.makeIn(op.Path, func(dir kernel.FD, name string, own bool) error {
-		return kernel.WriteFile(dir, name, []byte(op.Content), op.Mode, ids(own, op.UID), ids(own, op.GID))
+		return kernel.WriteFile(dir, name, []byte(op.Content), op.Mode, b.ids(own, op.UID), b.ids(own, op.GID))
 	})
 }
 
@@ -271,12 +282,12 @@ func (b *builder) makeIn(path string, f func(dir kernel.FD, name string, own boo
 	return b.asOrigin(plan.Origin(owner), func() error { return f(dir, name, true) })
 }
 
-// ids is the id to give to what was made; 0 leaves it as it is.
-func ids(own bool, id uint32) uint32 {
-	if own {
+// ids is the id to give to what was made; 0 leaves it as it is, root's.
+func (b *builder) ids(own bool, id uint32) uint32 {
+	if own || id == 0 {
 		return 0
 	}
-	return id
+	return b.first.namespaces.OnHost(id)
 }
 
 func (b *builder) unmount(op plan.Unmount) error {

@@ -36,7 +36,7 @@ func cut(word string) (name, value string, found bool) { return strings.Cut(word
 // something of its own into it.
 func (b *builder) mountDev(op plan.Mount) error {
 	adds := b.addsTo(op.Target)
-	mnt, err := b.devTree(adds || len(op.Options) > 0)
+	mnt, err := b.devTree(adds || len(op.Options) > 0 || b.idmap != kernel.None)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"ninefold/namespaces/kernel"
 	"ninefold/namespaces/plan"
 )
 
@@ -134,8 +135,8 @@ func joinGroups(groups []uint32) string {
 
 // clone says which namespaces come with the first process: the PID namespace,
 // and the user namespace with a second mount namespace, which locks every
-// mount made so far (mount_namespaces(7)). Ids are mapped to themselves, so
-// that files look as they are; no capability reaches a process of the session
+// mount made so far (mount_namespaces(7)). But for a range, ids are mapped to
+// themselves, so that files look as they are; no capability reaches a process of the session
 // that could act on the ids beyond its own.
 func (f *firstProcess) clone() *syscall.SysProcAttr {
 	attr := &syscall.SysProcAttr{}
@@ -147,6 +148,13 @@ func (f *firstProcess) clone() *syscall.SysProcAttr {
 		all := []syscall.SysProcIDMap{{ContainerID: 0, HostID: 0, Size: 1<<32 - 2}}
 		attr.UidMappings, attr.GidMappings = all, all
 		attr.GidMappingsEnableSetgroups = true
+	}
+	if ns := f.namespaces; ns.User == plan.UserRange {
+		attr.Cloneflags |= unix.CLONE_NEWUSER | unix.CLONE_NEWNS
+		attr.UidMappings, attr.GidMappings = kernel.RangeMap(ns.First), kernel.RangeMap(ns.First)
+		attr.GidMappingsEnableSetgroups = true
+		// The host's root is nobody inside, and would lose everything by executing.
+		attr.Credential = &syscall.Credential{}
 	}
 	return attr
 }

@@ -105,7 +105,7 @@ func (f *firstProcess) joinFlags() int {
 	for flag, made := range map[int]bool{
 		unix.CLONE_NEWPID: ns.PID, unix.CLONE_NEWIPC: ns.IPC, unix.CLONE_NEWUTS: ns.UTS,
 		unix.CLONE_NEWCGROUP: ns.Cgroup, unix.CLONE_NEWNET: ns.Net == plan.NetNone,
-		unix.CLONE_NEWUSER: ns.User == plan.UserMapped,
+		unix.CLONE_NEWUSER: ns.User == plan.UserMapped || ns.User == plan.UserRange,
 	} {
 		if made {
 			flags |= flag

@@ -58,6 +58,7 @@ func (b *builder) openStack(op plan.Overlay) (*layers.Stack, error) {
 	if b.have != nil {
 		stack.Have = *b.have
 	}
+	stack.IDs = b.idmap
 	b.stack = stack
 	return stack, nil
 }

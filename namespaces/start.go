@@ -140,7 +140,7 @@ func (s *Session) openTerminal(c Command, root kernel.FD) (*os.File, error) {
 	if s.first.devpts == "" {
 		return nil, fmt.Errorf("%w: a terminal was asked for, but the plan mounts no devpts", ErrPlan)
 	}
-	master, slave, err := kernel.OpenPTY(root, below(s.first.devpts, "ptmx"), s.first.identity.UID)
+	master, slave, err := kernel.OpenPTY(root, below(s.first.devpts, "ptmx"), s.first.namespaces.OnHost(s.first.identity.UID))
 	if err != nil {
 		return nil, err
 	}

@@ -16,6 +16,9 @@
 // the start when there is no lifeline. What it got as descriptors from 9 on
 // stays open for as long as it lives: locks on what the view stands on.
 //
+// With -H it does nothing but hold the namespaces it was started in until the
+// lifeline breaks.
+//
 // Exit status: that of the command, 128+n when signal n ended it, 126 when it
 // could not be executed, 127 when it was not found, 125 for a failure of its
 // own. The wait status also goes to the status pipe (-s), four bytes in native
@@ -57,7 +60,7 @@ struct config {
 	int cgroup_parent;  // where it is removed from, as cgroup_name
 	const char *cgroup_name;
 	long join_flags;
-	bool proc, reaper, tty, no_new_privs, ids;
+	bool proc, reaper, tty, no_new_privs, ids, hold;
 	uid_t uid;
 	gid_t gid;
 	gid_t *groups;
@@ -138,7 +141,7 @@ static void parse(struct config *c, int argc, char **argv)
 	int opt;
 	*c = (struct config){ .lifeline = -1, .status = -1, .seccomp = -1, .join = -1,
 			      .cgroup = -1, .cgroup_parent = -1 };
-	while ((opt = getopt(argc, argv, "+l:s:f:j:J:c:C:N:prtnu:g:G:k:b:d:L:e:")) != -1) {
+	while ((opt = getopt(argc, argv, "+l:s:f:j:J:c:C:N:Hprtnu:g:G:k:b:d:L:e:")) != -1) {
 		switch (opt) {
 		case 'l': c->lifeline = (int)number(optarg, 65535); break;
 		case 's': c->status = (int)number(optarg, 65535); break;
@@ -148,6 +151,7 @@ static void parse(struct config *c, int argc, char **argv)
 		case 'c': c->cgroup = (int)number(optarg, 65535); break;
 		case 'C': c->cgroup_parent = (int)number(optarg, 65535); break;
 		case 'N': c->cgroup_name = optarg; break;
+		case 'H': c->hold = true; break;
 		case 'p': c->proc = true; break;
 		case 'r': c->reaper = true; break;
 		case 't': c->tty = true; break;
@@ -413,12 +417,21 @@ int main(int argc, char **argv)
 	sigset_t all;
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL);
+	if (c.hold) { // a namespace, until the line breaks
+		char byte;
+		while (read(c.lifeline, &byte, 1) < 0 && errno == EINTR)
+			;
+		_exit(0);
+	}
 	// Before joining: what is in the session must not trace us, nor reach our
 	// descriptors through /proc, at any moment.
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
 		die(FAILED, "hide from ptrace: %s", strerror(errno));
 	if (c.join >= 0 && syscall(SYS_setns, c.join, (int)c.join_flags))
 		die(FAILED, "join the session: %s", strerror(errno));
+	// Root of that user namespace, which may be another uid than the host's root.
+	if (c.join >= 0 && c.join_flags & CLONE_NEWUSER && (setresgid(0, 0, 0) || setresuid(0, 0, 0)))
+		die(FAILED, "become root of the session's user namespace: %s", strerror(errno));
 	if (c.reaper && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
 		die(FAILED, "become the session's reaper: %s", strerror(errno));
 	// What neither we nor the command keep is dropped once for both.

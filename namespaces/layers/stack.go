@@ -22,6 +22,10 @@ var ErrUnsupported = errors.New("not supported on this machine")
 type Stack struct {
 	// Have is what the kernel's overlay can; New asks the kernel.
 	Have kernel.OverlayFeatures
+	// IDs is a user namespace whose ids those of the layers become, and None for
+	// layers whose ids are the host's. The overlays are then to be mounted as that
+	// namespace's root (kernel.AsRootOf). It stays the caller's.
+	IDs kernel.FD
 
 	scratch kernel.FD
 	veil    kernel.FD // hides object directories; see veilObjects
@@ -43,7 +47,7 @@ func New(at string, size int64) (*Stack, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Stack{Have: kernel.Overlay(), scratch: mnt, veil: kernel.None, layers: map[layerKey]layer{}, held: []kernel.FD{mnt}}
+	s := &Stack{Have: kernel.Overlay(), IDs: kernel.None, scratch: mnt, veil: kernel.None, layers: map[layerKey]layer{}, held: []kernel.FD{mnt}}
 	place, err := kernel.OpenHost(at)
 	if err == nil {
 		err = kernel.Attach(mnt, place, at)
@@ -117,6 +121,9 @@ func (s *Stack) upper(u plan.Upper, m *kernel.OverlayMount) error {
 			return err
 		}
 		base = s.hold(fd)
+	}
+	if u.Dir != "" && s.IDs != kernel.None {
+		return s.mappedUpper(base, u, m)
 	}
 	if u.Name != "" {
 		dir, err := s.dirIn(base, u.Name)

@@ -129,6 +129,9 @@ func (s *Stack) add(layers []plan.Layer, loop bool, m *kernel.OverlayMount) erro
 		if err := s.hide(root, l, m); err != nil {
 			return fmt.Errorf("layer %s: %w", l.Source, err)
 		}
+		if root, err = s.mapped(root, l.Source); err != nil {
+			return fmt.Errorf("layer %s: %w", l.Source, err)
+		}
 		m.Lowers = append(m.Lowers, root)
 		if opened.data == kernel.None {
 			continue

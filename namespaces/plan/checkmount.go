@@ -13,9 +13,12 @@ func checkNamespaces(n Namespaces) error {
 		return invalid("unknown network %s%s", quote(string(n.Net)), hint(string(n.Net), []string{"host", "none"}))
 	}
 	switch n.User {
-	case "", UserHost, UserMapped:
+	case "", UserHost, UserMapped, UserRange:
 	default:
-		return invalid("unknown user namespace %s%s", quote(string(n.User)), hint(string(n.User), []string{"host", "mapped"}))
+		return invalid("unknown user namespace %s%s", quote(string(n.User)), hint(string(n.User), []string{"host", "mapped", "range"}))
+	}
+	if err := checkRange(n); err != nil {
+		return err
 	}
 	if n.Hostname == "" {
 		return nil
@@ -27,6 +30,31 @@ func checkNamespaces(n Namespaces) error {
 		return invalid("the hostname %s is not made of letters, digits, - and . (at most 64)", short(n.Hostname))
 	}
 	return nil
+}
+
+// FirstRange and LastRange are the lowest and the highest First: those that
+// systemd leaves to containers, of 65536 ids each.
+const (
+	FirstRange = 0x00080000
+	LastRange  = 0x6fff0000
+)
+
+func checkRange(n Namespaces) error {
+	switch {
+	case n.User != UserRange && n.First != 0:
+		return invalid("first=%d needs user=range", n.First)
+	case n.User == UserRange && (n.First < FirstRange || n.First > LastRange || n.First%0x10000 != 0):
+		return invalid("a range of ids begins with a multiple of 65536, from %d to %d, not with %d", FirstRange, LastRange, n.First)
+	}
+	return nil
+}
+
+// OnHost is what an id inside is on the host.
+func (n Namespaces) OnHost(id uint32) uint32 {
+	if n.User == UserRange {
+		return n.First + id
+	}
+	return id
 }
 
 // IsHostname reports whether s can be a host's name: letters, digits, - and .

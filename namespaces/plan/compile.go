@@ -93,7 +93,7 @@ func checkSpec(s *Spec) error {
 		what, value string
 		known       []string
 	}{
-		{"home", s.Home, []string{"", "shared", "dotfiles", "private", "none"}},
+		{"home", s.Home, []string{"", "shared", "dotfiles", "private", "none", "layer"}},
 		{"tmp", s.Tmp, []string{"", "private", "shared"}},
 	} {
 		if !slices.Contains(f.known, f.value) {

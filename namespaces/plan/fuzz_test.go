@@ -107,7 +107,10 @@ func (m *maker) op() Op {
 
 func (m *maker) namespaces() Op {
 	n := Namespaces{PID: m.bool(), IPC: m.bool(), UTS: m.bool(), Cgroup: m.bool(),
-		Net: pick(m, "", NetHost, NetNone), User: pick(m, "", UserHost, UserMapped)}
+		Net: pick(m, "", NetHost, NetNone), User: pick(m, "", UserHost, UserMapped, UserRange)}
+	if n.User == UserRange {
+		n.First = FirstRange + uint32(m.n(1000))<<16
+	}
 	if n.UTS {
 		n.Hostname = pick(m, "", "a-1.b")
 	}

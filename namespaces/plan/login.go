@@ -31,7 +31,7 @@ func (c *compiler) checkLogin() error {
 		return no("a login has no cgroup namespace of its own; set isolation.cgroup = false")
 	case n.Net == NetNone:
 		return no("a login has the host's network; set isolation.net = \"host\"")
-	case n.User == UserMapped && c.plan.Class == Trusted:
+	case n.User == UserMapped && c.plan.Class == Trusted, n.User == UserRange:
 		return no("a login has no user namespace of its own; set isolation.user = \"host\"")
 	case p.NoNewPrivs && c.plan.Class == Trusted:
 		return no("a login has no no_new_privs; take it out of the profile's isolation")

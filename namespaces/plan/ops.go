@@ -86,6 +86,10 @@ type UserMode string
 const (
 	UserHost   UserMode = "host"   // none
 	UserMapped UserMode = "mapped" // its own, ids as on the host
+	// UserRange is a namespace of its own whose ids 0 to 65535 are others on the
+	// host, from Namespaces.First on. Layers are mounted with their ids mapped, so
+	// that on disk the ids are those inside.
+	UserRange UserMode = "range"
 )
 
 type (
@@ -95,6 +99,7 @@ type (
 		PID, IPC, UTS, Cgroup bool
 		Net                   NetMode
 		User                  UserMode
+		First                 uint32 // with UserRange: what uid and gid 0 are on the host
 		Hostname              string // with UTS; empty keeps the host's
 	}
 
@@ -172,7 +177,7 @@ type (
 	// ReadOnly makes the mount at Target read-only, after everything inside has been made.
 	ReadOnly struct{ Target string }
 
-	// Identity is who the first command runs as.
+	// Identity is who the first command runs as, by the ids inside.
 	Identity struct {
 		UID, GID uint32
 		Groups   []uint32

@@ -79,7 +79,7 @@ type Spec struct {
 	// Home: "shared" (or "") binds the user's home from the host, "dotfiles"
 	// too, with the profile's own directories in the place of DotDirs;
 	// "private" is a tmpfs, "none" an empty directory that nothing can be
-	// written to.
+	// written to, "layer" what the layers have there.
 	Home string
 	// Tmp: "private" (or "") is a tmpfs, "shared" the host's /tmp.
 	Tmp string

@@ -36,6 +36,7 @@ func PrintOp(op Op) string {
 		l.when(o.Cgroup, "cgroup")
 		l.pair("net", string(o.Net))
 		l.pair("user", string(o.User))
+		l.number("first", uint64(o.First), 0)
 		l.pair("hostname", o.Hostname)
 	case Overlay:
 		l.overlay(o)

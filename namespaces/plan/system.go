@@ -58,8 +58,10 @@ func (c *compiler) volatile() {
 		Mount{Type: "tmpfs", Target: "/run", Flags: Flags{NoSuid: true, NoDev: true}, Options: []string{"mode=0755"}},
 		// The directory stays when the host has none to bind over it.
 		Mkdir{Path: runtime, Mode: 0o700, UID: u.UID, GID: u.GID},
-		Bind{Source: runtime, Target: runtime, Recursive: true, AsUser: u.UID != 0, Optional: true, Flags: Flags{NoSuid: true, NoDev: true}},
 	)
+	if c.spec.Namespaces.User != UserRange { // what is the host's user's is nobody's there
+		c.add(Bind{Source: runtime, Target: runtime, Recursive: true, AsUser: u.UID != 0, Optional: true, Flags: Flags{NoSuid: true, NoDev: true}})
+	}
 	if c.spec.Tmp == "shared" {
 		c.add(Bind{Source: "/tmp", Target: "/tmp", Flags: Flags{NoSuid: true, NoDev: true}})
 	} else {
@@ -97,6 +99,7 @@ func (c *compiler) home() {
 			options = append(options, fmt.Sprintf("size=%d", up.Size))
 		}
 		c.add(Mount{Type: "tmpfs", Target: u.Home, Flags: flags, Options: options})
+	case "layer":
 	case "none":
 		// Read-only at the end, after the profile's lines have made mount points.
 		c.add(Mount{Type: "tmpfs", Target: u.Home, Flags: inert, Options: append([]string{"mode=0700", "size=64k"}, owner...)})

@@ -88,12 +88,13 @@ func (a *args) namespaces() Op {
 		if p := flags[name]; p != nil {
 			*p = true
 		} else {
-			a.fail("unknown namespace %s%s", quote(name), hint(name, []string{"pid", "ipc", "uts", "cgroup", "net=", "user=", "hostname="}))
+			a.fail("unknown namespace %s%s", quote(name), hint(name, []string{"pid", "ipc", "uts", "cgroup", "net=", "user=", "first=", "hostname="}))
 		}
 	}
 	a.pairs(
 		pair{"net=", func(v string) bool { n.Net = NetMode(v); return v != "" }},
 		pair{"user=", func(v string) bool { n.User = UserMode(v); return v != "" }},
+		pair{"first=", a.id(&n.First)},
 		pair{"hostname=", a.text(&n.Hostname)},
 	)
 	return n

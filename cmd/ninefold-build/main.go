@@ -31,10 +31,15 @@ func Main(ctx context.Context, args []string) int {
 	context.AfterFunc(ctx, stop)
 	var r *request
 	var err error
-	if len(args) > 0 && (args[0] == "push" || args[0] == "pull") {
+	switch {
+	case len(args) > 0 && (args[0] == "push" || args[0] == "pull"):
 		err = transfer(ctx, args[0], args[1:])
-	} else if r, err = parse(args); err == nil {
-		err = r.build(ctx)
+	case len(args) > 0 && args[0] == "export":
+		err = exportImage(ctx, args[1:])
+	default:
+		if r, err = parse(args); err == nil {
+			err = r.build(ctx)
+		}
 	}
 	if errors.Is(err, pflag.ErrHelp) {
 		return int(exit.OK)

@@ -7,7 +7,9 @@ import (
 	"ninefold/roots/build"
 	"ninefold/roots/deb"
 	"ninefold/roots/debian"
+	"ninefold/roots/export"
 	"ninefold/roots/image"
+	"ninefold/roots/layer"
 	"ninefold/roots/lock"
 	"ninefold/roots/rebuild"
 	"ninefold/roots/recipe"
@@ -60,6 +62,10 @@ var rules = []exit.Rule{
 	{Is: sign.ErrKey, Code: exit.BadInput, Hint: "sessionctl key new makes one"},
 	{Is: trust.ErrRefused, Code: exit.Integrity},
 	{Is: trust.ErrInvalid, Code: exit.BadInput},
+	{Is: layer.ErrRefused, Code: exit.BadInput},
+	{Is: export.ErrForm, Code: exit.Usage},
+	{Is: export.ErrExists, Code: exit.BadInput},
+	{Is: export.ErrTool, Code: exit.NotSupported, Hint: "install it, or export to erofs, which needs no program"},
 	{Is: registry.ErrNotOurs, Code: exit.BadInput, Hint: "image pull brings what image push sent"},
 	{Is: registry.ErrVersion, Code: exit.NotSupported},
 	{Is: registry.ErrRefused, Code: exit.Integrity, Hint: "do not use this registry until you know why"},

@@ -7,10 +7,21 @@ import (
 )
 
 func TestFileIsReplacedWholeOrLeft(t *testing.T) {
+	for how, write := range map[string]func(string, []byte, os.FileMode) error{
+		"File": File,
+		"Stream": func(name string, text []byte, mode os.FileMode) error {
+			return Stream(name, mode, func(f *os.File) error { _, err := f.Write(text); return err })
+		},
+	} {
+		t.Run(how, func(t *testing.T) { wholeOrLeft(t, write) })
+	}
+}
+
+func wholeOrLeft(t *testing.T, write func(string, []byte, os.FileMode) error) {
 	dir := t.TempDir()
 	name := filepath.Join(dir, "f")
 	for _, text := range []string{"one", "two"} {
-		if err := File(name, []byte(text), 0o640); err != nil {
+		if err := write(name, []byte(text), 0o640); err != nil {
 			t.Fatal(err)
 		}
 		got, err := os.ReadFile(name)
@@ -23,13 +34,13 @@ func TestFileIsReplacedWholeOrLeft(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(taken, "x"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := File(taken, []byte("text"), 0o644); err == nil {
+	if err := write(taken, []byte("text"), 0o644); err == nil {
 		t.Error("a directory was replaced")
 	}
 	if left, _ := os.ReadDir(dir); len(left) != 2 {
 		t.Errorf("left are %v", left)
 	}
-	if err := File(filepath.Join(dir, "none", "f"), nil, 0o644); err == nil {
+	if err := write(filepath.Join(dir, "none", "f"), nil, 0o644); err == nil {
 		t.Error("written into a directory that is not there")
 	}
 }

@@ -115,3 +115,8 @@ func load(ctx context.Context, s *store.Store, id image.ID, part Part) (*image.T
 	}
 	return tree.Above(base, above), nil
 }
+
+// Tree reads what image id and its ancestors hold. The caller holds a lease of the image.
+func Tree(ctx context.Context, s *store.Store, id image.ID) (*image.Tree, error) {
+	return load(ctx, s, id, Full)
+}

@@ -115,21 +115,33 @@ func (f Farm) Compose(ctx context.Context, s *store.Store, id image.ID, part Par
 type planter struct {
 	store *store.Store
 	root  *os.File
-	pool  *os.File
+	pool  *os.File       // nil: every file is a copy
 	next  map[string]int // how many files of this tree a pool key has served
 }
 
 func plant(ctx context.Context, s *store.Store, t *image.Tree, root string, backwards bool) error {
-	p := &planter{store: s, next: map[string]int{}}
+	pool, err := os.Open(filepath.Join(s.Dir(), "farm-objects"))
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	return (&planter{store: s, next: map[string]int{}, pool: pool}).plant(ctx, t, root, backwards)
+}
+
+// Copy writes tree into the empty directory root, which is root's alone while
+// that goes on, with files of its own, as they are in the tree: owners, modes, times,
+// attributes and hard links. The directory itself gets mode 0755 in the end.
+func Copy(ctx context.Context, s *store.Store, t *image.Tree, root string) error {
+	return (&planter{store: s}).plant(ctx, t, root, false)
+}
+
+func (p *planter) plant(ctx context.Context, t *image.Tree, root string, backwards bool) error {
+	s := p.store
 	var err error
 	if p.root, err = os.Open(root); err != nil {
 		return err
 	}
 	defer p.root.Close()
-	if p.pool, err = os.Open(filepath.Join(s.Dir(), "farm-objects")); err != nil {
-		return err
-	}
-	defer p.pool.Close()
 	total := int64(len(t.Entries))
 	order := func(i int) int { return i }
 	if backwards {

@@ -18,14 +18,20 @@ const (
 
 // nodes turns a tree into what the metadata image holds: every file that is not
 // empty gets a redirect to its object instead of content.
-func nodes(t *image.Tree) []erofs.Node {
+func nodes(t *image.Tree) []erofs.Node { return toNodes(t, true) }
+
+// Nodes turns a tree into what an image with the content of its files holds.
+// Node i is entry i-1 of the tree; the first one is the root.
+func Nodes(t *image.Tree) []erofs.Node { return toNodes(t, false) }
+
+func toNodes(t *image.Tree, redirects bool) []erofs.Node {
 	parents := t.Parents()
 	out := make([]erofs.Node, 1, len(t.Entries)+1)
 	out[0] = erofs.Node{Link: erofs.None, Mode: erofs.Dir | 0o755}
 	// Two attributes a file, in one allocation.
 	files := 0
 	for i := range t.Entries {
-		if t.Entries[i].Kind == pkg.File && t.Entries[i].Size > 0 {
+		if redirects && t.Entries[i].Kind == pkg.File && t.Entries[i].Size > 0 {
 			files++
 		}
 	}
@@ -44,7 +50,7 @@ func nodes(t *image.Tree) []erofs.Node {
 			out = append(out, n)
 			continue
 		}
-		if e.Kind == pkg.File && e.Size > 0 {
+		if redirects && e.Kind == pkg.File && e.Size > 0 {
 			xattrs = append(xattrs, erofs.Xattr{Name: metacopy}, erofs.Xattr{Name: redirect, Value: "/" + store.ObjectPath(e.Digest)})
 			n.Xattrs = xattrs[len(xattrs)-2 : len(xattrs) : len(xattrs)]
 		}

@@ -29,9 +29,10 @@ func poolKey(e *pkg.Entry) string {
 }
 
 // file makes e.Path a link to the pool file that the tree's n-th file of this
-// kind gets, and makes that pool file if need be. An empty file needs none.
+// kind gets, and makes that pool file if need be. An empty file needs none, and
+// neither does a tree of copies.
 func (p *planter) file(e *pkg.Entry) error {
-	if e.Size == 0 {
+	if e.Size == 0 || p.pool == nil {
 		return p.make(e)
 	}
 	key := poolKey(e)

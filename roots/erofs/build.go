@@ -1,7 +1,6 @@
 package erofs
 
 import (
-	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
@@ -36,7 +35,7 @@ func Build(nodes []Node) ([]byte, error) {
 // placed is where a node's inode lies and how its data is stored.
 type placed struct {
 	off    int64 // of the inode, from the start of the image
-	data   int64 // of a directory's or symlink's blocks outside the inode
+	data   int64 // of a directory's, symlink's or whole file's blocks outside the inode
 	size   int64 // i_size of a directory
 	xattrs int32 // encoded size, header included
 	nlink  uint32
@@ -51,9 +50,11 @@ type builder struct {
 	first    []int32
 	inodes   uint64
 	chunked  bool
-	metaEnd  int64
 	size     int64
 	out      []byte
+	// contents and end are of Write: the image ends with the files' blocks.
+	contents Contents
+	end      int64
 }
 
 // link checks the nodes' references and names, lists each directory's
@@ -145,7 +146,7 @@ func (b *builder) place() error {
 				return fmt.Errorf("erofs image: %s: negative size", b.path(i))
 			}
 			p.size = n.Size
-			if n.Size > 0 {
+			if n.Size > 0 && b.contents == nil {
 				if chunkBits(n.Size) > 31 {
 					return fmt.Errorf("erofs image: %s: %d bytes are more than one chunk can hold", b.path(i), n.Size)
 				}
@@ -167,7 +168,6 @@ func (b *builder) place() error {
 		pos += total
 	}
 	pos = (pos + blockSize - 1) &^ (blockSize - 1)
-	b.metaEnd = pos
 	for i := range b.nodes {
 		p, n := &b.at[i], &b.nodes[i]
 		if n.Link != None {
@@ -199,12 +199,11 @@ func (b *builder) super() {
 	s[12] = blockBits
 	le.PutUint16(s[14:], uint16(b.at[0].off/slotSize)) // the root comes first, so this is 36
 	le.PutUint64(s[16:], b.inodes)
-	le.PutUint32(s[36:], uint32(b.size/blockSize))
+	le.PutUint32(s[36:], uint32(max(b.size, b.end)/blockSize))
 	if b.chunked {
 		le.PutUint32(s[80:], incompatChunked)
 	}
-	sum := sha256.Sum256(b.out)
-	copy(b.out[uuidOffset:], sum[:16])
+	copy(b.out[uuidOffset:], b.fingerprint()[:16])
 	le.PutUint32(b.out[checksumOffset:], superChecksum(b.out[:blockSize]))
 }
 

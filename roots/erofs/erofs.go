@@ -1,6 +1,7 @@
-// Package erofs writes metadata-only EROFS images: names, inodes and extended
-// attributes without file content. With overlay's metacopy and redirect
-// attributes on its files such an image is the composefs layout.
+// Package erofs writes EROFS images. Build makes metadata-only ones: names, inodes
+// and extended attributes without file content. With overlay's metacopy and redirect
+// attributes on its files such an image is the composefs layout. Write makes
+// whole ones.
 //
 // The package is pure: nodes in, bytes out, and the same nodes always give the
 // same bytes. It keeps hard links, which the writers at hand do not.
@@ -74,7 +75,7 @@ type Node struct {
 	UID, GID uint32
 	// MTime is in seconds since the epoch.
 	MTime int64
-	// Size is what stat shows for a Regular file. Its content is a hole.
+	// Size is what stat shows for a Regular file. Its content is a hole, but for Write.
 	Size int64
 	// Target is the text of a Symlink.
 	Target       string

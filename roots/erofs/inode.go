@@ -45,7 +45,11 @@ func (b *builder) inode(i int) {
 		le.PutUint32(o[16:], uint32(p.data/blockSize))
 		copy(b.out[p.data:], n.Target)
 	case Regular:
-		if n.Size > 0 {
+		switch {
+		case n.Size == 0:
+		case b.contents != nil:
+			le.PutUint32(o[16:], uint32(p.data/blockSize))
+		default:
 			le.PutUint32(o[16:], uint32(chunkBits(n.Size)))
 			le.PutUint32(tail, ^uint32(0)) // a hole
 		}

@@ -19,6 +19,7 @@ import (
 
 	"ninefold/internal/progress"
 	"ninefold/roots/image"
+	"ninefold/roots/layer"
 	"ninefold/roots/pkg"
 	"ninefold/roots/store"
 )
@@ -30,31 +31,61 @@ func Push(ctx context.Context, s *store.Store, id image.ID, reference string, o 
 	if err != nil {
 		return err
 	}
-	lease, err := s.Lease(id)
+	pusher, err := remote.NewPusher(options(t, o)...)
 	if err != nil {
 		return err
 	}
-	defer lease.Close()
-	p := &push{s: s, ref: t, repo: t.Context()}
-	if p.pusher, err = remote.NewPusher(options(t, o)...); err != nil {
-		return err
-	}
-	var remove func()
-	if p.temp, remove, err = s.TempDir("push"); err != nil {
-		return err
-	}
-	defer remove()
-	if err := p.run(ctx, id); err != nil {
+	if err := send(ctx, s, id, &remoteSink{pusher, t}); err != nil {
 		return fmt.Errorf("push to %s: %w", reference, err)
 	}
 	return nil
 }
 
+// send gives image id and its ancestors to a sink.
+func send(ctx context.Context, s *store.Store, id image.ID, to sink) error {
+	lease, err := s.Lease(id)
+	if err != nil {
+		return err
+	}
+	defer lease.Close()
+	p := &push{s: s, to: to}
+	var remove func()
+	if p.temp, remove, err = s.TempDir("push"); err != nil {
+		return err
+	}
+	defer remove()
+	return p.run(ctx, id)
+}
+
+// sink takes blobs, and then the manifests that name them.
+type sink interface {
+	// blob takes what a manifest names. A file of it is gone afterwards.
+	blob(ctx context.Context, b *blob) error
+	manifest(ctx context.Context, b *blob) error
+	// top takes the index, which names the manifests, last.
+	top(ctx context.Context, b *blob) error
+}
+
+type remoteSink struct {
+	pusher *remote.Pusher
+	ref    name.Tag
+}
+
+func (r *remoteSink) blob(ctx context.Context, b *blob) error {
+	return r.pusher.Upload(ctx, r.ref.Context(), b)
+}
+
+func (r *remoteSink) manifest(ctx context.Context, b *blob) error {
+	return r.pusher.Push(ctx, r.ref.Context().Digest(hashOf(b.digest).String()), manifest{b})
+}
+
+func (r *remoteSink) top(ctx context.Context, b *blob) error {
+	return r.pusher.Push(ctx, r.ref, manifest{b})
+}
+
 type push struct {
 	s      *store.Store
-	ref    name.Tag
-	repo   name.Repository
-	pusher *remote.Pusher
+	to     sink
 	temp   string
 	serial atomic.Int64
 }
@@ -148,7 +179,7 @@ func (p *push) send(ctx context.Context, one *pkg.Package, out *sent) error {
 	if out.record, err = packBytes(RecordType, b); err != nil {
 		return err
 	}
-	if err = p.pusher.Upload(ctx, p.repo, out.record); err != nil {
+	if err = p.to.blob(ctx, out.record); err != nil {
 		return err
 	}
 	out.files, err = p.layer(ctx, one.Entries)
@@ -164,12 +195,12 @@ func (p *push) layer(ctx context.Context, entries []pkg.Entry) (*blob, error) {
 	}
 	defer os.Remove(path)
 	defer f.Close()
-	b, err := pack(f, types.OCILayerZStd, func(w io.Writer) error { return writeLayer(ctx, p.s, entries, w) })
+	b, err := pack(f, types.OCILayerZStd, func(w io.Writer) error { return layer.Write(ctx, p.s, entries, w) })
 	if err != nil {
 		return nil, err
 	}
 	b.file = path
-	return b, p.pusher.Upload(ctx, p.repo, b)
+	return b, p.to.blob(ctx, b)
 }
 
 // manifests sends what names the blobs: both manifests, and the index last.
@@ -192,7 +223,7 @@ func (p *push) manifests(ctx context.Context, d *Document, blobs []sent, fix *bl
 		art.Layers = append(art.Layers, b.record.descriptor())
 	}
 	for _, b := range []*blob{document, empty, config} {
-		if err := p.pusher.Upload(ctx, p.repo, b); err != nil {
+		if err := p.to.blob(ctx, b); err != nil {
 			return err
 		}
 	}
@@ -210,7 +241,7 @@ func (p *push) manifests(ctx context.Context, d *Document, blobs []sent, fix *bl
 			desc.ArtifactType = ArtifactType
 		}
 		index.Manifests = append(index.Manifests, desc)
-		if err := p.pusher.Push(ctx, p.repo.Digest(desc.Digest.String()), manifest{b}); err != nil {
+		if err := p.to.manifest(ctx, b); err != nil {
 			return err
 		}
 	}
@@ -218,7 +249,7 @@ func (p *push) manifests(ctx context.Context, d *Document, blobs []sent, fix *bl
 	if err != nil {
 		return err
 	}
-	return p.pusher.Push(ctx, p.ref, manifest{plain(types.OCIImageIndex, raw)})
+	return p.to.top(ctx, plain(types.OCIImageIndex, raw))
 }
 
 // artifact is an OCI manifest with the artifactType of version 1.1.

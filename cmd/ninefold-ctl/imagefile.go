@@ -1,0 +1,33 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+)
+
+// forms are those of roots/export, which this program does not link.
+var forms = []string{"dir", "tar", "oci", "squashfs", "erofs"}
+
+func (a *app) imageExport() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "export IMAGE --to FORM FILE",
+		Short: "Write an image as one file, or as a directory",
+		Long: `export writes what an image and its ancestors hold: as a directory (dir), a tar, an
+archive that container engines load (oci; a directory where FILE ends in a slash), or a file system
+(squashfs, erofs). The same image gives the same bytes. FILE appears whole or not at all.`,
+		Args:              cobra.ExactArgs(2),
+		ValidArgsFunction: a.completeImageThenFile,
+		RunE:              func(c *cobra.Command, args []string) error { return outside(c, args, "export") },
+	}
+	c.Flags().String("to", "", "what to write: dir, tar, oci, squashfs or erofs, as `FORM`")
+	_ = c.RegisterFlagCompletionFunc("to", cobra.FixedCompletions(forms, cobra.ShellCompDirectiveNoFileComp)) // fails for a flag that is not there alone
+	_ = c.MarkFlagRequired("to")
+	return a.jsonFlag(c)
+}
+
+// completeImageThenFile completes the name of an image and then of a file.
+func (a *app) completeImageThenFile(c *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
+	if len(args) == 0 {
+		return a.completeImage(c, args, word)
+	}
+	return nil, cobra.ShellCompDirectiveDefault
+}

@@ -16,9 +16,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ninefold/cmd/internal/exit"
+	"ninefold/internal/plainbus"
 	"ninefold/internal/replace"
 	"ninefold/sessiond/api"
-	"ninefold/sessiond/bus"
 	"ninefold/sessiond/bus/remote"
 	"ninefold/sessiond/config"
 	"ninefold/sessiond/decided"
@@ -202,7 +202,7 @@ func withManager(ctx context.Context, f func(*userManager) error) error {
 	if !strings.HasPrefix(dir, "/") {
 		return errors.New("there is no user manager here: XDG_RUNTIME_DIR is not set")
 	}
-	conn, err := bus.Connect(ctx, "unix:path="+filepath.Join(dir, "bus"))
+	conn, err := plainbus.Connect(ctx, "unix:path="+filepath.Join(dir, "bus"))
 	if err != nil {
 		return fmt.Errorf("ask the user manager: %w", err)
 	}

@@ -8,6 +8,7 @@ import (
 	"ninefold/sessiond/door"
 	"ninefold/sessiond/keeper"
 	"ninefold/sessiond/live"
+	"ninefold/sessiond/machined"
 	"ninefold/sessiond/units"
 )
 
@@ -18,5 +19,12 @@ var bindsDir = filepath.Join(filepath.Dir(door.Path), "state", "binds")
 func (d *parts) serveBus(ctx context.Context) {
 	if units.Booted() {
 		bus.New(bus.Options{Service: d.service, Binder: live.New(d.service, bindsDir, func() int64 { return d.config.State().Config.Mount.MemoryBytes() }), Keeper: keeper.New(d.views, d.shelf, d.manager), Log: d.log}).Serve(ctx)
+	}
+}
+
+// serveMachined has systemd-machined know the views until ctx ends.
+func (d *parts) serveMachined(ctx context.Context) {
+	if units.Booted() {
+		machined.Run(ctx, d.service, d.log)
 	}
 }

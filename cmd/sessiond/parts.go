@@ -90,6 +90,7 @@ func (d *parts) run(ctx context.Context, wg *sync.WaitGroup) {
 		}
 	})
 	wg.Go(func() { d.serveBus(ctx) })
+	wg.Go(func() { d.serveMachined(ctx) })
 	wg.Go(func() { d.tidy(ctx) })
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/godbus/dbus/v5"
 
+	"ninefold/internal/plainbus"
 	"ninefold/sessiond/api"
 )
 
@@ -95,7 +96,7 @@ func (s *Server) once(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	c := &connected{Server: s, ctx: ctx}
-	conn, err := Connect(ctx, s.Address, dbus.WithHandler(&handler{c}))
+	conn, err := plainbus.Connect(ctx, s.Address, dbus.WithHandler(&handler{c}))
 	if err != nil {
 		return err
 	}

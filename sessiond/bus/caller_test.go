@@ -13,6 +13,7 @@ import (
 
 	"github.com/godbus/dbus/v5"
 
+	"ninefold/internal/plainbus"
 	"ninefold/sessiond/api"
 )
 
@@ -272,15 +273,6 @@ func TestDescriptorsAreRefused(t *testing.T) {
 	}
 }
 
-func TestAddresses(t *testing.T) {
-	for address, want := range map[string]string{"unix:path=/run/a%20b": "/run/a b", "unix:abstract=x,guid=1": "@x", "unix:guid=1,path=/x": "/x",
-		"": "", "unix:": "", "tcp:host=x,path=/x": "", "unix:path=%zz": "", "unix:path=": ""} {
-		if got, err := socket(address); got != want || (err == nil) != (want != "") {
-			t.Errorf("%q: %q, %v", address, got, err)
-		}
-	}
-}
-
 func TestNobodyElseHasTheName(t *testing.T) {
 	w := newWorld(t)
 	w.stop()
@@ -331,7 +323,7 @@ func TestSlowServiceIsLeftBehind(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "bus")
 	l := listen(t, name)
 	defer l.Close()
-	if _, err := Connect(ctx, "unix:path="+name); err == nil || !os.IsTimeout(err) && ctx.Err() == nil {
+	if _, err := plainbus.Connect(ctx, "unix:path="+name); err == nil || !os.IsTimeout(err) && ctx.Err() == nil {
 		t.Errorf("got %v", err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/godbus/dbus/v5"
 
+	"ninefold/internal/plainbus"
 	"ninefold/sessiond/api"
 )
 
@@ -20,7 +21,7 @@ func TestManyViewsAndAFlood(t *testing.T) {
 			w.service.sessions = append(w.service.sessions, api.Session{ID: "s" + id, View: id, UID: uint32(i), Leader: i + 1, Since: time.Unix(int64(i), 0)})
 		}
 	})
-	flood, err := Connect(t.Context(), w.address)
+	flood, err := plainbus.Connect(t.Context(), w.address)
 	if err != nil {
 		t.Fatal(err)
 	}

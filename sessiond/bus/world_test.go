@@ -19,6 +19,7 @@ import (
 
 	"github.com/godbus/dbus/v5"
 
+	"ninefold/internal/plainbus"
 	"ninefold/sessiond/api"
 )
 
@@ -109,7 +110,7 @@ func (w *world) stopBus() {
 // connect connects as root and waits until the daemon is there.
 func (w *world) connect() {
 	w.t.Helper()
-	conn, err := Connect(w.t.Context(), w.address)
+	conn, err := plainbus.Connect(w.t.Context(), w.address)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/godbus/dbus/v5"
+
+	"ninefold/internal/plainbus"
 )
 
 const (
@@ -61,39 +63,19 @@ func (b *Bus) Close() {
 	}
 }
 
-// connection returns the live connection, or a new one. The library's
-// connecting knows no deadline and a stopped bus answers nothing, so it is
-// left behind when time is up.
+// connection returns the live connection, or a new one.
 func (b *Bus) connection(ctx context.Context) (*dbus.Conn, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.conn != nil && b.conn.Connected() {
 		return b.conn, nil
 	}
-	type result struct {
-		conn *dbus.Conn
-		err  error
+	conn, err := plainbus.Connect(ctx, "")
+	if err != nil {
+		return nil, err
 	}
-	done := make(chan result, 1)
-	go func() {
-		conn, err := dbus.ConnectSystemBus()
-		done <- result{conn, err}
-	}()
-	select {
-	case r := <-done:
-		if r.err != nil {
-			return nil, fmt.Errorf("connect to the system bus: %w", r.err)
-		}
-		b.conn = r.conn
-		return r.conn, nil
-	case <-ctx.Done():
-		go func() {
-			if r := <-done; r.conn != nil {
-				r.conn.Close()
-			}
-		}()
-		return nil, fmt.Errorf("connect to the system bus: %w", ctx.Err())
-	}
+	b.conn = conn
+	return conn, nil
 }
 
 func (b *Bus) call(ctx context.Context, name string, path dbus.ObjectPath, method string, args ...any) error {

@@ -88,6 +88,7 @@ var direction = []struct {
 	{from: "sessiond/broker/program", to: "sessiond", why: "whose a program is does not depend on who asks"},
 	{from: "sessiond/broker/hostbus", to: "sessiond", why: "it speaks to systemd and polkit, and knows nothing of commands"},
 	{from: "sessiond/broker", to: "sessiond/bus", why: "the broker is a surface of its own"},
+	{from: "sessiond/machined", to: "sessiond", why: "it tells machined of views as the api knows them", except: []string{"sessiond/machined", "sessiond/api", "sessiond/process"}},
 	{from: "sessiond/manager", to: "sessiond/views", why: "a session is made without the daemon"},
 	{from: "sessiond/views", to: "sessiond/door", why: "a view is kept whoever asked for it"},
 	{from: "sessiond/profile", to: "roots", why: "a profile names images; the manager finds them"},

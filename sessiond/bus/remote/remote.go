@@ -11,6 +11,7 @@ import (
 
 	"github.com/godbus/dbus/v5"
 
+	"ninefold/internal/plainbus"
 	"ninefold/sessiond/api"
 	"ninefold/sessiond/bus"
 )
@@ -38,7 +39,7 @@ type Daemon struct{ conn *dbus.Conn }
 // Dial connects to the system bus and looks whether the daemon is there. It
 // does not start one: whoever only looks changes nothing.
 func Dial(ctx context.Context) (*Daemon, error) {
-	conn, err := bus.Connect(ctx, "")
+	conn, err := plainbus.Connect(ctx, "")
 	if err != nil {
 		return nil, fmt.Errorf("%w, or cannot be asked: %w", ErrNoDaemon, err)
 	}

@@ -1,4 +1,7 @@
-package bus
+// Package plainbus connects to a D-Bus without taking file descriptors. Anybody may send
+// some to whoever does, in any message, and those of a message that is not understood
+// would stay open until there is none left.
+package plainbus
 
 import (
 	"cmp"
@@ -17,11 +20,11 @@ import (
 // systemBus is the address that every system bus has (dbus-daemon(1)).
 const systemBus = "unix:path=/run/dbus/system_bus_socket"
 
-// Connect connects to a bus, "" being the system's, for callTimeout at most.
-//
-// The connection takes no file descriptors. Anybody may send some to whoever
-// does, in any message, and those of a message that is not understood would
-// stay open. The bus refuses such messages for us instead.
+// connectTimeout bounds becoming a client of a bus, which may be stopped.
+const connectTimeout = 2 * time.Second
+
+// Connect connects to a bus, "" being the system's, for connectTimeout at most.
+// The bus refuses for us what brings descriptors.
 func Connect(ctx context.Context, address string, options ...dbus.ConnOption) (*dbus.Conn, error) {
 	conn, err := connect(ctx, cmp.Or(address, os.Getenv("DBUS_SYSTEM_BUS_ADDRESS"), systemBus), options)
 	if err != nil {
@@ -31,7 +34,7 @@ func Connect(ctx context.Context, address string, options ...dbus.ConnOption) (*
 }
 
 func connect(ctx context.Context, address string, options []dbus.ConnOption) (*dbus.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	var failed error
 	for one := range strings.SplitSeq(address, ";") {

@@ -302,6 +302,48 @@ func TestAHangingDaemonIsAskedOnce(t *testing.T) {
 	}
 }
 
+// Beside a user manager that runs, nobody waits for what is only made ready.
+func TestBesideAManagerTheFirstQuestionIsNotWaitedFor(t *testing.T) {
+	needRoot(t)
+	if err := unix.Mount("pamhook", "/sys/fs/cgroup", "tmpfs", 0, "mode=0755"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Unmount("/sys/fs/cgroup", unix.MNT_DETACH) })
+	if err := os.MkdirAll(fmt.Sprintf("/sys/fs/cgroup/user.slice/user-%d.slice/user@%d.service", personUID, personUID), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	service(t, "su", built(t, "pam_ninefold.so"), "")
+	v := newView(t)
+	p := listenRaw(t, func(c *net.UnixConn, r door.Request) {
+		if r.Op == door.Prepare {
+			return // never answered
+		}
+		reply, files := v.enter()(r)
+		reply.Op = r.Op
+		b, err := reply.Encode()
+		if err != nil {
+			t.Error(err)
+		}
+		send(t, c, b, files)
+	})
+	r := su(t, person)
+	contains(t, "stdout", r.out, "in-the-view")
+	lacks(t, "stderr", r.errors, "ninefold:")
+	if got := p.ops(); !slices.Equal(got, []door.Op{door.Prepare, door.Session}) {
+		t.Errorf("asked %v", got)
+	}
+	// One that hangs costs its second once all the same.
+	p.mu.Lock()
+	p.asked, p.raw = nil, func(*net.UnixConn, door.Request) {}
+	p.mu.Unlock()
+	for range 2 {
+		contains(t, "stderr", su(t, person).errors, "ninefold: sessiond did not answer in time; you are on the host")
+	}
+	if got := p.ops(); !slices.Equal(got, []door.Op{door.Prepare, door.Session}) {
+		t.Errorf("one that hangs was asked %v", got)
+	}
+}
+
 // With a full backlog a blocking connect(2) would never return.
 func TestAStoppedDaemonWithAFullBacklog(t *testing.T) {
 	needRoot(t)

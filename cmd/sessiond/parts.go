@@ -94,8 +94,17 @@ func (d *parts) run(ctx context.Context, wg *sync.WaitGroup) {
 	wg.Go(func() { d.tidy(ctx) })
 }
 
-// appeared looks at a session that begins.
+// lookAfter is how long a session is left alone before it is looked at. A login is
+// then through, and what it waits for, logind and the bus, was not asked for us.
+const lookAfter = time.Second
+
+// appeared looks at a session that began, unless it is over by then.
 func (d *parts) appeared(ctx context.Context, id string) {
+	select {
+	case <-time.After(lookAfter):
+	case <-ctx.Done():
+		return
+	}
 	s, err := d.units.Session(ctx, id)
 	if err != nil {
 		d.log.Debug("a session that began was not looked at", "session", id, "error", err) // it may be over

@@ -36,6 +36,10 @@ bool door_text(char *field, size_t size, const char *text);
 // holds no descriptor.
 int door_ask(const struct door_request *request, struct door_answer *answer);
 
+// door_tell sends a request whose answer nobody waits for. It never blocks, and
+// what it could not send is not sent.
+void door_tell(const struct door_request *request);
+
 // door_check reports whether a reply keeps to the header: it came with nfds
 // descriptors and answers op.
 bool door_check(const struct door_reply *reply, uint16_t op, size_t nfds);

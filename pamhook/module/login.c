@@ -6,6 +6,7 @@
 #include <pwd.h>
 #include <security/pam_modutil.h>
 #include <shadow.h>
+#include <stdio.h>
 #include <string.h>
 #include <syslog.h>
 #include <unistd.h>
@@ -93,13 +94,28 @@ bool login_of(pam_handle_t *pamh, const struct options *o, struct login *login)
 	return !why;
 }
 
+bool manager_runs(uid_t uid)
+{
+	// Where systemd keeps its tree, alone or beside others (cgroups(7)).
+	static const char *const trees[] = { "/sys/fs/cgroup", "/sys/fs/cgroup/systemd" };
+	for (size_t i = 0; i < sizeof trees / sizeof *trees; i++) {
+		char unit[128];
+		snprintf(unit, sizeof unit, "%s/user.slice/user-%u.slice/user@%u.service", trees[i], uid, uid);
+		if (!access(unit, F_OK))
+			return true;
+	}
+	return false;
+}
+
 void load_names(const struct login *login)
 {
 	gid_t groups[1];
 	int count = 1;
 	struct spwd entry, *found = NULL;
 	char secrets[4096];
-	getgrouplist(login->user, login->gid, groups, &count);
+	// Root is in the files, and name services are asked for nobody's sake: looking
+	// for a person's groups takes an answer from each of them.
+	getgrouplist("root", 0, groups, &count);
 	getspnam_r(login->user, &entry, secrets, sizeof secrets, &found);
 	memset(secrets, 0, sizeof secrets);
 	__asm__ volatile("" : : "r"(secrets) : "memory"); // keep the memset

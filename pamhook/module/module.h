@@ -30,6 +30,10 @@ struct login {
 // ninefold-enter), and callers that are not root.
 bool login_of(pam_handle_t *pamh, const struct options *o, struct login *login);
 
+// manager_runs reports whether systemd has a unit for the user's manager, from the
+// cgroup that it made for it. One that is just ending has it, too.
+bool manager_runs(uid_t uid);
+
 // take_choice_from_name makes PERSON and NINEFOLD_PROFILE=PROFILE of a typed
 // PERSON+PROFILE, if PERSON is an account, and the whole is none or one of the
 // same uid. What of it the person may choose is for the daemon to say.

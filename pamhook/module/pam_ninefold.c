@@ -23,7 +23,8 @@
 // with on-failure=deny refuses it. The module takes DOOR_TIMEOUT_MS at most,
 // and where the daemon did not answer `prepare`, the second call does not ask.
 // It starts no thread and installs no handler, allocates nothing of its own,
-// leaves no descriptor open, and needs no symbol newer than glibc 2.17.
+// leaves no descriptor open, and needs no symbol newer than glibc 2.17. `prepare`
+// waits for an answer only where the user's manager does not run yet.
 
 #define _GNU_SOURCE
 #include "module.h"
@@ -119,6 +120,13 @@ static bool ask(pam_handle_t *pamh, int flags, const struct options *o, const st
 		return false;
 	}
 	fill_request(pamh, o, login, &request);
+	if (o->prepare && manager_runs(login->uid)) {
+		// This login starts none. What the daemon does ahead of the second call
+		// it does meanwhile, and that call waits for what it needs.
+		door_tell(&request);
+		*result = PAM_IGNORE;
+		return false;
+	}
 	int e = door_ask(&request, answer);
 	if (!e) {
 		door_forget_failure();

@@ -8,9 +8,11 @@ import (
 	"ninefold/roots/deb"
 	"ninefold/roots/debian"
 	"ninefold/roots/export"
+	"ninefold/roots/foreign"
 	"ninefold/roots/image"
 	"ninefold/roots/layer"
 	"ninefold/roots/lock"
+	"ninefold/roots/oci"
 	"ninefold/roots/rebuild"
 	"ninefold/roots/recipe"
 	"ninefold/roots/recipe/recipefile"
@@ -53,6 +55,12 @@ var rules = []exit.Rule{
 	{Is: debian.ErrNoApt, Code: exit.NotSupported, Hint: "install apt, or build from a lock file"},
 	{Is: debian.ErrNetwork, Code: exit.Failed, Hint: "look at the network, and at source.mirror in the recipe"},
 	{Is: build.ErrOffline, Code: exit.Failed, Hint: "build without --offline"},
+	{Is: foreign.ErrUnusable, Code: exit.Integrity, Hint: "whoever made it has to make it without that"},
+	{Is: foreign.ErrLayer, Code: exit.NotFound},
+	{Is: foreign.ErrForm, Code: exit.BadInput},
+	{Is: registry.ErrNameless, Code: exit.Usage, Hint: "--name NAME says what to call it"},
+	{Is: registry.ErrPlatform, Code: exit.NotSupported},
+	{Is: oci.ErrRefused, Code: exit.Integrity, Hint: "the file is damaged, or not what it says it is"},
 	{Is: deb.ErrChecksum, Code: exit.Integrity, Hint: "get the tarball again; if it is meant to be another one, change source.sha256"},
 	{Is: build.ErrSource, Code: exit.BadInput, Hint: "change what source.directory or source.tarball names"},
 	{Is: deb.ErrMalformed, Code: exit.Integrity, Hint: "the archive gives it like this; leave the package out, or take another version"},

@@ -31,3 +31,25 @@ func (a *app) completeImageThenFile(c *cobra.Command, args []string, word string
 	}
 	return nil, cobra.ShellCompDirectiveDefault
 }
+
+func (a *app) imageImport() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "import FILE|DIRECTORY|docker://REFERENCE",
+		Short: "Bring an image from a file, or one of containers from anywhere",
+		Long: `import brings what image export --to oci wrote, with its signatures. Of others it takes
+images of containers (a registry's, an OCI layout, what docker save writes) and whole roots (a tar,
+an erofs file, a directory); these are unpacked by Ninefold itself, and become one package. They carry
+no signature: trust.toml has to allow them, or --sign signs them.`,
+		Args: cobra.ExactArgs(1),
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return nil, cobra.ShellCompDirectiveDefault
+		},
+		RunE: func(c *cobra.Command, args []string) error { return outside(c, args, "import") },
+	}
+	c.Flags().String("name", "", "what to call the image, in place of what it is called where it lies")
+	c.Flags().Int("layer", 0, "bring only what layer `N` of an image of containers holds, counted from 1")
+	c.Flags().String("sign", "", "sign it with the private key of that `NAME` or path")
+	_ = c.RegisterFlagCompletionFunc("sign", a.completeKey) // fails for a flag that is not there alone
+	c.Flags().String("user-agent", "", "what to tell the registry that we are")
+	return a.jsonFlag(c)
+}

@@ -45,6 +45,12 @@ type Options struct {
 	MaxMTime int64
 	// Devices allows device nodes, which packages do not hold.
 	Devices bool
+	// AsIs leaves paths and links of whole trees as they are written, where
+	// otherwise they move into a merged /usr, and declares nothing.
+	AsIs bool
+	// MaxContent bounds what the layers of FromLayers unpack to, in bytes; 0 leaves
+	// the bound of one package.
+	MaxContent int64
 	// Accept names packages whose unreadable declarations are left out instead
 	// of being an error.
 	Accept []string

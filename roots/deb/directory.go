@@ -37,11 +37,19 @@ func FromDirectory(ctx context.Context, dir string, as Identity, into Objects, o
 		return fail(err)
 	}
 	im.keepExcluded, im.byName = true, false
+	if o.AsIs {
+		im.devices = new(int) // a session has its own
+	}
 	w := &walker{im: im, root: root, seen: map[[2]uint64]string{}}
 	if err := w.dir(".", 0); err != nil {
 		return fail(err)
 	}
-	p, err := im.finish(as.control())
+	var p *pkg.Package
+	if o.AsIs {
+		p, err = asIs(im.t, as)
+	} else {
+		p, err = im.finish(as.control())
+	}
 	if err != nil {
 		return fail(err)
 	}

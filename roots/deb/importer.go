@@ -27,8 +27,11 @@ type importer struct {
 	// byName turns owners that have no fixed id into overrides, as dpkg takes
 	// owners by name; whole trees keep their numbers.
 	byName bool
-	// layered refuses the whiteouts of container layers.
+	// layered refuses the whiteouts of container layers; below takes them.
 	layered bool
+	below   *hidden
+	// devices counts those below dev/ that are left out; nil leaves none out.
+	devices *int
 
 	sysusers  []textFile
 	overrides []pkg.Override
@@ -72,13 +75,17 @@ func (im *importer) add(it *item) error {
 	if it.special != "" {
 		return malformed("%s: %s", short(written), it.special)
 	}
-	if im.layered && strings.HasPrefix(path[strings.LastIndexByte(path, '/')+1:], ".wh.") {
+	hides := strings.HasPrefix(path[strings.LastIndexByte(path, '/')+1:], whiteout)
+	if im.below != nil && (hides || strings.HasPrefix(path, whiteout) || strings.Contains(path, "/"+whiteout)) {
+		return im.hide(path)
+	}
+	if hides && im.layered {
 		return malformed("%s: this is a whiteout of a container layer; flatten the image first", short(written))
 	}
 	if it.link != "" {
 		return im.link(path, it)
 	}
-	final, err := place(path, it.Kind, it.target)
+	final, err := im.place(path, it)
 	if err != nil || final == "" {
 		return err
 	}
@@ -94,7 +101,10 @@ func (im *importer) add(it *item) error {
 		if it.target == "" || len(it.target) > pkg.MaxPath || strings.IndexByte(it.target, 0) >= 0 {
 			return malformed("%s: link target of %d bytes", short(written), len(it.target))
 		}
-		n.Target = rebase(path, final, it.target)
+		n.Target = it.target
+		if !im.o.AsIs {
+			n.Target = rebase(path, final, it.target)
+		}
 	case pkg.Char, pkg.Block:
 		if !im.o.Devices {
 			return malformed("%s: device nodes do not belong in a package", short(written))
@@ -119,8 +129,23 @@ func (im *importer) link(path string, it *item) error {
 	if path == "" || target == "" {
 		return malformed("%s: hard link to the root", short(it.Path))
 	}
+	if im.o.AsIs {
+		return im.t.link(path, target, false, im.ex.out(path))
+	}
 	final := merged(path)
 	return im.t.link(final, merged(target), final != path, im.ex.out(final))
+}
+
+// place decides where an item goes; "" is nowhere.
+func (im *importer) place(path string, it *item) (string, error) {
+	if im.devices != nil && (it.Kind == pkg.Char || it.Kind == pkg.Block) && strings.HasPrefix(path, "dev/") {
+		*im.devices++
+		return "", nil
+	}
+	if im.o.AsIs && path != "" {
+		return path, nil
+	}
+	return place(path, it.Kind, it.target)
 }
 
 func (im *importer) mtime(s int64) int64 {
@@ -134,7 +159,7 @@ func (im *importer) mtime(s int64) int64 {
 func (im *importer) store(n *node, content io.Reader) error {
 	src := &source{r: content}
 	var r io.Reader = src
-	keep := strings.HasPrefix(n.Path, "usr/lib/sysusers.d/") && strings.HasSuffix(n.Path, ".conf")
+	keep := !im.o.AsIs && strings.HasPrefix(n.Path, "usr/lib/sysusers.d/") && strings.HasSuffix(n.Path, ".conf")
 	if n.Size <= smallFile {
 		if im.buf == nil {
 			im.buf = make([]byte, smallFile)

@@ -26,6 +26,10 @@ type node struct {
 type tree struct {
 	nodes map[string]*node
 	bytes int // of all paths
+	// last lets the last of several entries for one path count; below is where
+	// hard links find what this tree has not.
+	last  bool
+	below *tree
 }
 
 func newTree() *tree { return &tree{nodes: map[string]*node{}} }
@@ -60,6 +64,7 @@ func (t *tree) add(n *node) error {
 	switch {
 	case n.moved && loops(n):
 		return nil
+	case t.last:
 	case old == nil || old.moved != n.moved && loops(old):
 	case loops(n) && old.moved != n.moved:
 		return nil
@@ -87,6 +92,9 @@ func (t *tree) link(path, target string, moved, excluded bool) error {
 		return nil // both names are one in the merged /usr
 	}
 	f := t.nodes[target]
+	if f == nil && t.below != nil {
+		f = t.below.nodes[target]
+	}
 	if f == nil {
 		return malformed("%s: hard link to %s, which does not come before it", short(path), short(target))
 	}

@@ -40,7 +40,7 @@ func target(reference string) (name.Tag, error) {
 
 // options are the client's. Credentials are those that podman and docker use
 // for the caller, from their files and helpers.
-func options(t name.Tag, o Options) []remote.Option {
+func options(t name.Reference, o Options) []remote.Option {
 	agent := o.UserAgent
 	if agent == "" {
 		agent = "ninefold"
@@ -48,7 +48,7 @@ func options(t name.Tag, o Options) []remote.Option {
 	base := remote.DefaultTransport.(*http.Transport).Clone()
 	base.DisableCompression = true
 	return []remote.Option{
-		remote.WithTransport(&transport{host: t.RegistryStr(), next: base}),
+		remote.WithTransport(&transport{host: t.Context().RegistryStr(), next: base}),
 		remote.WithAuthFromKeychain(authn.DefaultKeychain),
 		remote.WithUserAgent(agent),
 		remote.WithJobs(parallel),

@@ -39,6 +39,10 @@ var (
 	ErrRefused = errors.New("refused")
 	// ErrNotOurs: the reference is no image of Ninefold.
 	ErrNotOurs = errors.New("not an image of Ninefold")
+	// ErrNameless: nothing says what the image is to be called.
+	ErrNameless = errors.New("an image without a name")
+	// ErrPlatform: an image of containers is for other machines.
+	ErrPlatform = errors.New("not for this machine")
 	// ErrVersion: a newer program pushed it.
 	ErrVersion = errors.New("pushed by a newer version of this program")
 )

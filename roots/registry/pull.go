@@ -10,10 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/klauspost/compress/zstd"
 	"golang.org/x/sync/errgroup"
 
@@ -35,11 +32,12 @@ func Pull(ctx context.Context, s *store.Store, reference string, o Options) (ima
 	if !image.ValidReference(reference) {
 		return image.ID{}, fmt.Errorf("reference %q: it cannot name an image here", reference)
 	}
-	p := &pull{s: s, repo: t.Context(), accept: o.Accept}
-	if p.puller, err = remote.NewPuller(options(t, o)...); err != nil {
+	from, err := newRemote(t, options(t, o))
+	if err != nil {
 		return image.ID{}, err
 	}
-	id, err := p.run(ctx, t, reference)
+	p := &pull{s: s, from: from, accept: o.Accept}
+	id, err := p.run(ctx, t.Name(), reference)
 	if err != nil {
 		return image.ID{}, fmt.Errorf("pull of %s: %w", reference, err)
 	}
@@ -48,13 +46,13 @@ func Pull(ctx context.Context, s *store.Store, reference string, o Options) (ima
 
 type pull struct {
 	s      *store.Store
-	repo   name.Repository
-	puller *remote.Puller
+	from   source
 	accept func(context.Context, string, image.ID) error
 }
 
-func (p *pull) run(ctx context.Context, t name.Tag, reference string) (image.ID, error) {
-	d, chain, err := p.document(ctx, t)
+// run brings what lies at from, and names it by reference.
+func (p *pull) run(ctx context.Context, from, reference string) (image.ID, error) {
+	d, chain, err := p.document(ctx)
 	if err != nil {
 		return image.ID{}, err
 	}
@@ -82,43 +80,44 @@ func (p *pull) run(ctx context.Context, t name.Tag, reference string) (image.ID,
 	if err := p.s.AddSignatures(ctx, list); err != nil {
 		return id, err
 	}
+	return id, p.admit(ctx, chain, from, reference)
+}
+
+// admit puts the images of a chain into the store, as ones from outside, and
+// gives the last one its name if it may have it.
+func (p *pull) admit(ctx context.Context, chain []*image.Manifest, from, reference string) error {
+	var id image.ID
 	for i, m := range chain {
-		o := store.Origin{From: t.Name()}
+		o := store.Origin{From: from}
 		if i == len(chain)-1 {
 			o.References = []string{reference}
 		}
-		if _, err := p.s.PutPulled(m, o); err != nil {
-			return id, err
+		var err error
+		if id, err = p.s.PutPulled(m, o); err != nil {
+			return err
 		}
 	}
 	if p.accept != nil {
-		return id, p.accept(ctx, reference, id)
+		return p.accept(ctx, reference, id)
 	}
-	return id, p.s.Tag(reference, id)
+	return p.s.Tag(reference, id)
 }
 
-// document finds and reads what Ninefold keeps at a reference.
-func (p *pull) document(ctx context.Context, t name.Tag) (*Document, []*image.Manifest, error) {
-	top, err := p.puller.Get(ctx, t)
+// document finds and reads what Ninefold keeps beside an image of containers.
+func (p *pull) document(ctx context.Context) (*Document, []*image.Manifest, error) {
+	index, err := indexOf(ctx, p.from)
 	if err != nil {
 		return nil, nil, err
-	}
-	if top.MediaType != types.OCIImageIndex {
-		return nil, nil, fmt.Errorf("%w: it is of type %s", ErrNotOurs, top.MediaType)
-	}
-	index, err := v1.ParseIndexManifest(bytes.NewReader(top.Manifest))
-	if err != nil {
-		return nil, nil, fmt.Errorf("%w: its index: %w", ErrRefused, err)
 	}
 	for _, desc := range index.Manifests {
 		if desc.ArtifactType != ArtifactType {
 			continue
 		}
-		part, err := p.puller.Get(ctx, p.repo.Digest(desc.Digest.String()))
+		raw, err := p.from.manifest(ctx, desc.Digest)
 		if err != nil {
 			return nil, nil, err
 		}
-		m, err := v1.ParseManifest(bytes.NewReader(part.Manifest))
+		m, err := v1.ParseManifest(bytes.NewReader(raw))
 		if err != nil || len(m.Layers) == 0 || m.Layers[0].MediaType != DocumentType {
 			return nil, nil, fmt.Errorf("%w: its manifest holds no document", ErrRefused)
 		}
@@ -213,11 +212,7 @@ func (p *pull) bytes(ctx context.Context, b Blob, limit int64) (out []byte, err 
 
 // blob lets use read an unpacked blob, and checks its digest and size to the end.
 func (p *pull) blob(ctx context.Context, b Blob, use func(io.Reader) error) error {
-	l, err := p.puller.Layer(ctx, p.repo.Digest(hashOf(b.Digest).String()))
-	if err != nil {
-		return err
-	}
-	r, err := l.Compressed()
+	r, err := p.from.blob(ctx, hashOf(b.Digest))
 	if err != nil {
 		return err
 	}

@@ -160,3 +160,7 @@ func (p *Policy) strangers() {
 		}
 	}
 }
+
+// Unsigned reports whether an image from outside may be used without a
+// signature when it came by this name.
+func (p *Policy) Unsigned(reference string) bool { return p.rule(reference).Require == RequireNone }

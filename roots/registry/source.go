@@ -1,0 +1,101 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"ninefold/roots/oci"
+)
+
+// source is what an image is read from. Everything that a digest names is
+// checked against it, a blob when it is read to its end.
+type source interface {
+	// top is the index or the manifest that the source as a whole stands for.
+	top(ctx context.Context) (types.MediaType, []byte, error)
+	manifest(ctx context.Context, digest v1.Hash) ([]byte, error)
+	blob(ctx context.Context, digest v1.Hash) (io.ReadCloser, error)
+}
+
+type remoteSource struct {
+	puller *remote.Puller
+	ref    name.Reference
+}
+
+func newRemote(ref name.Reference, options []remote.Option) (*remoteSource, error) {
+	puller, err := remote.NewPuller(options...)
+	return &remoteSource{puller, ref}, err
+}
+
+func (r *remoteSource) top(ctx context.Context) (types.MediaType, []byte, error) {
+	d, err := r.puller.Get(ctx, r.ref)
+	if err != nil {
+		return "", nil, err
+	}
+	return d.MediaType, d.Manifest, nil
+}
+
+func (r *remoteSource) manifest(ctx context.Context, digest v1.Hash) ([]byte, error) {
+	d, err := r.puller.Get(ctx, r.ref.Context().Digest(digest.String()))
+	if err != nil {
+		return nil, err
+	}
+	return d.Manifest, nil
+}
+
+func (r *remoteSource) blob(ctx context.Context, digest v1.Hash) (io.ReadCloser, error) {
+	l, err := r.puller.Layer(ctx, r.ref.Context().Digest(digest.String()))
+	if err != nil {
+		return nil, err
+	}
+	return l.Compressed()
+}
+
+// fileSource is a layout.
+type fileSource struct{ *oci.Files }
+
+// top is the one thing that the layout holds, or all of it as one index.
+func (f fileSource) top(context.Context) (types.MediaType, []byte, error) {
+	index, err := f.Index()
+	if err != nil {
+		return "", nil, err
+	}
+	if len(index.Manifests) == 1 {
+		only := index.Manifests[0]
+		b, err := f.Manifest(only.Digest)
+		return only.MediaType, b, err
+	}
+	b, err := json.Marshal(index)
+	return types.OCIImageIndex, b, err
+}
+
+func (f fileSource) manifest(_ context.Context, digest v1.Hash) ([]byte, error) {
+	return f.Manifest(digest)
+}
+
+func (f fileSource) blob(_ context.Context, digest v1.Hash) (io.ReadCloser, error) {
+	return f.Blob(digest)
+}
+
+// indexOf reads the index that a source stands for.
+func indexOf(ctx context.Context, from source) (*v1.IndexManifest, error) {
+	media, raw, err := from.top(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !media.IsIndex() {
+		return nil, fmt.Errorf("%w: it is of type %s", ErrNotOurs, media)
+	}
+	index, err := v1.ParseIndexManifest(bytes.NewReader(raw))
+	if err != nil {
+		return nil, fmt.Errorf("%w: its index: %w", ErrRefused, err)
+	}
+	return index, nil
+}

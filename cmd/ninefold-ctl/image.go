@@ -160,7 +160,7 @@ func (a *app) tellChain(chain []*image.Manifest) error {
 }
 
 func (a *app) imageRemove() *cobra.Command {
-	return &cobra.Command{
+	return a.inBackground(&cobra.Command{
 		Use:               "remove NAME...",
 		Short:             "Take the names off images, so that gc deletes what nothing else needs",
 		Args:              cobra.MinimumNArgs(1),
@@ -184,5 +184,5 @@ func (a *app) imageRemove() *cobra.Command {
 				return nil
 			})
 		},
-	}
+	})
 }

@@ -36,7 +36,7 @@ lock file; without one the package source is asked and the lock is written.`,
 	c.Flags().String("sign", "", "sign what is built with the private key of that `NAME` or path")
 	_ = c.RegisterFlagCompletionFunc("sign", a.completeKey) // fails for a flag that is not there alone
 	c.Flags().Bool("offline", false, "fail instead of using the network")
-	return a.jsonFlag(c)
+	return a.jsonFlag(a.inBackground(c))
 }
 
 // outside replaces this program by the one that speaks to the network, with
@@ -47,7 +47,11 @@ func outside(c *cobra.Command, args []string, words ...string) error {
 		return fmt.Errorf("image %s: %w: %s is not installed beside sessionctl", c.Name(), manager.ErrIncomplete, builder)
 	}
 	argv := append([]string{builder}, words...)
-	c.Flags().Visit(func(f *pflag.Flag) { argv = append(argv, "--"+f.Name+"="+f.Value.String()) })
+	c.Flags().Visit(func(f *pflag.Flag) {
+		if f.Name != backgroundFlag {
+			argv = append(argv, "--"+f.Name+"="+f.Value.String())
+		}
+	})
 	argv = append(append(argv, "--"), args...)
 	err := unix.Exec(program, argv, os.Environ())
 	return &exit.Error{Code: exit.Failed, Err: fmt.Errorf("start %s: %w", program, err)}

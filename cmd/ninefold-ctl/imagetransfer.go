@@ -27,5 +27,5 @@ package names. A pull that was ended goes on when it is started again.`,
 		RunE:              func(c *cobra.Command, args []string) error { return outside(c, args, "pull") },
 	}
 	c.Flags().String("user-agent", "", "what to tell the registry that we are")
-	return a.jsonFlag(c)
+	return a.jsonFlag(a.inBackground(c))
 }

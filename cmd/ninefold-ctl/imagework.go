@@ -146,11 +146,11 @@ func (a *app) imageVerify() *cobra.Command {
 		},
 	}
 	c.Flags().BoolVar(&discard, "discard", false, "remove what is damaged, so that a build makes it anew")
-	return a.jsonFlag(c)
+	return a.jsonFlag(a.inBackground(c))
 }
 
 func (a *app) imageGC() *cobra.Command {
-	return a.jsonFlag(&cobra.Command{
+	return a.jsonFlag(a.inBackground(&cobra.Command{
 		Use:   "gc",
 		Short: "Delete what no name, session or build needs",
 		Args:  cobra.NoArgs,
@@ -173,5 +173,5 @@ func (a *app) imageGC() *cobra.Command {
 				return err
 			})
 		},
-	})
+	}))
 }

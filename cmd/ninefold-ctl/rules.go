@@ -14,6 +14,8 @@ var rules = append([]exit.Rule{
 	{Is: remote.ErrNoAnswer, Code: exit.NoDaemon, Hint: "see systemctl status sessiond, and sessionctl logs"},
 	{Is: remote.ErrDenied, Code: exit.NotPermitted, Hint: "run it as root, or through sudo"},
 	{Is: api.ErrPolicy, Code: exit.NotPermitted},
+	{Is: api.ErrInvalid, Code: exit.Usage},
+	{Is: api.ErrBusy, Code: exit.Busy, Hint: "sessionctl job list shows what is under way"},
 	{Is: manager.ErrViewGone, Code: exit.NotFound},
 	{Is: api.ErrNotFound, Code: exit.NotFound, Hint: "sessionctl list shows those that there are"},
 }, session.Rules...)

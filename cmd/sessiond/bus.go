@@ -18,7 +18,7 @@ var bindsDir = filepath.Join(filepath.Dir(door.Path), "state", "binds")
 // serveBus is on the system bus until ctx ends, where systemd runs the machine.
 func (d *parts) serveBus(ctx context.Context) {
 	if units.Booted() {
-		bus.New(bus.Options{Service: d.service, Binder: live.New(d.service, bindsDir, func() int64 { return d.config.State().Config.Mount.MemoryBytes() }), Keeper: keeper.New(d.views, d.shelf, d.manager), Log: d.log}).Serve(ctx)
+		bus.New(bus.Options{Service: d.service, Binder: live.New(d.service, bindsDir, func() int64 { return d.config.State().Config.Mount.MemoryBytes() }), Keeper: keeper.New(d.views, d.shelf, d.manager), Jobs: d.jobs(), Log: d.log}).Serve(ctx)
 	}
 }
 

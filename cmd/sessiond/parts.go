@@ -12,6 +12,7 @@ import (
 	"ninefold/namespaces/plan"
 	"ninefold/sessiond/api"
 	"ninefold/sessiond/config"
+	"ninefold/sessiond/jobs"
 	"ninefold/sessiond/journal"
 	"ninefold/sessiond/login"
 	"ninefold/sessiond/manager"
@@ -34,6 +35,9 @@ type parts struct {
 	entries string        // where session entries are kept; "" is nowhere
 	// service is what every surface stands on.
 	service *service.Service
+	events  *service.Events
+	// work does jobs; nil without systemd.
+	work *jobs.Jobs
 }
 
 // assemble makes the parts and finds the views that there are.
@@ -67,8 +71,12 @@ func (o options) assemble(ctx context.Context, log *slog.Logger) (*parts, error)
 		return nil, err
 	}
 	logins := login.New(live, vs, log)
-	return &parts{shelf: shelf, log: log, config: live, views: vs, logins: logins, units: u, manager: m, ready: ready, entries: o.entries,
-		service: service.New(live, vs, logins, m, u, events)}, nil
+	d := &parts{shelf: shelf, log: log, config: live, views: vs, logins: logins, units: u, manager: m, ready: ready, entries: o.entries,
+		service: service.New(live, vs, logins, m, u, events), events: events}
+	if units.Booted() {
+		d.work = o.work(d)
+	}
+	return d, nil
 }
 
 // run starts what the parts do on their own until ctx ends. None of it failing
@@ -91,6 +99,9 @@ func (d *parts) run(ctx context.Context, wg *sync.WaitGroup) {
 	})
 	wg.Go(func() { d.serveBus(ctx) })
 	wg.Go(func() { d.serveMachined(ctx) })
+	if d.work != nil {
+		wg.Go(func() { d.work.Run(ctx) })
+	}
 	wg.Go(func() { d.tidy(ctx) })
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"ninefold/internal/progress"
 	"ninefold/roots/image"
 )
 
@@ -66,6 +67,11 @@ func (s *Store) lockFile(ctx context.Context, name string, how int) (*os.File, e
 	if err != nil {
 		return nil, err
 	}
+	if free, err := tryFlock(f, how); free && err == nil {
+		return f, nil
+	}
+	s.sink.Update(progress.Update{Stage: "wait", Item: strings.Trim(s.builders(""), " ()")})
+	defer s.sink.Update(progress.Update{Stage: "wait", End: true})
 	if err := flock(ctx, f, how); err != nil {
 		f.Close()
 		return nil, err

@@ -18,6 +18,10 @@ var (
 	ErrPolicy = errors.New("not allowed by the configuration")
 	// ErrUnusable says that a profile cannot be what a login stands on.
 	ErrUnusable = errors.New("not usable for a login")
+	// ErrInvalid says that what was asked for can be no request.
+	ErrInvalid = errors.New("not a valid request")
+	// ErrBusy says that there is too much to do already.
+	ErrBusy = errors.New("busy")
 )
 
 // View is one composed root with its namespaces, for one user and profile.
@@ -134,18 +138,6 @@ type Image struct {
 	ID   string `json:"id"`
 }
 
-// Job is long work in the daemon, such as an image build.
-type Job struct {
-	ID    string `json:"id"`
-	Kind  string `json:"kind"`
-	What  string `json:"what"`
-	State string `json:"state"` // running, done, failed
-	Error string `json:"error,omitempty"`
-	// Done and Total are in units of the job's own; Total 0 is unknown.
-	Done, Total int64
-	Since       time.Time `json:"since"`
-}
-
 // Outlook is what a login of a user would get, and why.
 type Outlook struct {
 	User    string `json:"user"`
@@ -182,9 +174,15 @@ const (
 	SessionNew     EventKind = "session-new"
 	SessionRemoved EventKind = "session-removed"
 	ConfigChanged  EventKind = "config-changed"
+	JobNew         EventKind = "job-new"
+	JobChanged     EventKind = "job-changed"
+	JobRemoved     EventKind = "job-removed"
 )
 
-// Event is one change. ID is of the view or session; UID whose it is.
+// OfJob reports whether the event is about a job, and about nothing else.
+func (e Event) OfJob() bool { return e.Kind == JobNew || e.Kind == JobChanged || e.Kind == JobRemoved }
+
+// Event is one change. ID is of the view, session or job; UID whose it is.
 type Event struct {
 	Kind EventKind
 	ID   string

@@ -144,27 +144,13 @@ func (b *Broker) unanswered(ctx context.Context, unit string, err error) {
 }
 
 // recover waits for the end of a command that this daemon or this connection
-// did not start: nobody is told of it, so it is looked for.
+// did not start. One that failed is kept; of one that succeeded nothing is left.
 func (b *Broker) recover(ctx context.Context, unit string) (hostbus.End, error) {
-	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-		st, err := b.Bus.State(ctx, unit)
-		switch {
-		case errors.Is(err, hostbus.ErrBus):
-			// It comes back, or the daemon is told to go.
-		case err != nil:
-			return hostbus.End{}, err
-		case st.Active == "inactive":
-			// One that failed is kept; of one that succeeded nothing is left.
-			return hostbus.End{}, nil
-		case st.Active == "failed":
-			return b.Bus.Failed(ctx, unit)
-		}
-		select {
-		case <-ctx.Done():
-			return hostbus.End{}, ctx.Err()
-		case <-time.After(wait):
-		}
+	o, err := b.Bus.Outcome(ctx, unit)
+	if err != nil || o.Active != "failed" {
+		return hostbus.End{}, err
 	}
+	return b.Bus.Failed(ctx, unit)
 }
 
 // follow notes that a conversation is about unit.

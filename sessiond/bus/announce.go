@@ -3,6 +3,7 @@ package bus
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/godbus/dbus/v5"
 
@@ -14,6 +15,7 @@ type seen struct {
 	status   api.Status
 	views    []api.View
 	sessions []api.Session
+	jobs     []api.Job
 }
 
 func (c *connected) look(ctx context.Context) (s seen, err error) {
@@ -23,15 +25,21 @@ func (c *connected) look(ctx context.Context) (s seen, err error) {
 	if s.views, err = c.Service.Views(ctx); err != nil {
 		return s, err
 	}
-	s.sessions, err = c.Service.Sessions(ctx)
+	if s.sessions, err = c.Service.Sessions(ctx); err != nil {
+		return s, err
+	}
 	// Of one moment, whatever happened in between.
 	s.status.Views, s.status.Sessions = len(s.views), len(s.sessions)
+	s.jobs, err = c.allJobs(ctx)
 	return s, err
 }
 
-// objects are the views and then the sessions.
+// objects are the jobs, the views and then the sessions.
 func (s seen) objects() []*object {
 	var out []*object
+	for _, x := range s.jobs {
+		out = append(out, jobObject(x))
+	}
 	for _, v := range s.views {
 		out = append(out, viewObject(v))
 	}
@@ -42,9 +50,15 @@ func (s seen) objects() []*object {
 }
 
 // announce tells the bus what is different from before. An event says only
-// that something is: what a slow reader missed is thus made up for.
-func (c *connected) announce(ctx context.Context, conn *dbus.Conn, before seen) (seen, error) {
-	now, err := c.look(ctx)
+// that something is: what a slow reader missed is thus made up for. With jobs it
+// looks at these alone: they say several times a second how far they are.
+func (c *connected) announce(ctx context.Context, conn *dbus.Conn, before seen, jobs bool) (seen, error) {
+	now, err := before, error(nil)
+	if jobs {
+		now.jobs, err = c.allJobs(ctx)
+	} else {
+		now, err = c.look(ctx)
+	}
 	if err != nil {
 		return before, err
 	}
@@ -54,17 +68,14 @@ func (c *connected) announce(ctx context.Context, conn *dbus.Conn, before seen) 
 			failed = err
 		}
 	}
-	word := func(o *object) string {
-		if o.view.ID != "" {
-			return ManagerInterface + ".View"
-		}
-		return ManagerInterface + ".Session"
-	}
 	was, is := before.objects(), now.objects()
+	if jobs {
+		was, is = seen{jobs: before.jobs}.objects(), seen{jobs: now.jobs}.objects()
+	}
 	// What comes begins with views, what goes with sessions.
 	for _, o := range slices.Backward(was) {
 		if !slices.ContainsFunc(is, o.same) {
-			emit(Path, word(o)+"Removed", text(o.view.ID+o.session.ID), o.path)
+			emit(Path, o.word()+"Removed", text(o.id()), o.path)
 			emit(Path, objectsInterface+".InterfacesRemoved", o.path, []string{o.contracts[0].name})
 		}
 	}
@@ -72,7 +83,7 @@ func (c *connected) announce(ctx context.Context, conn *dbus.Conn, before seen) 
 		i := slices.IndexFunc(was, o.same)
 		if i < 0 {
 			emit(Path, objectsInterface+".InterfacesAdded", o.path, o.values)
-			emit(Path, word(o)+"New", text(o.view.ID+o.session.ID), o.path)
+			emit(Path, o.word()+"New", text(o.id()), o.path)
 			continue
 		}
 		emitChanged(emit, o.path, o.contracts[0], was[i].values, o.values)
@@ -82,6 +93,14 @@ func (c *connected) announce(ctx context.Context, conn *dbus.Conn, before seen) 
 	}
 	emitChanged(emit, Path, &managerContract, wrap(before.status), wrap(now.status))
 	return now, failed
+}
+
+// id is that of what o stands for.
+func (o *object) id() string { return o.view.ID + o.session.ID + o.job.ID }
+
+// word begins the signals that o comes and goes.
+func (o *object) word() string {
+	return ManagerInterface + strings.TrimPrefix(o.contracts[0].name, Name)
 }
 
 // same reports whether o is the object other, and not another one of its id.

@@ -18,16 +18,19 @@ import (
 )
 
 // The names on the bus. Views and sessions are objects below ViewsPath and
-// SessionsPath, their ids escaped as sd_bus_path_encode(3) does.
+// SessionsPath, their ids escaped as sd_bus_path_encode(3) does, and jobs below
+// JobsPath by their number.
 const (
 	Name         = "org.ninefold"
 	Path         = dbus.ObjectPath("/org/ninefold")
 	ViewsPath    = Path + "/view"
 	SessionsPath = Path + "/session"
+	JobsPath     = Path + "/job"
 
 	ManagerInterface = Name + ".Manager"
 	ViewInterface    = Name + ".View"
 	SessionInterface = Name + ".Session"
+	JobInterface     = Name + ".Job"
 
 	propertiesInterface = "org.freedesktop.DBus.Properties"
 	introspectInterface = "org.freedesktop.DBus.Introspectable"
@@ -46,6 +49,7 @@ type Options struct {
 	Service api.Service
 	Binder  api.Binder // nil without live binds
 	Keeper  api.Keeper // nil where nothing is put aside
+	Jobs    api.Jobs   // nil without systemd
 	Log     *slog.Logger
 	// Address is the bus; "" is the system's.
 	Address string
@@ -125,21 +129,25 @@ func (s *Server) once(ctx context.Context) error {
 			return nil
 		case <-conn.Context().Done():
 			return errors.New("the bus closed the connection")
-		case _, ok := <-changes:
+		case e, ok := <-changes:
 			if !ok {
 				return nil
 			}
-			drain(changes)
-			if known, err = c.announce(ctx, conn, known); err != nil {
+			jobs := drain(changes) && e.OfJob()
+			if known, err = c.announce(ctx, conn, known, jobs); err != nil {
 				return err
 			}
 		}
 	}
 }
 
-// drain takes what is there: one look is enough for all of it.
-func drain(changes <-chan api.Event) {
+// drain takes what is there: one look is enough for all of it. It reports
+// whether all of it is about jobs.
+func drain(changes <-chan api.Event) (jobs bool) {
+	jobs = true
 	for range len(changes) {
-		<-changes
+		e := <-changes
+		jobs = jobs && e.OfJob()
 	}
+	return jobs
 }

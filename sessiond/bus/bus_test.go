@@ -48,9 +48,14 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		"GetView": {"1000-abc"}, "GetSession": {"c1"}, "GetViewByPID": {uint32(0)}, "GetOutlook": {"mia", ""},
 		"EndView": {"1001-def"}, "EndSession": {"c1"}, "Get": {ViewInterface, "Id"}, "GetAll": {ViewInterface}, "Set": {ViewInterface, "Id", dbus.MakeVariant("x")},
 		"Bind": {"/src", "/home/mia/x", true}, "Unmount": {"/home/mia/x"}, "Mount": {"tmpfs", "/home/mia/x", "", false, uint64(0)},
-		"Restore": {"mias", false}, "DiscardParked": {"mias"},
+		"Restore": {"mias", false}, "DiscardParked": {"mias"}, "GetJob": {"3"}, "CancelJob": {"3"},
 	}
-	for _, path := range []dbus.ObjectPath{ViewPath("1000-abc"), SessionPath("c1"), Path} {
+	none := map[string]dbus.Variant{}
+	for _, name := range []string{"BuildImages", "VerifyImages", "RemoveImages"} {
+		args[name] = []any{[]string{"a"}, none}
+	}
+	args["PullImage"], args["CollectGarbage"] = []any{"a", none}, []any{none}
+	for _, path := range []dbus.ObjectPath{ViewPath("1000-abc"), SessionPath("c1"), JobPath("3"), Path} {
 		var xmlData string
 		if err := w.call(path, introspectInterface+".Introspect").Store(&xmlData); err != nil {
 			t.Fatal(err)

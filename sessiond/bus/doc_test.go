@@ -17,7 +17,7 @@ func lines() []string {
 		return strings.Join(words, ", ")
 	}
 	var out []string
-	for _, k := range []*contract{&managerContract, &objectsContract, &viewContract, &sessionContract} {
+	for _, k := range []*contract{&managerContract, &objectsContract, &viewContract, &sessionContract, &jobContract} {
 		for _, m := range k.methods {
 			line := m.name + "(" + list(m.in) + ")"
 			if len(m.out) > 0 {
@@ -53,7 +53,7 @@ func TestManualIsComplete(t *testing.T) {
 			t.Fatalf("docs/dbus.md differs at line %d of its tables:\n%q\n%q", i+1, got[min(i, len(got)):], want[min(i, len(want)):])
 		}
 	}
-	for _, k := range []string{ManagerInterface, ViewInterface, SessionInterface, objectsInterface, actionEnd} {
+	for _, k := range []string{ManagerInterface, ViewInterface, SessionInterface, JobInterface, objectsInterface, actionEnd, actionBuild, actionPull, actionVerify, actionRemove, actionCancel} {
 		if !strings.Contains(string(b), "`"+k+"`") {
 			t.Errorf("docs/dbus.md does not mention %s", k)
 		}

@@ -55,6 +55,14 @@ func init() {
 			{name: "Reload", run: reload},
 			{name: "ListParked", out: []argument{{"parked", "a(sussstttts)"}}, run: listParked},
 			{name: "DiscardParked", in: id("parked"), run: discardParked},
+			{name: "ListJobs", out: []argument{{"jobs", "a(sssuso)"}}, run: listJobs},
+			{name: "GetJob", in: id("job"), out: path, run: getJob},
+			{name: "CancelJob", in: id("job"), run: cancelJob},
+			{name: "BuildImages", in: []argument{{"recipes", "as"}, {"options", "a{sv}"}}, out: path, run: startJob(api.JobBuild, actionBuild)},
+			{name: "PullImage", in: []argument{{"reference", "s"}, {"options", "a{sv}"}}, out: path, run: startJob(api.JobPull, actionPull)},
+			{name: "VerifyImages", in: []argument{{"images", "as"}, {"options", "a{sv}"}}, out: path, run: startJob(api.JobVerify, actionVerify)},
+			{name: "RemoveImages", in: []argument{{"names", "as"}, {"options", "a{sv}"}}, out: path, run: startJob(api.JobRemove, actionRemove)},
+			{name: "CollectGarbage", in: []argument{{"options", "a{sv}"}}, out: path, run: startJob(api.JobCollect, actionRemove)},
 		},
 		properties: []property{
 			{"NViews", "u", "true"}, {"NSessions", "u", "true"}, {"ConfigurationError", "s", "true"},
@@ -65,6 +73,8 @@ func init() {
 			{"ViewRemoved", []argument{{"view_id", "s"}, {"object_path", "o"}}},
 			{"SessionNew", []argument{{"session_id", "s"}, {"object_path", "o"}}},
 			{"SessionRemoved", []argument{{"session_id", "s"}, {"object_path", "o"}}},
+			{"JobNew", []argument{{"job_id", "s"}, {"object_path", "o"}}},
+			{"JobRemoved", []argument{{"job_id", "s"}, {"object_path", "o"}}},
 		},
 	}
 }

@@ -54,9 +54,10 @@ type object struct {
 	contracts []*contract
 	// values are the properties by interface.
 	values map[string]map[string]dbus.Variant
-	// view and session are what the object stands for.
+	// view, session or job is what the object stands for.
 	view    api.View
 	session api.Session
+	job     api.Job
 	nodes   []string // of introspection
 }
 
@@ -172,6 +173,10 @@ func failure(err error) error {
 		name = Name + ".Error.NotFound"
 	case errors.Is(err, api.ErrPolicy):
 		name = Name + ".Error.Policy"
+	case errors.Is(err, api.ErrBusy):
+		name = Name + ".Error.Busy"
+	case errors.Is(err, api.ErrInvalid):
+		name = "org.freedesktop.DBus.Error.InvalidArgs"
 	case errors.Is(err, context.DeadlineExceeded):
 		name = "org.freedesktop.DBus.Error.Timeout"
 	}

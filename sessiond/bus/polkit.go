@@ -14,6 +14,12 @@ const (
 	actionEnd   = "org.ninefold.session.end"
 	actionEnter = "org.ninefold.session.enter"
 	actionMount = "org.ninefold.session.mount"
+	// Of what is the machine's.
+	actionBuild  = "org.ninefold.image.build"
+	actionPull   = "org.ninefold.image.pull"
+	actionVerify = "org.ninefold.image.verify"
+	actionRemove = "org.ninefold.image.remove"
+	actionCancel = "org.ninefold.job.cancel"
 )
 
 const (
@@ -55,7 +61,11 @@ func (c *call) permit(ctx context.Context, owner uint32, action string, what map
 		return busy("too many questions of uid %d are under way", who.uid)
 	}
 	defer release()
-	return c.bus.askPolkit(ctx, who, action, what, c.flags&dbus.FlagAllowInteractiveAuthorization != 0)
+	whose := "it belongs to another user"
+	if owner == 0 {
+		whose = "it is root's to do"
+	}
+	return c.bus.askPolkit(ctx, who, whose, action, what, c.flags&dbus.FlagAllowInteractiveAuthorization != 0)
 }
 
 // own lets in whom the thing belongs to, and root.
@@ -70,7 +80,7 @@ func (c *call) own(ctx context.Context, owner uint32, what string) error {
 	return denied("%s is for whom it belongs to, and root", what)
 }
 
-func (c *connected) askPolkit(ctx context.Context, who caller, action string, what map[string]string, interactive bool) error {
+func (c *connected) askPolkit(ctx context.Context, who caller, whose, action string, what map[string]string, interactive bool) error {
 	timeout, flags := c.patience.alone, uint32(0)
 	if interactive {
 		timeout, flags = c.patience.person, 1 // AllowUserInteraction
@@ -97,15 +107,15 @@ func (c *connected) askPolkit(ctx context.Context, who caller, action string, wh
 		return nil
 	case err == nil && a.Challenge && !interactive:
 		return &dbus.Error{Name: "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired",
-			Body: []any{"it belongs to another user; the action " + action + " needs authentication"}}
+			Body: []any{whose + "; the action " + action + " needs authentication"}}
 	case err == nil:
-		return denied("it belongs to another user, and polkit does not let you (%s)", action)
+		return denied("%s, and polkit does not let you (%s)", whose, action)
 	case timed.Err() != nil:
 		// The window that asks for a password goes away.
 		conn.Object(polkitName, polkitPath).Go(polkitInterface+".CancelCheckAuthorization", dbus.FlagNoReplyExpected, nil, id)
-		return denied("it belongs to another user, and polkit gave no answer in time (%s)", action)
+		return denied("%s, and polkit gave no answer in time (%s)", whose, action)
 	case errors.As(err, &failed) && failed.Name == "org.freedesktop.DBus.Error.ServiceUnknown":
-		return denied("it belongs to another user, and there is no polkit to ask; root can")
+		return denied("%s, and there is no polkit to ask; root can", whose)
 	}
-	return denied("it belongs to another user, and polkit could not be asked: %v", err)
+	return denied("%s, and polkit could not be asked: %v", whose, err)
 }

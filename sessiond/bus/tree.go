@@ -2,6 +2,7 @@ package bus
 
 import (
 	"context"
+	"strings"
 
 	"github.com/godbus/dbus/v5"
 
@@ -24,6 +25,9 @@ func (c *connected) at(ctx context.Context, path dbus.ObjectPath) (*object, erro
 			return nil, err
 		}
 		o.nodes = []string{"session", "view"}
+		if c.Jobs != nil {
+			o.nodes = []string{"job", "session", "view"}
+		}
 		o.contracts = []*contract{&managerContract, &objectsContract}
 		o.values = map[string]map[string]dbus.Variant{ManagerInterface: managerValues(st)}
 		return o, nil
@@ -39,6 +43,20 @@ func (c *connected) at(ctx context.Context, path dbus.ObjectPath) (*object, erro
 			o.nodes = append(o.nodes, label(s.ID))
 		}
 		return o, err
+	}
+	if path == JobsPath && c.Jobs != nil {
+		all, err := c.Jobs.Jobs(ctx)
+		for _, x := range all {
+			o.nodes = append(o.nodes, x.ID)
+		}
+		return o, err
+	}
+	if id, ok := strings.CutPrefix(string(path), string(JobsPath)+"/"); ok && c.Jobs != nil {
+		x, err := c.Jobs.Job(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		return jobObject(x), nil
 	}
 	if id, ok := child(ViewsPath, path); ok {
 		v, err := c.Service.View(ctx, id)

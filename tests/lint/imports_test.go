@@ -91,6 +91,8 @@ var direction = []struct {
 	{from: "sessiond/machined", to: "sessiond", why: "it tells machined of views as the api knows them", except: []string{"sessiond/machined", "sessiond/api", "sessiond/process"}},
 	{from: "sessiond/manager", to: "sessiond/views", why: "a session is made without the daemon"},
 	{from: "sessiond/views", to: "sessiond/door", why: "a view is kept whoever asked for it"},
+	{from: "sessiond/jobs", to: "sessiond", why: "a job is a command of its own: the daemon links nothing of what it does", except: []string{"sessiond/jobs", "sessiond/api", "sessiond/broker/hostbus"}},
+	{from: "sessiond/jobs", to: "roots", why: "a job is a command of its own: the daemon links nothing of what it does", except: []string{"roots/image"}},
 	{from: "sessiond/profile", to: "roots", why: "a profile names images; the manager finds them"},
 	{from: "namespaces/plan", to: "namespaces/kernel", why: "the plan is pure"},
 	{from: "namespaces/kernel", to: "namespaces/plan", why: "the kernel package wraps syscalls and knows no plan"},

@@ -147,6 +147,7 @@ func TestLoginsToAnImage(t *testing.T) {
 					t.Errorf("this machine does not make the image that it was given: %s", r)
 				}
 			})
+			t.Run("jobs", func(t *testing.T) { b.For(t).inBackground() })
 			t.Run("found", func(t *testing.T) { b.For(t).foundIn() })
 			t.Run("ssh-channels", func(t *testing.T) {
 				b := b.For(t)

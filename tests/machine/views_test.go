@@ -108,7 +108,7 @@ func (b *Booted) holders(uid string) string {
 // eventually waits until wrong returns "", and for 20 seconds at most.
 func (b *Booted) eventually(what string, wrong func() string) {
 	b.t.Helper()
-	end := time.Now().Add(20 * time.Second)
+	end := time.Now().Add(time.Minute)
 	for {
 		w := wrong()
 		if w == "" {

@@ -3,13 +3,16 @@
 package show
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/daemon"
 	"golang.org/x/term"
 
 	"ninefold/internal/progress"
@@ -32,6 +35,7 @@ type Progress struct {
 	after  time.Duration // how long nothing is shown
 	state  state
 	since  map[string]time.Time // when the stages that have not ended began
+	open   []progress.Update    // the last of each of them, the outermost first
 	now    func() time.Time
 	begun  time.Time
 	stop   chan struct{}
@@ -60,11 +64,14 @@ type painter interface {
 // NewProgress shows a job on out: as a bar that is painted over and over when
 // out is a terminal, as JSON lines (one progress.Update each) when asked, and
 // otherwise as plain lines a few seconds apart. Nothing appears before the job
-// has run for a second, JSON excepted. Out stays the caller's.
+// has run for a second, JSON excepted. Out stays the caller's. A service that may
+// tell systemd how it is (NOTIFY_SOCKET, sd_notify(3)) tells that instead.
 func NewProgress(out *os.File, asJSON bool) *Progress {
 	var p painter
 	after := quiet
 	switch {
+	case os.Getenv("NOTIFY_SOCKET") != "" && !term.IsTerminal(int(out.Fd())):
+		p, after = &jsonLines{out: status{}}, 0
 	case asJSON:
 		p, after = &jsonLines{out: out}, 0
 	case term.IsTerminal(int(out.Fd())) && os.Getenv("TERM") != "dumb":
@@ -126,6 +133,15 @@ func (p *Progress) Update(u progress.Update) {
 		p.since[u.Stage] = now
 	}
 	p.state = state{u: u, since: p.since[u.Stage], seen: true}
+	i := slices.IndexFunc(p.open, func(o progress.Update) bool { return o.Stage == u.Stage })
+	switch {
+	case u.End && i >= 0:
+		p.open = slices.Delete(p.open, i, i+1)
+	case !u.End && i >= 0:
+		p.open[i] = u
+	case !u.End:
+		p.open = append(p.open, u)
+	}
 	if u.End {
 		delete(p.since, u.Stage)
 	}
@@ -134,6 +150,19 @@ func (p *Progress) Update(u progress.Update) {
 	}
 	if u.End && now.Sub(p.begun) >= p.after {
 		p.paint.stage(p.state, now)
+	}
+	if u.End {
+		p.goOn()
+	}
+}
+
+// goOn shows again what the stage that has ended was part of.
+func (p *Progress) goOn() {
+	for _, o := range slices.Backward(p.open) {
+		if o.Total == 0 || o.Done < o.Total {
+			p.state = state{u: o, since: p.since[o.Stage], seen: true}
+			return
+		}
 	}
 }
 
@@ -196,6 +225,15 @@ func (j *jsonLines) tick(s state, _ time.Time) {
 func (j *jsonLines) stage(s state, _ time.Time) { j.write(s.u) }
 
 func (j *jsonLines) clear() {}
+
+// status is the STATUS= of the service that this process is.
+type status struct{}
+
+// Write takes one line.
+func (status) Write(line []byte) (int, error) {
+	_, err := daemon.SdNotify(false, "STATUS="+string(bytes.TrimSpace(line)))
+	return len(line), err
+}
 
 func (j *jsonLines) write(u progress.Update) {
 	j.last = u

@@ -3,6 +3,7 @@ package show
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -94,6 +95,30 @@ func TestJSONLinesKeepEveryEnd(t *testing.T) {
 	}
 	if ends != 3 || lines > 12 {
 		t.Fatalf("%d ends in %d lines, want 3 in at most 12", ends, lines)
+	}
+}
+
+// A stage that was interrupted by one that is part of it goes on to be shown.
+func TestStagesWithinStages(t *testing.T) {
+	var out bytes.Buffer
+	c := &clock{time.Unix(1000, 0)}
+	p := newProgress(&jsonLines{out: &out}, 0, c.now)
+	for _, u := range []progress.Update{{Stage: "finish", Total: 2}, {Stage: "compose"}, {Stage: "compose", End: true}} {
+		p.Update(u)
+		p.tick(c.t)
+	}
+	p.Update(progress.Update{Stage: "finish", Total: 2, Done: 2, End: true})
+	p.tick(c.t)
+	var stages []string
+	for dec := json.NewDecoder(&out); dec.More(); {
+		var u progress.Update
+		if err := dec.Decode(&u); err != nil {
+			t.Fatal(err)
+		}
+		stages = append(stages, fmt.Sprint(u.Stage, u.End))
+	}
+	if want := "finishfalse composefalse composetrue finishfalse finishtrue"; strings.Join(stages, " ") != want {
+		t.Errorf("got %q, want %q", stages, want)
 	}
 }
 

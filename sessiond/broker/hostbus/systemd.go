@@ -176,6 +176,11 @@ func (s *Bus) Failed(ctx context.Context, unit string) (End, error) {
 		return End{}, err
 	}
 	s.Forget(unit)
+	return st.end()
+}
+
+// end is how the main process of a unit ended.
+func (st State) end() (End, error) {
 	switch st.code {
 	case exited:
 		return End{Code: int(st.status)}, nil

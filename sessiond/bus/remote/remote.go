@@ -94,6 +94,10 @@ func told(err error) error {
 		return &said{message, api.ErrNotFound}
 	case bus.Name + ".Error.Policy":
 		return &said{message, api.ErrPolicy}
+	case bus.Name + ".Error.Busy":
+		return &said{message, api.ErrBusy}
+	case "org.freedesktop.DBus.Error.InvalidArgs":
+		return &said{message, api.ErrInvalid}
 	case "org.freedesktop.DBus.Error.AccessDenied", "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired":
 		return &said{message, ErrDenied}
 	case "org.freedesktop.DBus.Error.ServiceUnknown", "org.freedesktop.DBus.Error.NameHasNoOwner":
@@ -126,8 +130,8 @@ func (d *Daemon) Status(ctx context.Context) (api.Status, error) {
 
 // All returns the live views and sessions, each the oldest first.
 func (d *Daemon) All(ctx context.Context) (views []api.View, sessions []api.Session, err error) {
-	var objects map[dbus.ObjectPath]map[string]map[string]dbus.Variant
-	if err := d.ask(ctx, answerTimeout, bus.Path, "org.freedesktop.DBus.ObjectManager.GetManagedObjects").Store(&objects); err != nil {
+	objects, err := d.objects(ctx)
+	if err != nil {
 		return nil, nil, err
 	}
 	views, sessions = []api.View{}, []api.Session{}
@@ -141,6 +145,12 @@ func (d *Daemon) All(ctx context.Context) (views []api.View, sessions []api.Sess
 	}
 	sortByAge(views, sessions)
 	return views, sessions, nil
+}
+
+// objects are the properties of all objects, by interface.
+func (d *Daemon) objects(ctx context.Context) (all map[dbus.ObjectPath]map[string]map[string]dbus.Variant, err error) {
+	err = d.ask(ctx, answerTimeout, bus.Path, "org.freedesktop.DBus.ObjectManager.GetManagedObjects").Store(&all)
+	return all, err
 }
 
 // View returns one view, or api.ErrNotFound.

@@ -43,12 +43,18 @@ deps: ## install what building and testing need (Debian: apt-get; elsewhere it n
 	@scripts/deps build run test
 
 .PHONY: build
-build: bin/ninefold-init bin/ninefold-enter bin/ninefold-session bin/pam_ninefold.so ## build the programs into bin/
+build: bin/ninefold-init bin/ninefold-probe bin/ninefold-enter bin/ninefold-session bin/pam_ninefold.so ## build the programs into bin/
 	@scripts/deps build
 	@mkdir -p bin
 	$(GOBUILD) -o bin/ ./cmd/...
 
 bin/ninefold-init: $(wildcard namespaces/init/*.c namespaces/init/*.h) Makefile scripts/kernel-headers
+	@scripts/deps build
+	@mkdir -p bin
+	@scripts/kernel-headers out/kernel-headers
+	$(INIT_CC) $(INIT_CFLAGS) -o $@.new $(filter %.c,$^) $(INIT_LDFLAGS) && mv $@.new $@
+
+bin/ninefold-probe: $(wildcard namespaces/probe/*.c namespaces/probe/*.h) Makefile scripts/kernel-headers
 	@scripts/deps build
 	@mkdir -p bin
 	@scripts/kernel-headers out/kernel-headers

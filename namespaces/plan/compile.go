@@ -134,7 +134,8 @@ func (c *compiler) root() {
 	slices.SortFunc(mounts, func(a, b HostMount) int { return cmp.Compare(a.Path, b.Path) })
 	for _, m := range slices.Compact(mounts) {
 		own := m.Path == "/" || c.inHome(m.Path) || slices.ContainsFunc(MediaDirs[:], func(dir string) bool { return below(m.Path, dir) }) ||
-			slices.ContainsFunc(ownMounts[:], func(dir string) bool { return below(m.Path, dir) })
+			slices.ContainsFunc(ownMounts[:], func(dir string) bool { return below(m.Path, dir) }) ||
+			c.spec.Guest && !slices.ContainsFunc(guestMounts[:], func(dir string) bool { return below(m.Path, dir) })
 		if !own {
 			c.overlay(m.Path, m.Flags)
 		}
@@ -178,7 +179,8 @@ func (c *compiler) union(target string, lowers []Layer, host Flags) {
 	u := Upper{}
 	if c.spec.Upper != nil {
 		u = *c.spec.Upper
-	} else {
+	}
+	if c.spec.Upper == nil || c.spec.Guest {
 		c.readOnly = append(c.readOnly, target)
 	}
 	if target != "/" {

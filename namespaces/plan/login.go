@@ -25,6 +25,8 @@ func (c *compiler) checkLogin() error {
 	}
 	n, p := s.Namespaces, s.Privileges
 	switch {
+	case s.Guest:
+		return no("a guest's session is begun by sessionctl run, and no login has one")
 	case n.PID:
 		return no("a login has no PID namespace of its own; set isolation.pid = false")
 	case n.Cgroup:

@@ -57,6 +57,10 @@ type Spec struct {
 	// NoBroker keeps the way to commands on the host out of a login. Sessions that
 	// are no logins never have it.
 	NoBroker bool
+	// Guest is set for a user that exists for this session alone: see guest.
+	Guest bool
+	// Others are the homes of other people, which a guest is not to see.
+	Others []string
 	// OwnRuntime gives a login a /run/user/UID of its own, which has to be there on
 	// the host: for a user manager besides the one of user@UID.service.
 	OwnRuntime bool

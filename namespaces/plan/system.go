@@ -34,12 +34,16 @@ func (c *compiler) kernel() {
 			Bind{Source: "/sys/fs/cgroup", Target: "/sys/fs/cgroup", Optional: true, Flags: readOnly},
 		)
 	}
+	shm := []string{"mode=1777"}
+	if c.spec.Guest {
+		shm = c.sized(shm...)
+	}
 	c.add(
 		Mount{Type: "dev", Target: "/dev", Flags: Flags{NoSuid: true, NoExec: true}, Options: someOf(c.spec.Devices)},
 		// The group tty is 5 in Debian, Fedora and in systemd.
 		Mount{Type: "devpts", Target: "/dev/pts", Flags: Flags{NoSuid: true, NoExec: true},
 			Options: []string{"newinstance", "gid=5", "mode=0620", "ptmxmode=0666"}},
-		Mount{Type: "tmpfs", Target: "/dev/shm", Flags: Flags{NoSuid: true, NoDev: true}, Options: []string{"mode=1777"}},
+		Mount{Type: "tmpfs", Target: "/dev/shm", Flags: Flags{NoSuid: true, NoDev: true}, Options: shm},
 	)
 	if n.IPC {
 		c.add(Mount{Type: "mqueue", Target: "/dev/mqueue", Flags: inert})
@@ -59,10 +63,12 @@ func (c *compiler) volatile() {
 		// The directory stays when the host has none to bind over it.
 		Mkdir{Path: runtime, Mode: 0o700, UID: u.UID, GID: u.GID},
 	)
-	if c.spec.Namespaces.User != UserRange { // what is the host's user's is nobody's there
+	if c.spec.Namespaces.User != UserRange && !c.spec.Guest { // what is the host's user's is nobody's there
 		c.add(Bind{Source: runtime, Target: runtime, Recursive: true, AsUser: u.UID != 0, Optional: true, Flags: Flags{NoSuid: true, NoDev: true}})
 	}
-	if c.spec.Tmp == "shared" {
+	if c.spec.Guest {
+		c.add(Mount{Type: "tmpfs", Target: "/tmp", Flags: Flags{NoSuid: true, NoDev: true}, Options: c.sized("mode=1777")})
+	} else if c.spec.Tmp == "shared" {
 		c.add(Bind{Source: "/tmp", Target: "/tmp", Flags: Flags{NoSuid: true, NoDev: true}})
 	} else {
 		c.add(Mount{Type: "tmpfs", Target: "/tmp", Flags: Flags{NoSuid: true, NoDev: true}, Options: []string{"mode=1777"}})
@@ -86,6 +92,9 @@ func (c *compiler) ownHome() bool {
 
 func (c *compiler) home() {
 	u := c.spec.User
+	if c.spec.Guest {
+		c.mask()
+	}
 	if !c.ownHome() {
 		c.add(Chdir{"/"})
 		return
@@ -94,11 +103,7 @@ func (c *compiler) home() {
 	owner := []string{fmt.Sprintf("uid=%d", u.UID), fmt.Sprintf("gid=%d", u.GID)}
 	switch c.spec.Home {
 	case "private":
-		options := append([]string{"mode=0700"}, owner...)
-		if up := c.spec.Upper; up != nil && up.Size > 0 {
-			options = append(options, fmt.Sprintf("size=%d", up.Size))
-		}
-		c.add(Mount{Type: "tmpfs", Target: u.Home, Flags: flags, Options: options})
+		c.add(Mount{Type: "tmpfs", Target: u.Home, Flags: flags, Options: c.sized(append([]string{"mode=0700"}, owner...)...)})
 	case "layer":
 	case "none":
 		// Read-only at the end, after the profile's lines have made mount points.
@@ -111,6 +116,14 @@ func (c *compiler) home() {
 		c.dotfiles(flags)
 	}
 	c.add(Chdir{u.Home})
+}
+
+// sized adds the bound of what is thrown away to the options of a tmpfs.
+func (c *compiler) sized(options ...string) []string {
+	if up := c.spec.Upper; up != nil && up.Size > 0 {
+		options = append(options, fmt.Sprintf("size=%d", up.Size))
+	}
+	return options
 }
 
 // machine projects the machine and the user into the root.

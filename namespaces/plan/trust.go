@@ -20,6 +20,9 @@ func Influences(s Spec) []Influence {
 			in = append(in, Influence{fmt.Sprintf(format, args...), o})
 		}
 	}
+	if s.Guest {
+		add(Origin(s.User.UID), "the session itself, which is a guest's")
+	}
 	add(s.ProfileOrigin, "the profile %s", s.Profile)
 	for _, l := range s.Layers {
 		add(l.Origin, "the layer %s", l.Source)
@@ -64,6 +67,9 @@ func confine(s *Spec) error {
 	s.Namespaces.User = UserMapped
 	s.Privileges.NoNewPrivs = true
 	s.Privileges.Capabilities, s.Privileges.Bounding = nil, nil
+	if s.Guest {
+		guest(s)
+	}
 	return nil
 }
 

@@ -132,3 +132,15 @@ func Shell(u User, has func(path string) bool) string {
 	}
 	return u.Shell
 }
+
+// Homes are the homes of the people among a, each once.
+func (a Accounts) Homes(people Limits) []string {
+	var homes []string
+	for line := range strings.Lines(a.Passwd) {
+		u, ok := parsePasswd(strings.TrimSuffix(line, "\n"))
+		if ok && people.Person(u.UID) && !slices.Contains(homes, u.Home) {
+			homes = append(homes, u.Home)
+		}
+	}
+	return homes
+}

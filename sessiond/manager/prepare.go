@@ -9,6 +9,7 @@ import (
 	"ninefold/namespaces/plan"
 	"ninefold/roots/compat"
 	"ninefold/sessiond/decided"
+	"ninefold/sessiond/guests"
 	"ninefold/sessiond/identity"
 	"ninefold/sessiond/profile"
 )
@@ -38,7 +39,8 @@ type prepared struct {
 	session decided.Session
 	base    *composition
 	kept    *kept
-	note    string // for the person
+	guest   *guests.Guest // nil when the session is somebody's
+	note    string        // for the person
 }
 
 func (p *prepared) release() {
@@ -55,12 +57,18 @@ func (m *Manager) prepare(ctx context.Context, r Request, claim bool) (_ *prepar
 	defer func() {
 		if err != nil {
 			p.release()
+			err = p.endGuest(err)
 		}
 	}()
 	if p.profile, err = m.Profiles().Find(r.Profile); err != nil {
 		return nil, err
 	}
-	if p.user, err = findUser(ctx, r.User); err != nil {
+	if p.profile.Guest() {
+		err = m.admitGuest(ctx, p, r, claim)
+	} else {
+		p.user, err = findUser(ctx, r.User)
+	}
+	if err != nil {
 		return nil, err
 	}
 	if p.base, err = m.compose(ctx, p.profile, claim); err != nil {

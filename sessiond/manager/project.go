@@ -29,6 +29,10 @@ func (m *Manager) project(p *prepared) error {
 // image has its own system accounts, and in a login those alone.
 func (m *Manager) accounts(p *prepared) (identity.Accounts, bool, error) {
 	image, people := p.base.image, identity.ReadLimits(identity.LimitsFile)
+	if p.profile.Guest() {
+		a, err := m.guestAccounts(p, people)
+		return a, true, err
+	}
 	if p.base.onHost && image == nil && !p.user.Directory {
 		return identity.Accounts{}, false, nil
 	}

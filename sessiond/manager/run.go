@@ -13,7 +13,7 @@ import (
 // Run makes a session, runs a command in it and takes it down. An error means
 // that the session could not be made, or not be taken down. A session on the
 // host's root whose packages changed meanwhile is told on r.Stderr.
-func (m *Manager) Run(ctx context.Context, r Request) (namespaces.Status, error) {
+func (m *Manager) Run(ctx context.Context, r Request) (status namespaces.Status, err error) {
 	if os.Geteuid() != 0 {
 		return namespaces.Status{}, fmt.Errorf("make a session of profile %s: %w", r.Profile, ErrNotRoot)
 	}
@@ -21,9 +21,13 @@ func (m *Manager) Run(ctx context.Context, r Request) (namespaces.Status, error)
 	if err != nil {
 		return namespaces.Status{}, err
 	}
+	defer func() { err = p.endGuest(err) }()
 	defer p.release()
 	if p.note != "" && r.Stderr != nil {
 		fmt.Fprintf(r.Stderr, "sessionctl: %s\n", p.note)
+	}
+	if p.guest != nil {
+		return m.runGuest(ctx, p, r)
 	}
 	m.keepDecision(ctx, r, p)
 	return p.session.Run(ctx, decided.Request{

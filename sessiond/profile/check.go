@@ -33,6 +33,7 @@ func parse(file string, data []byte) (*Profile, tomlfile.Errors, error) {
 	c.names(stem)
 	c.choices()
 	c.isolation()
+	c.guest()
 	c.amounts()
 	c.command()
 	c.namespace(data)
@@ -127,11 +128,25 @@ func (c *checker) choices() {
 	c.choice("home", p.Home, "shared", "dotfiles", "private", "none")
 	c.choice("tmp", p.Tmp, "private", "shared")
 	c.choice("isolation.net", p.Isolation.Net, "host", "none")
-	c.choice("isolation.user", p.Isolation.User, "host", "mapped")
+	c.choice("isolation.user", p.Isolation.User, "host", "mapped", Dynamic)
 	c.choice("isolation.seccomp", p.Isolation.Seccomp, "none", "default")
 	c.choice("keep.root", p.Keep.Root, "no", "user")
 	if p.Runtime == "" && (p.Compose == "merge" || p.Compose == "full") {
 		c.bad("compose", "compose says how a runtime joins the base, and the profile has no runtime")
+	}
+}
+
+// guest refuses what a user that exists for one session cannot have.
+func (c *checker) guest() {
+	p := c.p
+	if p.Isolation.User != Dynamic {
+		return
+	}
+	if p.Home == "dotfiles" {
+		c.bad("home", `home: a guest has none on the machine; write "private" or "none"`)
+	}
+	if p.Keep.Root == "user" {
+		c.bad("keep.root", `root: nothing of a guest is kept; write "no"`)
 	}
 }
 

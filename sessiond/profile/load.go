@@ -57,7 +57,7 @@ func (s *Set) Find(name string) (*Profile, error) {
 
 // Names returns the names of all profiles, sorted, without reading the files.
 func (s *Set) Names() []string {
-	names := []string{"host"}
+	names := []string{"guest", "host"}
 	for _, dir := range s.dirs {
 		entries, err := os.ReadDir(dir)
 		if err != nil {
@@ -92,8 +92,11 @@ func (s *Set) List() []Entry {
 }
 
 func builtin(name string) *Profile {
-	if name == "host" {
+	switch name {
+	case "host":
 		return host()
+	case "guest":
+		return guest()
 	}
 	return nil
 }

@@ -22,6 +22,9 @@ var (
 // HostBase is the base that is the running machine itself.
 const HostBase = "host"
 
+// Dynamic is the user of a guest.
+const Dynamic = "dynamic"
+
 // Profile is one profile. The comments give the default of a key that the
 // file leaves out.
 type Profile struct {
@@ -89,8 +92,9 @@ type Isolation struct {
 	Cgroup bool `toml:"cgroup"`
 	// Net is "host" (the default) or "none": a network with lo alone.
 	Net string `toml:"net"`
-	// User is "host" (the default) or "mapped": a user namespace with the
-	// host's ids. An untrusted session is always mapped.
+	// User is "host" (the default), "mapped": a user namespace with the
+	// host's ids, or "dynamic": that too, and a user made for the session alone,
+	// which is a guest's (plan.Spec.Guest). An untrusted session is always mapped.
 	User string `toml:"user"`
 	// Hostname of a session with UTS. Default: the host's.
 	Hostname string `toml:"hostname"`
@@ -174,6 +178,20 @@ func host() *Profile {
 	p.Isolation.IPC = true
 	return p
 }
+
+// guest is the built-in profile of a guest: this machine's programs, and nothing
+// of its people.
+func guest() *Profile {
+	p := defaults()
+	p.Name = "guest"
+	p.Summary = "this machine's programs for a user that exists for one session, and leaves nothing"
+	p.Home = "private"
+	p.Isolation.User = Dynamic
+	return p
+}
+
+// Guest reports whether the user of p's sessions exists for them alone.
+func (p *Profile) Guest() bool { return p.Isolation.User == Dynamic }
 
 // Parse reads a profile; file is its name, for errors and as the name of the
 // profile. The error is everything wrong that could be found, with file and

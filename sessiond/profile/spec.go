@@ -24,6 +24,9 @@ func (p *Profile) Fill(s *plan.Spec) error {
 		PID: i.PID, IPC: i.IPC, UTS: i.UTS, Cgroup: i.Cgroup,
 		Net: plan.NetMode(i.Net), User: plan.UserMode(i.User), Hostname: i.Hostname,
 	}
+	if p.Guest() {
+		s.Guest, s.Namespaces.User = true, plan.UserMapped
+	}
 	s.Privileges = plan.Privileges{Capabilities: i.capabilities(), NoNewPrivs: i.NoNewPrivs}
 	if i.Seccomp != "none" {
 		s.Privileges.Seccomp = i.Seccomp

@@ -1,0 +1,78 @@
+package plan
+
+import (
+	"cmp"
+	"path"
+	"slices"
+)
+
+// GuestHome is where a guest's home is, in memory.
+const GuestHome = "/home/guest"
+
+// GuestSize bounds each of the file systems in memory that a guest writes to,
+// where the profile says nothing.
+const GuestSize = 1 << 30
+
+// guestTasks bounds what a guest can have running, by the number of processes of
+// its uid, which nobody else has (RLIMIT_NPROC, getrlimit(2)).
+const guestTasks = 2048
+
+// guest makes a spec what a guest gets, whatever the profile says: every
+// namespace, lo alone, the filter, a home in memory and a root that nothing can
+// be written to. What a guest can do is taken away by how the session is built;
+// the filter stands behind that.
+func guest(s *Spec) {
+	n := &s.Namespaces
+	n.PID, n.IPC, n.UTS, n.Cgroup, n.Net = true, true, true, true, NetNone
+	n.Hostname = cmp.Or(n.Hostname, "guest")
+	s.Privileges.Seccomp = "default"
+	s.NoBroker = true
+	if s.Home != "none" {
+		s.Home = "private"
+	}
+	s.Tmp, s.Media = "private", false
+	up := Upper{Size: GuestSize}
+	if s.Upper != nil && s.Upper.Size > 0 {
+		up.Size = s.Upper.Size
+	}
+	s.Upper = &up // never a kept one
+	s.Limits = slices.Clone(s.Limits)
+	for _, l := range []Limit{{"nproc", guestTasks}, {"core", 0}} {
+		if !slices.ContainsFunc(s.Limits, func(have Limit) bool { return have.Name == l.Name }) {
+			s.Limits = append(s.Limits, l)
+		}
+	}
+}
+
+// guestMounts are where the host's own file systems are those of its programs:
+// any other (a disk with data, a stick, a network's) a guest does not see.
+var guestMounts = [...]string{"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/var", "/opt", "/nix", "/gnu"}
+
+// guestMasks are directories where machines keep what is people's. Much of it is
+// readable to everybody by its mode, and none of it is a guest's business.
+var guestMasks = [...]string{
+	"/home", "/root", "/media", "/mnt", "/srv", "/boot", "/n",
+	"/var/mail", "/var/spool", "/var/backups", "/var/log", "/var/crash", "/var/lib/ninefold", "/var/local",
+}
+
+// mask covers them with empty directories, and /var/tmp, which programs write
+// to, with one in memory.
+func (c *compiler) mask() {
+	targets := slices.Clone(guestMasks[:])
+	for _, home := range c.spec.Others {
+		if home := path.Clean(home); path.IsAbs(home) && !slices.ContainsFunc(targets, func(dir string) bool { return below(home, dir) }) && maskable(home) {
+			targets = append(targets, home)
+		}
+	}
+	for _, target := range targets {
+		c.add(Mount{Type: "tmpfs", Target: target, Flags: inert, Options: []string{"mode=0755", "size=64k"}})
+		c.readOnly = append(c.readOnly, target)
+	}
+	c.add(Mount{Type: "tmpfs", Target: "/var/tmp", Flags: Flags{NoSuid: true, NoDev: true}, Options: c.sized("mode=1777")})
+}
+
+// maskable reports whether a home can be covered without covering the system.
+func maskable(home string) bool {
+	return !slices.Contains([]string{"/", "/var", "/opt", "/var/lib", "/nonexistent", "/tmp", "/var/tmp"}, home) &&
+		!slices.ContainsFunc(systemDirs[:], func(dir string) bool { return below(home, dir) })
+}

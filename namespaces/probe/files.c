@@ -1,0 +1,121 @@
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "probe.h"
+
+static void cannot_open(const char *what, const char *path, int flags)
+{
+	int fd = open(path, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	char name[256];
+	snprintf(name, sizeof name, "%s %s", what, path);
+	denied(name, fd < 0);
+	if (fd >= 0)
+		close(fd);
+}
+
+// empty reports a directory in which nothing is but, perhaps, own.
+static void empty(const char *path, const char *own)
+{
+	char name[256];
+	snprintf(name, sizeof name, "look into %s", path);
+	DIR *dir = opendir(path);
+	if (!dir) {
+		say(name, true, "%s", strerror(errno));
+		return;
+	}
+	for (struct dirent *e; (e = readdir(dir));)
+		if (strcmp(e->d_name, ".") && strcmp(e->d_name, "..") && strcmp(e->d_name, own)) {
+			say(name, false, "%s is there", e->d_name);
+			closedir(dir);
+			return;
+		}
+	closedir(dir);
+	say(name, true, "it is empty");
+}
+
+void try_files(unsigned uid)
+{
+	static const char *const secret[] = { "/etc/shadow", "/etc/gshadow", "/etc/sudoers", "/etc/ssh/ssh_host_ed25519_key",
+		"/proc/kcore", "/proc/kmsg", "/dev/mem", "/dev/kmsg", "/dev/sda", "/dev/vda", "/dev/nvme0n1", "/dev/uinput", "/dev/fuse" };
+	for (size_t i = 0; i < sizeof secret / sizeof *secret; i++)
+		cannot_open("read", secret[i], O_RDONLY);
+	static const char *const knobs[] = { "/proc/sysrq-trigger", "/proc/sys/kernel/core_pattern", "/proc/sys/kernel/modprobe",
+		"/proc/sys/vm/overcommit_memory", "/proc/sys/net/ipv4/ip_forward", "/sys/kernel/uevent_helper",
+		"/sys/fs/cgroup/release_agent", "/sys/fs/cgroup/cgroup.procs" };
+	for (size_t i = 0; i < sizeof knobs / sizeof *knobs; i++)
+		cannot_open("write", knobs[i], O_WRONLY);
+	static const char *const places[] = { "/", "/etc", "/usr", "/usr/bin", "/usr/local/bin", "/opt", "/var", "/var/lib", "/var/cache",
+		"/home", "/srv", "/boot", "/run", "/run/lock", "/dev", "/sys/fs/cgroup" };
+	for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+		char name[128];
+		snprintf(name, sizeof name, "make a file in %s", places[i]);
+		int fd = open(places[i], O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+		denied(name, fd < 0);
+		if (fd >= 0)
+			close(fd);
+	}
+	static const char *const people[] = { "/root", "/media", "/mnt", "/srv", "/var/mail", "/var/spool", "/var/log", "/var/backups" };
+	for (size_t i = 0; i < sizeof people / sizeof *people; i++)
+		empty(people[i], "");
+	empty("/home", "guest");
+	char runtime[32];
+	snprintf(runtime, sizeof runtime, "%u", uid);
+	empty("/run/user", runtime);
+}
+
+// in_memory are the file systems whose content ends with the session.
+static bool in_memory(const char *type)
+{
+	static const char *const types[] = { "tmpfs", "ramfs", "proc", "devpts", "mqueue" };
+	for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+		if (!strcmp(type, types[i]))
+			return true;
+	return false;
+}
+
+// writable reports one line of mountinfo (proc_pid_mountinfo(5)) that can be
+// written to: by its own options or, where those say rw, by the file system's.
+static void writable(char *line)
+{
+	char *save, *word = strtok_r(line, " ", &save), *path = NULL, *own = NULL, *type = NULL, *all = NULL;
+	for (int i = 0; word; word = strtok_r(NULL, " ", &save), i++) {
+		if (i == 4)
+			path = word;
+		if (i == 5)
+			own = word;
+		if (i >= 6 && !strcmp(word, "-")) {
+			type = strtok_r(NULL, " ", &save);
+			strtok_r(NULL, " ", &save); // the source
+			all = strtok_r(NULL, " ", &save);
+			break;
+		}
+	}
+	if (!path || !own || !type || !all) {
+		say("mounts", false, "a line that cannot be read");
+		return;
+	}
+	if (!strncmp(own, "ro", 2) || !strncmp(all, "ro", 2))
+		return;
+	printf("mount\t%s\t%s\n", path, type);
+	char name[512];
+	snprintf(name, sizeof name, "keep something in %.400s", path);
+	say(name, in_memory(type), "%.40s", type);
+}
+
+void try_mounts(void)
+{
+	static char text[256 << 10];
+	if (!read_text("/proc/self/mountinfo", text, sizeof text) || strlen(text) == sizeof text - 1) {
+		say("mounts", false, "the mount table cannot be read whole");
+		return;
+	}
+	char *save;
+	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+		writable(line);
+}

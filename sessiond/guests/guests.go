@@ -1,0 +1,66 @@
+// Package guests gives sessions a user that exists for them alone, and makes
+// sure that nothing of it is left: an id out of systemd's dynamic range under
+// systemd's own locks, a record by which name services know it, a probe that tries
+// inside the session what must fail before anybody works in it, and a search
+// for what the guest left behind. An id is given out again only when that
+// search found nothing.
+package guests
+
+import (
+	"errors"
+	"time"
+
+	"ninefold/internal/record"
+)
+
+// The errors a caller tells apart.
+var (
+	// ErrFull says that no id is free.
+	ErrFull = errors.New("no id for a guest is free")
+	// ErrBroken says that a session let through what it must deny.
+	ErrBroken = errors.New("the session would not have held a guest")
+	// ErrRemains says that something of a guest is left.
+	ErrRemains = errors.New("something of the guest is left")
+)
+
+// The state of a guest.
+type State string
+
+// The states, in their order.
+const (
+	Live    State = "live"    // a session runs, or its keeper was killed
+	Ended   State = "ended"   // its processes are gone, and file systems are still to be searched
+	Clean   State = "clean"   // nothing of it is left
+	Remains State = "remains" // something is, and the id stays taken
+)
+
+// Report is what is known of one guest; it is kept when the guest is gone.
+type Report struct {
+	Name    string    `json:"name"`
+	UID     uint32    `json:"uid"`
+	Profile string    `json:"profile"`
+	State   State     `json:"state"`
+	Begun   time.Time `json:"begun"`
+	Ended   time.Time `json:"ended,omitzero"`
+	// Tries are what was tried before the guest came in, by ninefold-probe.
+	Tries []Try `json:"tries"`
+	// Writable are the session's mounts that a guest could write to, as its own
+	// mount table had them: each lies in memory, or the session is refused.
+	Writable []string `json:"writable"`
+	// Left is what was found of the guest afterwards.
+	Left []string `json:"left,omitempty"`
+	// Searched says when file systems had been searched.
+	Searched time.Time `json:"searched,omitzero"`
+}
+
+// Try is one thing that the probe tried.
+type Try struct {
+	Name string `json:"name"`
+	Held bool   `json:"held"` // it was denied, as it must be
+	How  string `json:"how"`  // what denied it, or what got through
+}
+
+// maxReport bounds a record: some hundred tries and mounts.
+const maxReport = 256 << 10
+
+var kind = record.Kind{Magic: "9fguest\x00", Version: 1, Max: maxReport}

@@ -1,0 +1,111 @@
+package guests
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// left looks for what the kernel knows of uid: processes, System V IPC objects
+// and keys. Files are search's business.
+func left(uid uint32) ([]string, error) {
+	var found []string
+	processes, err := processesOf(uid)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range processes {
+		found = append(found, fmt.Sprintf("the process %d", p))
+	}
+	for _, kind := range []string{"shm", "sem", "msg"} {
+		ids, err := ipcOf("/proc/sysvipc/"+kind, uid)
+		if err != nil {
+			return nil, err
+		}
+		for _, n := range ids {
+			found = append(found, fmt.Sprintf("the IPC object %s %s", kind, n))
+		}
+	}
+	keys, err := hasKeys(uid)
+	if keys {
+		found = append(found, "keys")
+	}
+	return found, err
+}
+
+// processesOf returns the processes any of whose ids is uid (proc_pid_status(5)).
+func processesOf(uid uint32) ([]int, error) {
+	dir, err := os.Open("/proc")
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	names, err := dir.Readdirnames(-1)
+	if err != nil {
+		return nil, err
+	}
+	var found []int
+	for _, name := range names {
+		pid, err := strconv.Atoi(name)
+		if err != nil {
+			continue
+		}
+		status, err := os.ReadFile("/proc/" + name + "/status")
+		if err != nil {
+			continue // it has ended
+		}
+		for line := range strings.Lines(string(status)) {
+			ids, ok := strings.CutPrefix(line, "Uid:")
+			if ok && slices.Contains(strings.Fields(ids), strconv.FormatUint(uint64(uid), 10)) {
+				found = append(found, pid)
+			}
+		}
+	}
+	return found, nil
+}
+
+// ipcOf returns the ids of what uid owns or made, by the columns' names in the
+// first line (sysvipc(7)).
+func ipcOf(name string, uid uint32) ([]string, error) {
+	text, err := os.ReadFile(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil // a kernel without
+	}
+	if err != nil {
+		return nil, err
+	}
+	rows := strings.Split(strings.TrimSpace(string(text)), "\n")
+	heading := strings.Fields(rows[0])
+	owner, maker := slices.Index(heading, "uid"), slices.Index(heading, "cuid")
+	if owner < 0 || maker < 0 || len(heading) < 2 {
+		return nil, fmt.Errorf("%s has no columns uid and cuid", name)
+	}
+	var found []string
+	who := strconv.FormatUint(uint64(uid), 10)
+	for _, row := range rows[1:] {
+		f := strings.Fields(row)
+		if len(f) > max(owner, maker) && (f[owner] == who || f[maker] == who) {
+			found = append(found, f[1])
+		}
+	}
+	return found, nil
+}
+
+// hasKeys reports whether the kernel counts keys of uid (proc_key-users(5)).
+func hasKeys(uid uint32) (bool, error) {
+	text, err := os.ReadFile("/proc/key-users")
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	who := strconv.FormatUint(uint64(uid), 10) + ":"
+	for line := range strings.Lines(string(text)) {
+		if f := strings.Fields(line); len(f) > 1 && f[0] == who && f[1] != "0" {
+			return true, err
+		}
+	}
+	return false, err
+}

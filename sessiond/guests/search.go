@@ -1,0 +1,117 @@
+package guests
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// maxFound bounds how many files are named for one guest.
+const maxFound = 20
+
+// search walks the file systems that the machine has mounted from its own disks
+// and in its memory, each once, and returns the files that belong to one of the
+// ids, as owner or group. Other machines' file systems are not walked: a guest has
+// no network, and ids mean something else there.
+func search(ctx context.Context, ids map[uint32]bool) (found map[uint32][]string, files uint64, err error) {
+	roots, err := searchable()
+	if err != nil {
+		return nil, 0, err
+	}
+	found = map[uint32][]string{}
+	for _, root := range roots {
+		var at unix.Stat_t
+		if err := unix.Lstat(root, &at); err != nil {
+			return nil, files, &os.PathError{Op: "stat", Path: root, Err: err}
+		}
+		err := filepath.WalkDir(root, func(name string, e fs.DirEntry, err error) error {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil // it went while we looked
+			}
+			if err != nil {
+				return err
+			}
+			var st unix.Stat_t
+			if err := unix.Lstat(name, &st); err != nil {
+				if errors.Is(err, fs.ErrNotExist) {
+					return nil
+				}
+				return &os.PathError{Op: "stat", Path: name, Err: err}
+			}
+			if st.Dev != at.Dev {
+				if e.IsDir() {
+					return fs.SkipDir
+				}
+				return nil
+			}
+			files++
+			for _, id := range slices.Compact([]uint32{st.Uid, st.Gid}) {
+				if ids[id] && len(found[id]) < maxFound {
+					found[id] = append(found[id], "the file "+name)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, files, err
+		}
+	}
+	return found, files, nil
+}
+
+// notFiles are file systems whose files are the kernel's, or another machine's.
+var notFiles = []string{
+	"autofs", "binfmt_misc", "bpf", "cgroup", "cgroup2", "configfs", "debugfs", "devpts", "efivarfs", "fusectl", "hugetlbfs", "mqueue", "nsfs", "overlay",
+	"proc", "pstore", "rpc_pipefs", "securityfs", "selinuxfs", "sysfs", "tracefs", "devtmpfs",
+	"nfs", "nfs4", "cifs", "smb3", "9p", "virtiofs", "ceph", "afs", "squashfs", "erofs", "iso9660", "udf",
+}
+
+// searchable returns one mount point of each file system that is to be searched:
+// the one that shows most of it.
+func searchable() ([]string, error) {
+	f, err := os.Open("/proc/self/mountinfo")
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	type place struct{ root, at string }
+	best := map[string]place{}
+	lines := bufio.NewScanner(f)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		before, after, ok := strings.Cut(lines.Text(), " - ")
+		own, rest := strings.Fields(before), strings.Fields(after)
+		if !ok || len(own) < 6 || len(rest) < 2 {
+			return nil, fmt.Errorf("a line of mountinfo that cannot be read: %q", lines.Text())
+		}
+		device, p, kind := own[2], place{unescape(own[3]), unescape(own[4])}, rest[0]
+		if slices.Contains(notFiles, kind) || strings.HasPrefix(kind, "fuse") && kind != "fuseblk" {
+			continue
+		}
+		if have, seen := best[device]; !seen || len(p.root) < len(have.root) {
+			best[device] = p
+		}
+	}
+	var roots []string
+	for _, p := range best {
+		roots = append(roots, p.at)
+	}
+	slices.Sort(roots)
+	return roots, lines.Err()
+}
+
+// unescape undoes how the kernel writes blanks, tabs, newlines and backslashes.
+func unescape(s string) string {
+	return strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(s)
+}

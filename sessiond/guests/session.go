@@ -1,0 +1,194 @@
+package guests
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"ninefold/namespaces/plan"
+	"ninefold/sessiond/identity"
+)
+
+// Guests are the guests of a machine.
+type Guests struct {
+	dir, locks, users string
+}
+
+// Open returns the guests whose records lie below state. Nothing is read or made
+// before it is needed.
+func Open(state string) *Guests {
+	return &Guests{dir: filepath.Join(state, "guests"), locks: lockDir, users: recordDir}
+}
+
+func (g *Guests) taken() string            { return filepath.Join(g.dir, "taken") }
+func (g *Guests) reports() string          { return filepath.Join(g.dir, "reports") }
+func (g *Guests) record(uid uint32) string { return filepath.Join(g.taken(), number(uid)) }
+func (g *Guests) isTaken(uid uint32) bool {
+	_, err := os.Lstat(g.record(uid))
+	return err == nil
+}
+
+// Guest is one that is being had in. End has to be called.
+type Guest struct {
+	Report
+	all *Guests
+	id  *id
+}
+
+// User is what a session of a guest with that id is for.
+func User(uid uint32) identity.User {
+	return identity.User{Name: Name(uid), UID: uid, GID: uid, Comment: "Guest", Home: plan.GuestHome, Shell: "/bin/bash",
+		Groups: []uint32{uid}, GroupNames: map[uint32]string{uid: Name(uid)}, Directory: true}
+}
+
+// Begin takes an id for a session of profile, writes down that it is taken, and
+// makes it known to name services.
+func (g *Guests) Begin(ctx context.Context, profile string) (*Guest, error) {
+	for _, dir := range []string{g.dir, g.taken(), g.reports()} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, fmt.Errorf("begin a guest's session: %w", err)
+		}
+	}
+	id, err := take(ctx, g.locks, func(uid uint32) bool { return !g.isTaken(uid) })
+	if err != nil {
+		return nil, err
+	}
+	guest := &Guest{all: g, id: id, Report: Report{Name: id.name, UID: id.uid, Profile: profile, State: Live, Begun: time.Now()}}
+	if err := guest.write(); err != nil {
+		id.give()
+		return nil, err
+	}
+	if err := notice(g.users, id.uid, plan.GuestHome); err != nil {
+		_ = os.Remove(g.record(id.uid))
+		id.give()
+		return nil, err
+	}
+	return guest, nil
+}
+
+func (g *Guest) write() error {
+	if err := kind.Write(g.all.record(g.UID), g.Report); err != nil {
+		return fmt.Errorf("write down the guest %s: %w", g.Name, err)
+	}
+	return nil
+}
+
+// gone is how long what ended may still be seen: an exiting process, a key that
+// the kernel has not collected.
+const gone = 5 * time.Second
+
+// End is called when the session is over. It looks for what is left of the
+// guest; ErrRemains says that something is, and the id stays taken. Otherwise the
+// id is free once file systems have been searched (Sweep), of which a session
+// that never began needs none.
+func (g *Guest) End() error {
+	defer g.id.give()
+	g.Ended = time.Now()
+	for deadline := g.Ended.Add(gone); ; time.Sleep(2 * time.Millisecond) {
+		found, err := left(g.UID)
+		if err != nil {
+			return fmt.Errorf("look for what is left of %s: %w", g.Name, err)
+		}
+		g.Left = found
+		if len(found) == 0 || time.Now().After(deadline) {
+			break
+		}
+	}
+	switch {
+	case len(g.Left) > 0:
+		g.State = Remains
+	case len(g.Tries) == 0:
+		g.State = Clean // nobody ever was in it
+	default:
+		g.State = Ended
+	}
+	if g.State == Clean {
+		return g.settle()
+	}
+	if err := g.write(); err != nil || g.State == Ended {
+		return err
+	}
+	return fmt.Errorf("%w: %s: %s; see sessionctl guest report %s", ErrRemains, g.Name, strings.Join(g.Left, ", "), g.Name)
+}
+
+// settle moves the record of a guest of whom nothing is left to the reports, and
+// makes the id free.
+func (g *Guest) settle() error {
+	if err := forget(g.all.users, g.UID); err != nil {
+		return err
+	}
+	if err := kind.Write(filepath.Join(g.all.reports(), reportName(&g.Report)), g.Report); err != nil {
+		return err
+	}
+	if err := os.Remove(g.all.record(g.UID)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return g.all.prune()
+}
+
+// reportName sorts by time.
+func reportName(r *Report) string {
+	return strconv.FormatInt(r.Begun.UnixMicro(), 10) + "-" + r.Name
+}
+
+// maxReports is how many reports are kept.
+const maxReports = 200
+
+func (g *Guests) prune() error {
+	names, err := namesIn(g.reports())
+	if err != nil {
+		return err
+	}
+	for len(names) > maxReports {
+		if err := os.Remove(filepath.Join(g.reports(), names[0])); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		names = names[1:]
+	}
+	return nil
+}
+
+// namesIn lists the records of a directory, sorted.
+func namesIn(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var names []string
+	for _, e := range entries {
+		if !strings.HasSuffix(e.Name(), ".new") {
+			names = append(names, e.Name())
+		}
+	}
+	return names, err
+}
+
+// List returns the guests whose ids are taken and the reports that are kept, the
+// oldest first. What cannot be read is left out, with the error.
+func (g *Guests) List() ([]Report, error) {
+	var all []Report
+	var failed error
+	for _, dir := range []string{g.reports(), g.taken()} {
+		names, err := namesIn(dir)
+		failed = errors.Join(failed, err)
+		for _, name := range names {
+			var r Report
+			err := kind.Read(filepath.Join(dir, name), &r)
+			if errors.Is(err, fs.ErrNotExist) {
+				continue // it has just been settled
+			}
+			if failed = errors.Join(failed, err); err == nil {
+				all = append(all, r)
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b Report) int { return a.Begun.Compare(b.Begun) })
+	return all, failed
+}

@@ -1,0 +1,108 @@
+package guests
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strconv"
+	"time"
+)
+
+// Swept is what a sweep came to.
+type Swept struct {
+	Clean   []string `json:"clean"`   // whose ids are free again
+	Remains []string `json:"remains"` // of whom something was found
+	Live    []string `json:"live"`    // whose sessions run
+	Files   uint64   `json:"files"`   // that were looked at
+}
+
+// Sweep settles what sessions left to be done: it looks after guests whose keeper
+// was killed, searches the machine's file systems for files of those whose
+// sessions are over, and makes the ids free of which nothing is left. It may take
+// minutes, and several may run at a time.
+func (g *Guests) Sweep(ctx context.Context) (Swept, error) {
+	var out Swept
+	names, err := namesIn(g.taken())
+	if err != nil {
+		return out, err
+	}
+	over := map[uint32]*Guest{}
+	defer func() {
+		for _, guest := range over {
+			guest.id.give()
+		}
+	}()
+	var failed error
+	for _, name := range names {
+		uid, err := strconv.ParseUint(name, 10, 32)
+		if err != nil {
+			continue // not a record of ours
+		}
+		guest, err := g.resume(uint32(uid))
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+		case err != nil:
+			failed = errors.Join(failed, err)
+		case guest == nil:
+			out.Live = append(out.Live, Name(uint32(uid)))
+		default:
+			over[guest.UID] = guest
+		}
+	}
+	if len(over) == 0 {
+		return out, failed
+	}
+	wanted := make(map[uint32]bool, len(over))
+	for uid := range over {
+		wanted[uid] = true
+	}
+	found, files, err := search(ctx, wanted)
+	out.Files = files
+	if err != nil {
+		// Nothing is proved: the ids wait for the next one.
+		return out, errors.Join(failed, fmt.Errorf("search the machine for files of guests: %w", err))
+	}
+	for uid, guest := range over {
+		failed = errors.Join(failed, guest.searched(found[uid]))
+		if guest.State == Clean {
+			out.Clean = append(out.Clean, guest.Name)
+		} else {
+			out.Remains = append(out.Remains, guest.Name)
+		}
+	}
+	return out, failed
+}
+
+// resume returns the guest with the id uid, whose session is over, with its
+// lock; nil while one runs.
+func (g *Guests) resume(uid uint32) (*Guest, error) {
+	id, err := lock(g.locks, uid)
+	if err != nil || id == nil {
+		return nil, err
+	}
+	guest := &Guest{all: g, id: id}
+	if err := kind.Read(g.record(uid), &guest.Report); err != nil {
+		id.give()
+		return nil, err
+	}
+	return guest, nil
+}
+
+// searched notes the files that were found, and what else is there now.
+func (g *Guest) searched(files []string) error {
+	now, err := left(g.UID)
+	if err != nil {
+		return fmt.Errorf("look for what is left of %s: %w", g.Name, err)
+	}
+	g.Left, g.Searched = append(now, files...), time.Now()
+	if g.Ended.IsZero() {
+		g.Ended = g.Searched // its keeper was killed
+	}
+	if len(g.Left) > 0 {
+		g.State = Remains
+		return g.write()
+	}
+	g.State = Clean
+	return g.settle()
+}

@@ -1,0 +1,72 @@
+package guests
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"ninefold/internal/replace"
+)
+
+// recordDir is where systemd's user database finds records of users that others
+// than itself keep for a while: userdbd and nss-systemd read it (nss-systemd(8)).
+const recordDir = "/run/userdb"
+
+// notice makes the guest known to name services: getent, ps and logind then say
+// its name. The password is locked and no shell is named, so the account opens
+// nothing. It is taken back by forget.
+func notice(dir string, uid uint32, home string) error {
+	name := Name(uid)
+	secret := map[string]any{"privileged": map[string]any{"hashedPassword": []string{"!*"}}}
+	user := map[string]any{
+		"userName": name, "realName": "Guest", "uid": uid, "gid": uid, "homeDirectory": home,
+		"shell": "/usr/sbin/nologin", "disposition": "dynamic", "service": "ninefold", "locked": true,
+	}
+	group := map[string]any{"groupName": name, "gid": uid, "disposition": "dynamic", "service": "ninefold"}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("make the guest known: %w", err)
+	}
+	for _, f := range []struct {
+		name, link string
+		mode       fs.FileMode
+		what       map[string]any
+	}{
+		{name + ".user-privileged", number(uid) + ".user-privileged", 0o600, secret},
+		{name + ".user", number(uid) + ".user", 0o644, user},
+		{name + ".group", number(uid) + ".group", 0o644, group},
+	} {
+		text, err := json.Marshal(f.what)
+		if err == nil {
+			err = replace.File(filepath.Join(dir, f.name), append(text, '\n'), f.mode)
+		}
+		if err == nil {
+			link := filepath.Join(dir, f.link)
+			if err = os.Symlink(f.name, link); errors.Is(err, fs.ErrExist) {
+				err = nil
+			}
+		}
+		if err != nil {
+			return errors.Join(fmt.Errorf("make the guest known: %w", err), forget(dir, uid))
+		}
+	}
+	return nil
+}
+
+// forget takes back what notice made; what is not there is no error.
+func forget(dir string, uid uint32) error {
+	var failed error
+	for _, who := range []string{number(uid), Name(uid)} {
+		for _, kind := range []string{".user", ".user-privileged", ".group"} {
+			if err := os.Remove(filepath.Join(dir, who+kind)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				failed = errors.Join(failed, err)
+			}
+		}
+	}
+	return failed
+}
+
+func number(uid uint32) string { return strconv.FormatUint(uint64(uid), 10) }

@@ -1,0 +1,91 @@
+package manager
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"ninefold/namespaces"
+	"ninefold/sessiond/decided"
+	"ninefold/sessiond/guests"
+	"ninefold/sessiond/identity"
+)
+
+// ErrGuest says that a guest's session cannot be what was asked for.
+var ErrGuest = errors.New("a guest's session is nobody else's, and nothing of it is kept")
+
+// Guests are those of the state directory.
+func (m *Manager) Guests() *guests.Guests { return guests.Open(m.state) }
+
+// admitGuest finds whom a guest's session is for: with claim somebody new, and
+// otherwise an example.
+func (m *Manager) admitGuest(ctx context.Context, p *prepared, r Request, claim bool) (err error) {
+	if r.User != "" || r.Keep {
+		return fmt.Errorf("profile %s: %w", r.Profile, ErrGuest)
+	}
+	p.user = guests.User(guests.FirstID)
+	if claim {
+		if err := rely(m.state); err != nil {
+			return err
+		}
+		if p.guest, err = m.Guests().Begin(ctx, p.profile.Name); err != nil {
+			return err
+		}
+		p.user = guests.User(p.guest.UID)
+	}
+	host, err := identity.Host{}.Accounts()
+	if err != nil {
+		return err
+	}
+	p.spec.Others = host.Homes(identity.ReadLimits(identity.LimitsFile))
+	return nil
+}
+
+// runGuest makes the session without a command, has tried what must fail in it,
+// and only then runs the command.
+func (m *Manager) runGuest(ctx context.Context, p *prepared, r Request) (status namespaces.Status, err error) {
+	s, err := namespaces.Start(ctx, p.session.Plan, namespaces.Command{})
+	if err != nil {
+		return status, fmt.Errorf("make a session of profile %s: %w", p.profile.Name, err)
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	if err := p.guest.Probe(s); err != nil {
+		return status, err
+	}
+	argv := r.Command
+	if len(argv) == 0 {
+		argv = p.session.Command
+	}
+	command, err := s.Enter(namespaces.Command{
+		Argv: argv, Stdin: r.Stdin, Stdout: r.Stdout, Stderr: r.Stderr,
+		TTY: decided.IsTerminal(r.Stdin) && decided.IsTerminal(r.Stdout),
+	})
+	if err != nil {
+		return status, fmt.Errorf("start %s in the session of %s: %w", argv[0], p.guest.Name, err)
+	}
+	stop := decided.Forward(command)
+	defer stop()
+	return command.Wait()
+}
+
+// guestAccounts are the system's alone, and the guest.
+func (m *Manager) guestAccounts(p *prepared, people identity.Limits) (identity.Accounts, error) {
+	system := identity.Accounts{}
+	if image := p.base.image; image != nil && !p.base.onHost {
+		system = image.Accounts
+	} else {
+		var err error
+		if system, err = (identity.Host{}).Accounts(); err != nil {
+			return system, err
+		}
+	}
+	return system.OnHost(identity.Accounts{}, people).For(p.user, p.spec.User.Shell), nil
+}
+
+// endGuest looks for what is left, once everything else of p is released.
+func (p *prepared) endGuest(err error) error {
+	if p.guest == nil {
+		return err
+	}
+	return errors.Join(err, p.guest.End())
+}

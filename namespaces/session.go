@@ -58,6 +58,11 @@ func Start(ctx context.Context, p *plan.Plan, c Command) (*Session, error) {
 	}); err != nil {
 		return nil, err
 	}
+	if len(c.Argv) == 0 && b.first.proc {
+		if err := s.ready(ctx); err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
+	}
 	if ctx.Done() != nil {
 		context.AfterFunc(ctx, s.hangUp)
 	}

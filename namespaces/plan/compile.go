@@ -2,6 +2,7 @@ package plan
 
 import (
 	"cmp"
+	"fmt"
 	"path"
 	"slices"
 	"strings"
@@ -79,6 +80,9 @@ func (c *compiler) add(ops ...Op) {
 func checkSpec(s *Spec) error {
 	if s.User.Home != "" && checkPath("home", s.User.Home) != nil {
 		return invalid("user %s: the home %s is not an absolute, clean path", s.User.Name, short(s.User.Home))
+	}
+	if s.Guest && s.User.UID == 0 {
+		return &problem{fmt.Sprintf("profile %s: root is nobody's guest", s.Profile), ErrRootUntrusted}
 	}
 	if len(s.Layers) == 0 {
 		return invalid("profile %s: there is no layer to make a root of", s.Profile)

@@ -58,10 +58,11 @@ var guestMasks = [...]string{
 // mask covers them with empty directories, and /var/tmp, which programs write
 // to, with one in memory.
 func (c *compiler) mask() {
+	covered := append([]string{"/tmp", "/var/tmp"}, guestMasks[:]...)
 	targets := slices.Clone(guestMasks[:])
 	for _, home := range c.spec.Others {
-		if home := path.Clean(home); path.IsAbs(home) && !slices.ContainsFunc(targets, func(dir string) bool { return below(home, dir) }) && maskable(home) {
-			targets = append(targets, home)
+		if home := path.Clean(home); path.IsAbs(home) && !slices.ContainsFunc(covered, func(dir string) bool { return below(home, dir) }) && maskable(home) {
+			targets, covered = append(targets, home), append(covered, home)
 		}
 	}
 	for _, target := range targets {
@@ -73,6 +74,6 @@ func (c *compiler) mask() {
 
 // maskable reports whether a home can be covered without covering the system.
 func maskable(home string) bool {
-	return !slices.Contains([]string{"/", "/var", "/opt", "/var/lib", "/nonexistent", "/tmp", "/var/tmp"}, home) &&
+	return !slices.Contains([]string{"/", "/var", "/opt", "/var/lib", "/nonexistent"}, home) &&
 		!slices.ContainsFunc(systemDirs[:], func(dir string) bool { return below(home, dir) })
 }

@@ -19,12 +19,19 @@
 
 #include "probe.h"
 
+// refused tells a caller that may not from one that only asked for nonsense, as
+// these tries do where they can.
+static bool refused(int error)
+{
+	return error == EPERM || error == ENOSYS || error == EACCES;
+}
+
 // call makes a system call that must be refused; a descriptor that it gives is
 // closed.
 static void call(const char *name, long number, long a, long b, long c, long d, long e)
 {
 	long got = syscall(number, a, b, c, d, e);
-	denied(name, got < 0);
+	say(name, got < 0 && refused(errno), "%s", got < 0 ? strerror(errno) : "it worked");
 	if (got > 2)
 		close((int)got);
 }
@@ -35,14 +42,14 @@ static void child(const char *name, long number, long a, long b)
 	fflush(stdout);
 	pid_t pid = fork();
 	if (pid == 0)
-		_exit(syscall(number, a, b) < 0 ? (errno == ENOSYS ? 1 : errno & 0x7f) : 0);
+		_exit(syscall(number, a, b) < 0 ? errno & 0x7f : 0);
 	int status = 0;
 	if (pid < 0 || waitpid(pid, &status, 0) != pid) {
 		say(name, false, "it could not be tried: %s", strerror(errno));
 		return;
 	}
-	bool held = WIFSIGNALED(status) || WEXITSTATUS(status) != 0;
-	say(name, held, "%s", WIFSIGNALED(status) ? "killed" : held ? strerror(WEXITSTATUS(status)) : "it worked");
+	int error = WEXITSTATUS(status);
+	say(name, WIFSIGNALED(status) || refused(error), "%s", WIFSIGNALED(status) ? "killed" : error ? strerror(error) : "it worked");
 }
 
 void try_processes(void)

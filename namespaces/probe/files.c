@@ -102,7 +102,7 @@ static void writable(char *line)
 	}
 	if (!strncmp(own, "ro", 2) || !strncmp(all, "ro", 2))
 		return;
-	printf("mount\t%s\t%s\n", path, type);
+	printf("writable\t%s\t%s\n", path, type);
 	char name[512];
 	snprintf(name, sizeof name, "keep something in %.400s", path);
 	say(name, in_memory(type), "%.40s", type);

@@ -30,7 +30,7 @@ static void all_ids_are(const char *name, const char *text, const char *what, un
 	bool own = f && sscanf(f, "%u %u %u %u", &ids[0], &ids[1], &ids[2], &ids[3]) == 4;
 	for (int i = 0; own && i < 4; i++)
 		own = ids[i] == id;
-	say(name, own, "%.60s", f ? f : "unknown");
+	say(name, own, "%.*s", f ? (int)strcspn(f, "\n") : 7, f ? f : "unknown");
 }
 
 static void no_capabilities(const char *text)

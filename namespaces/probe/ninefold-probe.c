@@ -1,6 +1,6 @@
 // ninefold-probe tries, inside a guest's session and as the guest, what must fail
 // there, and says on its output what came of each try: a line of NAME, "held" or
-// "through", and how, separated by tabs. A line "mount" names a mount that can be
+// "through", and how, separated by tabs. A line "writable" names a mount that can be
 // written to. It ends with 0 when everything held, with 1 when something got
 // through, and 2 when it could not try.
 //
@@ -32,7 +32,7 @@ void say(const char *name, bool held, const char *format, ...)
 	va_end(args);
 	for (char *c = how; *c; c++)
 		if ((unsigned char)*c < ' ' || *c == 0x7f)
-			*c = '?';
+			*c = ' ';
 	printf("%s\t%s\t%s\n", name, held ? "held" : "through", how);
 	got_through = got_through || !held;
 }

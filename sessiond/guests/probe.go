@@ -89,7 +89,7 @@ func parseProbe(said string) (tries []Try, writable []string, err error) {
 	for lines.Scan() {
 		f := strings.Split(lines.Text(), "\t")
 		switch {
-		case len(f) == 3 && f[0] == "mount":
+		case len(f) == 3 && f[0] == "writable":
 			writable = append(writable, f[1]+" "+f[2])
 		case len(f) == 3 && f[0] != "" && (f[1] == "held" || f[1] == "through"):
 			tries = append(tries, Try{Name: f[0], Held: f[1] == "held", How: f[2]})

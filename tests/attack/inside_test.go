@@ -107,8 +107,9 @@ func readable(names ...string) error {
 	return last
 }
 
-// initPID is ninefold-init: the first process, or with the host's /proc our parent.
-func initPID() int { return os.Getppid() }
+// initPID is ninefold-init: our parent, or for who joined the PID namespace, and has
+// a parent outside, the first process.
+func initPID() int { return max(os.Getppid(), 1) }
 
 func traceInit([]string) error {
 	runtime.LockOSThread()
@@ -128,7 +129,7 @@ func killInit([]string) error {
 		_ = unix.Kill(pid, sig)
 	}
 	time.Sleep(50 * time.Millisecond)
-	if os.Getppid() != pid {
+	if initPID() != pid {
 		return broke("the first process is gone and this one lives")
 	}
 	return nil

@@ -24,6 +24,11 @@ func onThread(f func() error) error {
 // ofTheAttacker lists the processes of the attacker's uid on the machine.
 func ofTheAttacker(t *testing.T) []string {
 	t.Helper()
+	return processesOf(t, attackerUID)
+}
+
+func processesOf(t *testing.T, uid int) []string {
+	t.Helper()
 	names, err := filepath.Glob("/proc/[0-9]*/status")
 	if err != nil {
 		t.Fatal(err)
@@ -31,7 +36,7 @@ func ofTheAttacker(t *testing.T) []string {
 	var left []string
 	for _, n := range names {
 		b, err := os.ReadFile(n)
-		if err == nil && strings.Contains(string(b), fmt.Sprintf("\nUid:\t%d\t", attackerUID)) && !strings.Contains(string(b), "\nState:\tZ") {
+		if err == nil && strings.Contains(string(b), fmt.Sprintf("\nUid:\t%d\t", uid)) && !strings.Contains(string(b), "\nState:\tZ") {
 			name, _, _ := strings.Cut(string(b), "\n")
 			left = append(left, filepath.Base(filepath.Dir(n))+" "+name)
 		}

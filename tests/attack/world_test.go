@@ -82,7 +82,7 @@ func world(m *testing.M) (code int, err error) {
 	if err := os.Chown(home, attackerUID, attackerUID); err != nil {
 		return code, err
 	}
-	programs := map[string]string{"../../bin/ninefold-init": "ninefold-init", "/proc/self/exe": "attacker"}
+	programs := map[string]string{"../../bin/ninefold-init": "ninefold-init", "../../bin/ninefold-probe": "ninefold-probe", "/proc/self/exe": "attacker"}
 	if _, err := exec.LookPath("go"); err == nil {
 		build := exec.Command("go", "build", "-trimpath", "-o", bin+"/", "ninefold/cmd/sessionctl", "ninefold/cmd/ninefold-ctl")
 		build.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -105,7 +105,14 @@ func world(m *testing.M) (code int, err error) {
 	if err := account(); err != nil {
 		return code, err
 	}
-	for _, p := range profiles {
+	// The machine's name services are not to hear of the guests of a test.
+	if err := os.MkdirAll("/run/userdb", 0o755); err != nil {
+		return code, err
+	}
+	if err := unix.Mount("userdb", "/run/userdb", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=0755"); err != nil {
+		return code, err
+	}
+	for _, p := range append(profiles, guestProfile()) {
 		if err := p.write(); err != nil {
 			return code, err
 		}
@@ -167,14 +174,22 @@ func sessionctl(args ...string) *exec.Cmd {
 
 // run runs a command in a session and returns what it printed.
 func run(user, profile string, argv ...string) (string, error) {
-	out, err := sessionctl(append([]string{"run", "--user", user, profile, "--"}, argv...)...).CombinedOutput()
+	as := []string{"run", "--user", user, profile, "--"}
+	if user == guest {
+		as = []string{"run", profile, "--"}
+	}
+	out, err := sessionctl(append(as, argv...)...).CombinedOutput()
 	return string(out), err
 }
 
 // attack runs a try in a session and fails the test when it got through.
 func attack(t *testing.T, user, profile, name string, args ...string) {
 	t.Helper()
-	out, err := run(user, profile, append([]string{bin + "/attacker", "try", name}, args...)...)
+	program := bin + "/attacker"
+	if user == guest {
+		program = guestBin + "/attacker" // what is below /var/tmp no guest sees
+	}
+	out, err := run(user, profile, append([]string{program, "try", name}, args...)...)
 	switch {
 	case withoutLimits(profile, out):
 		t.Logf("as %s in %s: refused for want of cgroup controllers", user, profile)

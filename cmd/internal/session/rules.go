@@ -8,6 +8,7 @@ import (
 	"ninefold/roots/sign"
 	"ninefold/roots/store"
 	"ninefold/roots/trust"
+	"ninefold/sessiond/guests"
 	"ninefold/sessiond/identity"
 	"ninefold/sessiond/manager"
 	"ninefold/sessiond/profile"
@@ -23,6 +24,10 @@ var Rules = []exit.Rule{
 	{Is: manager.ErrConfig, Code: exit.BadInput},
 	{Is: manager.ErrIncompatible, Code: exit.NotSupported, Hint: "set compose = \"auto\" or \"full\" in the profile"},
 	{Is: manager.ErrNoDriver, Code: exit.NotSupported, Hint: "sessionctl doctor says what this machine can do"},
+	{Is: manager.ErrGuest, Code: exit.Usage, Hint: "leave --user and --keep out"},
+	{Is: guests.ErrFull, Code: exit.Busy, Hint: "sessionctl guest sweep frees the ids of guests that are gone"},
+	{Is: guests.ErrBroken, Code: exit.Failed, Hint: "this is a fault of Ninefold, of the kernel or of the profile; sessionctl guest report shows all that was tried"},
+	{Is: guests.ErrRemains, Code: exit.Failed, Hint: "its id stays taken; remove what is named, then run sessionctl guest sweep"},
 	{Is: identity.ErrNoUser, Code: exit.NotFound},
 	{Is: profile.ErrNotFound, Code: exit.NotFound, Hint: "sessionctl profile list shows those that there are"},
 	{Is: profile.ErrInvalid, Code: exit.BadInput},

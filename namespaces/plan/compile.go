@@ -137,9 +137,8 @@ func (c *compiler) root() {
 	mounts := slices.Clone(c.spec.HostMounts)
 	slices.SortFunc(mounts, func(a, b HostMount) int { return cmp.Compare(a.Path, b.Path) })
 	for _, m := range slices.Compact(mounts) {
-		own := m.Path == "/" || c.inHome(m.Path) || slices.ContainsFunc(MediaDirs[:], func(dir string) bool { return below(m.Path, dir) }) ||
-			slices.ContainsFunc(ownMounts[:], func(dir string) bool { return below(m.Path, dir) }) ||
-			c.spec.Guest && !slices.ContainsFunc(guestMounts[:], func(dir string) bool { return below(m.Path, dir) })
+		own := m.Path == "/" || c.inHome(m.Path) || belowAny(m.Path, MediaDirs[:]) ||
+			belowAny(m.Path, ownMounts[:]) || c.spec.Guest && !c.shows(m.Path)
 		if !own {
 			c.overlay(m.Path, m.Flags)
 		}

@@ -55,25 +55,38 @@ var guestMasks = [...]string{
 	"/var/mail", "/var/spool", "/var/backups", "/var/log", "/var/crash", "/var/lib/ninefold", "/var/local",
 }
 
+// masks are those, and the homes of others elsewhere.
+func (c *compiler) masks() []string {
+	covered := append([]string{"/tmp", "/var/tmp"}, guestMasks[:]...)
+	for _, home := range c.spec.Others {
+		if home := path.Clean(home); path.IsAbs(home) && !belowAny(home, covered) && maskable(home) {
+			covered = append(covered, home)
+		}
+	}
+	return covered[2:]
+}
+
 // mask covers them with empty directories, and /var/tmp, which programs write
 // to, with one in memory.
 func (c *compiler) mask() {
-	covered := append([]string{"/tmp", "/var/tmp"}, guestMasks[:]...)
-	targets := slices.Clone(guestMasks[:])
-	for _, home := range c.spec.Others {
-		if home := path.Clean(home); path.IsAbs(home) && !slices.ContainsFunc(covered, func(dir string) bool { return below(home, dir) }) && maskable(home) {
-			targets, covered = append(targets, home), append(covered, home)
-		}
-	}
-	for _, target := range targets {
+	for _, target := range c.masks() {
 		c.add(Mount{Type: "tmpfs", Target: target, Flags: inert, Options: []string{"mode=0755", "size=64k"}})
 		c.readOnly = append(c.readOnly, target)
 	}
 	c.add(Mount{Type: "tmpfs", Target: "/var/tmp", Flags: Flags{NoSuid: true, NoDev: true}, Options: c.sized("mode=1777")})
 }
 
+// shows reports whether a guest sees the host's file system on that path.
+func (c *compiler) shows(mount string) bool {
+	return belowAny(mount, guestMounts[:]) && !belowAny(mount, append(c.masks(), "/var/tmp"))
+}
+
+func belowAny(p string, dirs []string) bool {
+	return slices.ContainsFunc(dirs, func(dir string) bool { return below(p, dir) })
+}
+
 // maskable reports whether a home can be covered without covering the system.
 func maskable(home string) bool {
 	return !slices.Contains([]string{"/", "/var", "/opt", "/var/lib", "/nonexistent"}, home) &&
-		!slices.ContainsFunc(systemDirs[:], func(dir string) bool { return below(home, dir) })
+		!belowAny(home, systemDirs[:])
 }

@@ -11,7 +11,7 @@ func generous() Spec {
 	return Spec{
 		Profile: "careless", User: User{Name: "guest-61200", UID: 61200, GID: 61200, Home: GuestHome, Shell: "/bin/sh"}, Guest: true,
 		HostBase: true, Layers: []Layer{{Kind: LayerDir, Source: "/"}},
-		HostMounts: []HostMount{{Path: "/"}, {Path: "/usr"}, {Path: "/data"}, {Path: "/home"}},
+		HostMounts: []HostMount{{Path: "/"}, {Path: "/usr"}, {Path: "/data"}, {Path: "/home"}, {Path: "/var/lib/ninefold/store"}, {Path: "/var/lib/docker"}},
 		Upper:      &Upper{Dir: "/var/lib/ninefold/kept", Name: "x"},
 		Namespaces: Namespaces{Net: NetHost, User: UserHost},
 		Privileges: Privileges{Capabilities: Capabilities()},
@@ -31,7 +31,7 @@ func TestAGuestGetsWhatAGuestGets(t *testing.T) {
 		t.Errorf("class %s, %+v", p.Class, n)
 	}
 	text := Print(p)
-	for _, not := range []string{"/var/lib/ninefold/kept", "bind /home", "bind /tmp", "/data", "cap_"} {
+	for _, not := range []string{"/var/lib/ninefold/kept", "bind /home", "bind /tmp", "/data", "cap_", "/var/lib/ninefold/store"} {
 		for line := range strings.Lines(text) {
 			if strings.Contains(line, not) && !strings.Contains(line, "tmpfs") && !strings.HasPrefix(line, "readonly") {
 				t.Errorf("a guest has %q: %s", not, line)
@@ -57,7 +57,7 @@ func TestAGuestGetsWhatAGuestGets(t *testing.T) {
 			}
 		}
 	}
-	for _, dir := range []string{"/", "/usr", "/home", "/root", "/srv", "/var/spool"} {
+	for _, dir := range []string{"/", "/usr", "/var/lib/docker", "/home", "/root", "/srv", "/var/spool"} {
 		if !readOnly[dir] {
 			t.Errorf("%s can be written to", dir)
 		}

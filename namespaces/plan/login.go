@@ -41,7 +41,7 @@ func (c *compiler) checkLogin() error {
 		return no("a login has no filter; take it out of the profile's isolation")
 	}
 	for _, l := range s.Lines {
-		if target := targetOf(l.Op); slices.ContainsFunc(liveDirs[:], func(dir string) bool { return below(target, dir) }) {
+		if target := targetOf(l.Op); belowAny(target, liveDirs[:]) {
 			return no("the line %q would change the host, whose %s a login shares", PrintOp(l.Op), path.Dir(target))
 		}
 	}
@@ -154,5 +154,5 @@ func (c *compiler) loginVolatile() {
 
 // inLive reports whether a projected path is the host's in a login anyway.
 func (c *compiler) inLive(p string) bool {
-	return c.spec.Login && slices.ContainsFunc(liveDirs[:], func(dir string) bool { return below(p, dir) })
+	return c.spec.Login && belowAny(p, liveDirs[:])
 }

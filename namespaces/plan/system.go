@@ -87,7 +87,7 @@ var systemDirs = [...]string{
 func (c *compiler) ownHome() bool {
 	home := c.spec.User.Home
 	return home != "" && !slices.Contains([]string{"/", "/home", "/tmp", "/var", "/nonexistent"}, home) &&
-		!slices.ContainsFunc(systemDirs[:], func(dir string) bool { return below(home, dir) })
+		!belowAny(home, systemDirs[:])
 }
 
 func (c *compiler) home() {

@@ -72,7 +72,7 @@ func search(ctx context.Context, ids map[uint32]bool) (found map[uint32][]string
 
 // notFiles are file systems whose files are the kernel's, or another machine's.
 var notFiles = []string{
-	"autofs", "binfmt_misc", "bpf", "cgroup", "cgroup2", "configfs", "debugfs", "devpts", "efivarfs", "fusectl", "hugetlbfs", "mqueue", "nsfs", "overlay",
+	"autofs", "binfmt_misc", "bpf", "cgroup", "cgroup2", "configfs", "debugfs", "devpts", "efivarfs", "fusectl", "hugetlbfs", "mqueue", "nsfs",
 	"proc", "pstore", "rpc_pipefs", "securityfs", "selinuxfs", "sysfs", "tracefs", "devtmpfs",
 	"nfs", "nfs4", "cifs", "smb3", "9p", "virtiofs", "ceph", "afs", "squashfs", "erofs", "iso9660", "udf",
 }

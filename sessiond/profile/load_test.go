@@ -62,11 +62,11 @@ func TestFind(t *testing.T) {
 	var names []string
 	for _, e := range s.List() {
 		names = append(names, e.Name)
-		if (e.Err != nil) != (e.Name == "broken") || (e.Profile == nil) != (e.Err != nil) || (e.File == "") != (e.Name == "host") {
+		if (e.Err != nil) != (e.Name == "broken") || (e.Profile == nil) != (e.Err != nil) || (e.File == "") != (e.Name == "host" || e.Name == "guest") {
 			t.Errorf("%+v", e)
 		}
 	}
-	if got := strings.Join(names, " "); got != "broken dev host other" {
+	if got := strings.Join(names, " "); got != "broken dev guest host other" {
 		t.Errorf("listed %s", got)
 	}
 }

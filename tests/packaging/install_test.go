@@ -15,6 +15,7 @@ var installed = map[string]os.FileMode{
 	"usr/lib/ninefold/ninefold-ctl":                           0o755,
 	"usr/lib/ninefold/ninefold-build":                         0o755,
 	"usr/lib/ninefold/ninefold-init":                          0o755,
+	"usr/lib/ninefold/ninefold-probe":                         0o755,
 	"usr/lib/ninefold/ninefold-enter":                         0o755,
 	"usr/lib/ninefold/ninefold-session":                       0o755,
 	"usr/share/lightdm/lightdm.conf.d/60-ninefold.conf":       0o644,
@@ -25,6 +26,8 @@ var installed = map[string]os.FileMode{
 	"usr/lib/systemd/system/sessiond.service":                 0o644,
 	"usr/lib/systemd/system/sessiond-door.socket":             0o644,
 	"usr/lib/systemd/system/sessiond-host.socket":             0o644,
+	"usr/lib/systemd/system/ninefold-guests.service":          0o644,
+	"usr/lib/systemd/system/ninefold-guests.timer":            0o644,
 	"usr/lib/systemd/system/user@.service.d/10-ninefold.conf": 0o644,
 	"usr/lib/tmpfiles.d/ninefold.conf":                        0o644,
 	"usr/share/dbus-1/system.d/org.ninefold.conf":             0o644,
@@ -55,6 +58,7 @@ var enabled = []string{
 	"etc/systemd/system/sockets.target.wants/sessiond-door.socket",
 	"etc/systemd/system/sockets.target.wants/sessiond-host.socket",
 	"etc/systemd/system/multi-user.target.wants/sessiond.service",
+	"etc/systemd/system/timers.target.wants/ninefold-guests.timer",
 }
 
 // leftBehind are files of the package manager, which remembers what it did.

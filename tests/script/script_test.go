@@ -40,18 +40,20 @@ func programs(t *testing.T) string {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("build the programs: %v\n%s", err, out)
 	}
-	first := "../../bin/ninefold-init"
-	if _, err := os.Stat(first); err != nil {
-		if out, err := exec.Command("make", "-C", "../..", "bin/ninefold-init").CombinedOutput(); err != nil {
-			t.Fatalf("build the first process: %v\n%s", err, out)
+	for _, name := range []string{"ninefold-init", "ninefold-probe"} {
+		made := filepath.Join("../../bin", name)
+		if _, err := os.Stat(made); err != nil {
+			if out, err := exec.Command("make", "-C", "../..", "bin/"+name).CombinedOutput(); err != nil {
+				t.Fatalf("build %s: %v\n%s", name, err, out)
+			}
 		}
-	}
-	b, err := os.ReadFile(first)
-	if err == nil {
-		err = os.WriteFile(filepath.Join(dir, "ninefold-init"), b, 0o755)
-	}
-	if err != nil {
-		t.Fatal(err)
+		b, err := os.ReadFile(made)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, name), b, 0o755)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 	return dir
 }

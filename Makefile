@@ -141,6 +141,7 @@ install: build ## install below DESTDIR and PREFIX
 		'$(DESTDIR)/etc/ninefold/recipes' '$(DESTDIR)/etc/ninefold/profiles'
 	install -m 755 bin/sessionctl '$(DESTDIR)$(PREFIX)/lib/ninefold/sessionctl'
 	ln -sf ../lib/ninefold/sessionctl '$(DESTDIR)$(PREFIX)/bin/sessionctl'
+	ln -sf ../lib/ninefold/sessionctl '$(DESTDIR)$(PREFIX)/bin/hc'
 	install -m 755 $$(ls bin/* | grep -vx bin/sessionctl) '$(DESTDIR)$(PREFIX)/lib/ninefold/'
 	install -m 644 recipes/*.toml '$(DESTDIR)/usr/lib/ninefold/recipes/'
 	install -m 644 profiles/*.toml '$(DESTDIR)/usr/lib/ninefold/profiles/'

@@ -43,7 +43,7 @@ func (a *app) root() *cobra.Command {
 	})
 	c.AddCommand(a.run(), a.explain(), a.ns(), a.which(), a.profile(), a.image(), a.key(), a.policy(), a.doctor(), a.host(),
 		a.listViews(), a.show(), a.end(), a.enter(), a.tellStatus(), a.logs(), a.bind(), a.mount(), a.unmount(), a.session(), a.job(), a.view(),
-		a.guest())
+		a.guest(), a.context())
 	c.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	strictArgs(c)
 	return c

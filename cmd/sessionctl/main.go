@@ -24,10 +24,14 @@ import (
 
 const (
 	commands     = "ninefold-ctl"
+	contexts     = "hc" // short for sessionctl context
 	defaultState = "/var/lib/ninefold"
 )
 
 func main() {
+	if len(os.Args) > 0 && filepath.Base(os.Args[0]) == contexts {
+		os.Args = append([]string{"sessionctl", "context"}, os.Args[1:]...)
+	}
 	if o, ok, err := host.Asked(os.Args); ok {
 		os.Exit(host.Main(o, err))
 	}

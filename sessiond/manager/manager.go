@@ -94,6 +94,9 @@ func rely(name string) error {
 	return nil
 }
 
+// Rely checks that the state directory is nobody else's to change.
+func (m *Manager) Rely() error { return rely(m.state) }
+
 // Store opens the store, and makes it when there is none.
 func (m *Manager) Store() (*store.Store, error) {
 	if err := rely(m.StoreDir()); err != nil {

@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"ninefold/namespaces/upper"
 )
 
 // copyWritten copies what was written in l below to, where root alone can look,
@@ -28,15 +30,15 @@ func copyWritten(ctx context.Context, l *Layers, to *os.File, room int64, it *It
 			it.Why = err.Error()[:min(len(err.Error()), maxWhy)]
 		}
 	}
-	err = l.walk(ctx, func(e *entry) error {
+	err = l.walk(ctx, func(e *upper.Entry) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		name := filepath.Join(e.layer, e.name)
-		written := l.since.written(&e.st)
+		name := filepath.Join(e.Layer, e.Name)
+		written := l.since.written(&e.Stat)
 		switch {
-		case e.dir():
-			c.dirs[name] = e.st
+		case e.IsDir():
+			c.dirs[name] = e.Stat
 			if !written {
 				return nil
 			}
@@ -44,7 +46,7 @@ func copyWritten(ctx context.Context, l *Layers, to *os.File, room int64, it *It
 				leave(err)
 			}
 			return nil
-		case !written || e.whiteout():
+		case !written || e.Whiteout():
 			return nil
 		}
 		n, err := c.file(e, name)
@@ -62,7 +64,7 @@ func copyWritten(ctx context.Context, l *Layers, to *os.File, room int64, it *It
 		it.Bytes += n
 		return nil
 	})
-	if errors.Is(err, errTooMany) || errors.Is(err, context.DeadlineExceeded) && it.Files > 0 {
+	if errors.Is(err, upper.ErrTooMany) || errors.Is(err, context.DeadlineExceeded) && it.Files > 0 {
 		leave(fmt.Errorf("not all of it was looked at: %w", err))
 		err = nil
 	}
@@ -134,14 +136,14 @@ func (c *copying) take(size int64) error {
 }
 
 // file copies one file or link.
-func (c *copying) file(e *entry, name string) (n int64, err error) {
-	at := int(e.parent.Fd())
-	switch e.st.Mode & unix.S_IFMT {
+func (c *copying) file(e *upper.Entry, name string) (n int64, err error) {
+	at := int(e.Parent.Fd())
+	switch e.Stat.Mode & unix.S_IFMT {
 	case unix.S_IFLNK:
 		text := make([]byte, unix.PathMax)
-		n, err := unix.Readlinkat(at, e.base(), text)
+		n, err := unix.Readlinkat(at, e.Base(), text)
 		if err != nil {
-			return 0, &os.PathError{Op: "readlink", Path: e.name, Err: err}
+			return 0, &os.PathError{Op: "readlink", Path: e.Name, Err: err}
 		}
 		if err := c.makeDir(filepath.Dir(name)); err != nil {
 			return 0, err
@@ -152,7 +154,7 @@ func (c *copying) file(e *entry, name string) (n int64, err error) {
 		if err := c.to.Symlink(string(text[:n]), name); err != nil {
 			return 0, err
 		}
-		return 0, c.to.Lchown(name, int(e.st.Uid), int(e.st.Gid))
+		return 0, c.to.Lchown(name, int(e.Stat.Uid), int(e.Stat.Gid))
 	case unix.S_IFREG:
 	default:
 		return 0, errLeft // sockets, pipes and devices are of the time they were made
@@ -170,7 +172,7 @@ func (c *copying) file(e *entry, name string) (n int64, err error) {
 	if err := c.makeDir(filepath.Dir(name)); err != nil {
 		return 0, err
 	}
-	if err := c.take(e.st.Size); err != nil {
+	if err := c.take(e.Stat.Size); err != nil {
 		return 0, err
 	}
 	f, err := c.to.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
@@ -178,10 +180,10 @@ func (c *copying) file(e *entry, name string) (n int64, err error) {
 		return 0, err
 	}
 	defer f.Close()
-	if n, err = io.Copy(f, io.LimitReader(from, e.st.Size)); err != nil {
+	if n, err = io.Copy(f, io.LimitReader(from, e.Stat.Size)); err != nil {
 		return n, err
 	}
-	return n, dress(f, from, &e.st, true)
+	return n, dress(f, from, &e.Stat, true)
 }
 
 const (
@@ -192,16 +194,16 @@ const (
 
 // openFile opens e, which has to be what was looked at: whose it is and what bits
 // it has decides, and what lies under its name can be another file by now.
-func openFile(e *entry) (*os.File, error) {
-	fd, err := unix.Openat(int(e.parent.Fd()), e.base(), unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+func openFile(e *upper.Entry) (*os.File, error) {
+	fd, err := unix.Openat(int(e.Parent.Fd()), e.Base(), unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, &os.PathError{Op: "open", Path: e.name, Err: err}
+		return nil, &os.PathError{Op: "open", Path: e.Name, Err: err}
 	}
-	f := os.NewFile(uintptr(fd), e.name)
+	f := os.NewFile(uintptr(fd), e.Name)
 	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil || st.Dev != e.st.Dev || st.Ino != e.st.Ino || st.Uid != e.st.Uid || st.Mode != e.st.Mode {
+	if err := unix.Fstat(fd, &st); err != nil || st.Dev != e.Stat.Dev || st.Ino != e.Stat.Ino || st.Uid != e.Stat.Uid || st.Mode != e.Stat.Mode {
 		f.Close()
-		return nil, &os.PathError{Op: "open", Path: e.name, Err: cmp.Or(err, errLeft)}
+		return nil, &os.PathError{Op: "open", Path: e.Name, Err: cmp.Or(err, errLeft)}
 	}
 	return f, nil
 }
@@ -266,8 +268,8 @@ func Mixes(ctx context.Context, dir string) (bool, error) {
 	}
 	defer f.Close()
 	found := errors.New("found")
-	err = walkLayers(ctx, f, func(e *entry) error {
-		mode := e.st.Mode & unix.S_IFMT
+	err = upper.Walk(ctx, f, maxFiles, func(e *upper.Entry) error {
+		mode := e.Stat.Mode & unix.S_IFMT
 		if mode != unix.S_IFREG && mode != unix.S_IFDIR {
 			return nil
 		}
@@ -283,7 +285,7 @@ func Mixes(ctx context.Context, dir string) (bool, error) {
 		}
 		return nil
 	})
-	if errors.Is(err, found) || errors.Is(err, errTooMany) {
+	if errors.Is(err, found) || errors.Is(err, upper.ErrTooMany) {
 		return true, nil // of what cannot be looked at whole, nothing is known
 	}
 	return false, err

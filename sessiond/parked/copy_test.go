@@ -11,18 +11,20 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"ninefold/namespaces/upper"
 )
 
 // layerDir is a directory of layers with names in its "upper".
-func layerDir(t *testing.T, names ...string) (dir *os.File, upper string) {
+func layerDir(t *testing.T, names ...string) (dir *os.File, below string) {
 	t.Helper()
 	top := t.TempDir()
-	upper = filepath.Join(top, "upper")
-	if err := os.Mkdir(upper, 0o755); err != nil {
+	below = filepath.Join(top, "upper")
+	if err := os.Mkdir(below, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	for _, n := range names {
-		if err := os.WriteFile(filepath.Join(upper, n), []byte(n), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(below, n), []byte(n), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -31,15 +33,15 @@ func layerDir(t *testing.T, names ...string) (dir *os.File, upper string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { dir.Close() })
-	return dir, upper
+	return dir, below
 }
 
 // TestASwappedFileIsNotOpened: who writes to a layer meanwhile gets neither the
 // content of another's file, nor another's owner and bits for a file of theirs.
 func TestASwappedFileIsNotOpened(t *testing.T) {
-	dir, upper := layerDir(t, "mine", "other")
-	err := walkLayers(t.Context(), dir, func(e *entry) error {
-		if e.name != "mine" {
+	dir, below := layerDir(t, "mine", "other")
+	err := upper.Walk(t.Context(), dir, maxFiles, func(e *upper.Entry) error {
+		if e.Name != "mine" {
 			return nil
 		}
 		f, err := openFile(e)
@@ -47,7 +49,7 @@ func TestASwappedFileIsNotOpened(t *testing.T) {
 			return err
 		}
 		f.Close()
-		if err := os.Rename(filepath.Join(upper, "other"), filepath.Join(upper, "mine")); err != nil {
+		if err := os.Rename(filepath.Join(below, "other"), filepath.Join(below, "mine")); err != nil {
 			return err
 		}
 		if f, err := openFile(e); !errors.Is(err, errLeft) {
@@ -62,9 +64,9 @@ func TestASwappedFileIsNotOpened(t *testing.T) {
 
 // TestNamesTakeRoom: links and empty files are not free.
 func TestNamesTakeRoom(t *testing.T) {
-	dir, upper := layerDir(t)
+	dir, below := layerDir(t)
 	for i := range 6 {
-		if err := os.Symlink("x", filepath.Join(upper, strconv.Itoa(i))); err != nil {
+		if err := os.Symlink("x", filepath.Join(below, strconv.Itoa(i))); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -132,7 +134,7 @@ func TestAUserHasSoMany(t *testing.T) {
 // TestOneFileDoesNotCostTheOthers: what cannot be copied is left out and told,
 // and the rest is there.
 func TestOneFileDoesNotCostTheOthers(t *testing.T) {
-	dir, upper := layerDir(t, "a", "b")
+	dir, below := layerDir(t, "a", "b")
 	// In the way of the copy of b.
 	to := t.TempDir()
 	if err := os.MkdirAll(filepath.Join(to, "upper", "b", "x"), 0o755); err != nil {
@@ -143,7 +145,7 @@ func TestOneFileDoesNotCostTheOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer target.Close()
-	if err := os.Symlink("gone", filepath.Join(upper, "c")); err != nil {
+	if err := os.Symlink("gone", filepath.Join(below, "c")); err != nil {
 		t.Fatal(err)
 	}
 	var it Item
@@ -160,15 +162,15 @@ func TestOneFileDoesNotCostTheOthers(t *testing.T) {
 
 // TestANameThatVanishesIsPassedOver: a session goes on while it is looked at.
 func TestANameThatVanishesIsPassedOver(t *testing.T) {
-	dir, upper := layerDir(t, "a", "b", "c")
+	dir, below := layerDir(t, "a", "b", "c")
 	var seen []string
-	err := walkLayers(t.Context(), dir, func(e *entry) error {
-		if e.name == "a" {
-			if err := os.Remove(filepath.Join(upper, "b")); err != nil {
+	err := upper.Walk(t.Context(), dir, maxFiles, func(e *upper.Entry) error {
+		if e.Name == "a" {
+			if err := os.Remove(filepath.Join(below, "b")); err != nil {
 				return err
 			}
 		}
-		seen = append(seen, e.name)
+		seen = append(seen, e.Name)
 		return nil
 	})
 	if err != nil || !slices.Equal(seen, []string{"a", "c"}) {

@@ -12,6 +12,7 @@ import (
 
 	"ninefold/namespaces/kernel"
 	"ninefold/namespaces/plan"
+	"ninefold/namespaces/upper"
 )
 
 // Into is where an item is restored.
@@ -63,15 +64,15 @@ func (s *Shelf) Restore(ctx context.Context, it Item, into Into) (r Restored, er
 			return err
 		}
 		defer root.Close()
-		return walkLayers(ctx, from, func(e *entry) error {
-			if e.dir() || e.whiteout() {
+		return upper.Walk(ctx, from, maxFiles, func(e *upper.Entry) error {
+			if e.IsDir() || e.Whiteout() {
 				return nil
 			}
 			switch {
-			case !into.AsRoot && e.st.Uid != who.UID:
+			case !into.AsRoot && e.Stat.Uid != who.UID:
 				r.Roots++
 				return nil
-			case !into.Over && into.Written != nil && into.Written.has(e.layer, e.name):
+			case !into.Over && into.Written != nil && into.Written.has(e.Layer, e.Name):
 				r.Written++
 				return nil
 			}
@@ -91,14 +92,14 @@ func (s *Shelf) Restore(ctx context.Context, it Item, into Into) (r Restored, er
 
 // bring writes one file. The source is opened as root, who alone can, and the
 // rest done as who.
-func bring(e *entry, from, root *os.File, who plan.Identity) error {
+func bring(e *upper.Entry, from, root *os.File, who plan.Identity) error {
 	text := make([]byte, unix.PathMax)
 	var source *os.File
-	switch e.st.Mode & unix.S_IFMT {
+	switch e.Stat.Mode & unix.S_IFMT {
 	case unix.S_IFLNK:
-		n, err := unix.Readlinkat(int(e.parent.Fd()), e.base(), text)
+		n, err := unix.Readlinkat(int(e.Parent.Fd()), e.Base(), text)
 		if err != nil {
-			return &os.PathError{Op: "readlink", Path: e.name, Err: err}
+			return &os.PathError{Op: "readlink", Path: e.Name, Err: err}
 		}
 		text = text[:n]
 	case unix.S_IFREG:
@@ -108,17 +109,17 @@ func bring(e *entry, from, root *os.File, who plan.Identity) error {
 		}
 		defer source.Close()
 		if _, err := unix.Fgetxattr(int(source.Fd()), metacopy, nil); err == nil {
-			return &os.PathError{Op: "restore", Path: e.name, Err: errLeft}
+			return &os.PathError{Op: "restore", Path: e.Name, Err: errLeft}
 		}
 	default:
-		return &os.PathError{Op: "restore", Path: e.name, Err: errLeft}
+		return &os.PathError{Op: "restore", Path: e.Name, Err: errLeft}
 	}
 	parents, err := above(e, from)
 	if err != nil {
 		return err
 	}
 	return kernel.AsUser(who.UID, who.GID, who.Groups, func() error {
-		dir, err := descend(root, path.Join(mountOf(e.layer), path.Dir(e.name)), parents, who.UID == 0)
+		dir, err := descend(root, path.Join(upper.MountOf(e.Layer), path.Dir(e.Name)), parents, who.UID == 0)
 		if err != nil {
 			return err
 		}
@@ -132,11 +133,11 @@ func bring(e *entry, from, root *os.File, who plan.Identity) error {
 
 // above are the directories of e in its layer, the outermost first, to make
 // those that are missing in the view as they were.
-func above(e *entry, from *os.File) ([]unix.Stat_t, error) {
+func above(e *upper.Entry, from *os.File) ([]unix.Stat_t, error) {
 	var out []unix.Stat_t
-	for name := path.Dir(e.name); name != "."; name = path.Dir(name) {
+	for name := path.Dir(e.Name); name != "."; name = path.Dir(name) {
 		var st unix.Stat_t
-		if err := unix.Fstatat(int(from.Fd()), path.Join(e.layer, name), &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		if err := unix.Fstatat(int(from.Fd()), path.Join(e.Layer, name), &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 			return nil, &os.PathError{Op: "stat", Path: name, Err: err}
 		}
 		out = append([]unix.Stat_t{st}, out...)
@@ -230,7 +231,7 @@ func justMade(d *os.File) error {
 	if err := unix.Fstat(int(d.Fd()), &st); err != nil {
 		return &os.PathError{Op: "stat", Path: d.Name(), Err: err}
 	}
-	names, err := list(d)
+	names, err := upper.List(d)
 	if err == nil && (st.Uid != 0 || st.Mode&^unix.S_ISGID != unix.S_IFDIR|0o700 || len(names) > 0) {
 		err = errSwapped
 	}
@@ -241,45 +242,45 @@ func justMade(d *os.File) error {
 }
 
 // fresh is a name in dir beside that of e for what then takes its place.
-func fresh(e *entry) string { return ".ninefold-restored-" + e.base() }
+func fresh(e *upper.Entry) string { return ".ninefold-restored-" + e.Base() }
 
-func link(dir *os.File, e *entry, text string, whole bool) error {
+func link(dir *os.File, e *upper.Entry, text string, whole bool) error {
 	at, name := int(dir.Fd()), fresh(e)
 	if err := unix.Symlinkat(text, at, name); err != nil {
-		return &os.PathError{Op: "link", Path: e.name, Err: err}
+		return &os.PathError{Op: "link", Path: e.Name, Err: err}
 	}
 	var err error
 	if whole {
-		err = unix.Fchownat(at, name, int(e.st.Uid), int(e.st.Gid), unix.AT_SYMLINK_NOFOLLOW)
+		err = unix.Fchownat(at, name, int(e.Stat.Uid), int(e.Stat.Gid), unix.AT_SYMLINK_NOFOLLOW)
 	}
 	return place(at, name, e, err)
 }
 
 // write makes a new file and puts it in the place of what is there, which is
 // never written through. Its mode is its own only when it is whole.
-func write(dir *os.File, e *entry, source *os.File, whole bool) error {
+func write(dir *os.File, e *upper.Entry, source *os.File, whole bool) error {
 	at, name := int(dir.Fd()), fresh(e)
 	fd, err := unix.Openat(at, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
 	if err != nil {
-		return &os.PathError{Op: "create", Path: e.name, Err: err}
+		return &os.PathError{Op: "create", Path: e.Name, Err: err}
 	}
-	f := os.NewFile(uintptr(fd), e.name)
+	f := os.NewFile(uintptr(fd), e.Name)
 	_, err = io.Copy(f, source)
 	if err == nil {
 		// Better there without some attributes than not at all.
-		if err = dress(f, source, &e.st, whole); errors.Is(err, errBare) {
+		if err = dress(f, source, &e.Stat, whole); errors.Is(err, errBare) {
 			err = nil
 		}
 	}
 	return place(at, name, e, errors.Join(err, f.Close()))
 }
 
-func place(at int, name string, e *entry, err error) error {
+func place(at int, name string, e *upper.Entry, err error) error {
 	if err == nil {
-		if err = unix.Renameat(at, name, at, e.base()); err == nil {
+		if err = unix.Renameat(at, name, at, e.Base()); err == nil {
 			return nil
 		}
-		err = &os.PathError{Op: "replace", Path: e.name, Err: err}
+		err = &os.PathError{Op: "replace", Path: e.Name, Err: err}
 	}
 	return errors.Join(err, unix.Unlinkat(at, name, 0))
 }

@@ -3,22 +3,18 @@ package parked
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"os"
 	"path"
-	"slices"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"ninefold/namespaces"
+	"ninefold/namespaces/upper"
 )
 
-// The bounds of a look at a writable layer, and of what is parked of one.
 const (
+	// maxFiles bounds what is looked at in a writable layer.
 	maxFiles = 100_000
-	maxDepth = 200
 	// maxBytes is what one logout leaves on disk at most.
 	maxBytes = 256 << 20
 )
@@ -76,17 +72,17 @@ type Amount struct {
 // Count counts what was written: files, links and the like, and the bytes of
 // files.
 func (l *Layers) Count(ctx context.Context) (a Amount, err error) {
-	err = l.walk(ctx, func(e *entry) error {
-		if e.dir() || !l.since.written(&e.st) {
+	err = l.walk(ctx, func(e *upper.Entry) error {
+		if e.IsDir() || !l.since.written(&e.Stat) {
 			return nil
 		}
 		a.Files++
-		if e.st.Mode&unix.S_IFMT == unix.S_IFREG {
-			a.Bytes += e.st.Size
+		if e.Stat.Mode&unix.S_IFMT == unix.S_IFREG {
+			a.Bytes += e.Stat.Size
 		}
 		return nil
 	})
-	if errors.Is(err, errTooMany) {
+	if errors.Is(err, upper.ErrTooMany) {
 		a.More, err = true, nil
 	}
 	return a, err
@@ -100,136 +96,6 @@ func (l *Layers) has(layer, name string) bool {
 	return err == nil && l.since.written(&st)
 }
 
-func (l *Layers) walk(ctx context.Context, visit func(*entry) error) error {
-	return walkLayers(ctx, l.dir, visit)
-}
-
-// entry is one file of a layer.
-type entry struct {
-	// layer is "upper" or "@PATH/upper", and name the path in it.
-	layer, name string
-	parent      *os.File
-	st          unix.Stat_t
-}
-
-func (e *entry) dir() bool    { return e.st.Mode&unix.S_IFMT == unix.S_IFDIR }
-func (e *entry) base() string { return path.Base(e.name) }
-
-// whiteout reports whether e stands for a file that was removed.
-func (e *entry) whiteout() bool { return e.st.Mode&unix.S_IFMT == unix.S_IFCHR && e.st.Rdev == 0 }
-
-var errTooMany = fmt.Errorf("more than %d files", maxFiles)
-
-// walkLayers visits everything in the layers below dir, a directory before what
-// is in it; the directory of a layer itself has the name ".". Nothing is
-// followed: a link is a file here.
-func walkLayers(ctx context.Context, dir *os.File, visit func(*entry) error) error {
-	names, err := list(dir)
-	if err != nil {
-		return err
-	}
-	left := maxFiles
-	for _, n := range names {
-		layer := n
-		if strings.HasPrefix(n, "@") {
-			layer = path.Join(n, "upper")
-		} else if n != "upper" {
-			continue
-		}
-		e := &entry{layer: layer, name: "."}
-		sub, err := openDir(dir, layer)
-		if errors.Is(err, unix.ENOENT) {
-			continue
-		}
-		if err == nil {
-			if err = unix.Fstat(int(sub.Fd()), &e.st); err == nil {
-				err = walkDir(ctx, sub, e, &left, 0, visit)
-			}
-			sub.Close()
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func walkDir(ctx context.Context, dir *os.File, in *entry, left *int, depth int, visit func(*entry) error) error {
-	if depth > maxDepth {
-		return errTooMany
-	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	names, err := list(dir)
-	if err != nil {
-		return err
-	}
-	for _, n := range names {
-		if *left--; *left < 0 {
-			return errTooMany
-		}
-		e := &entry{layer: in.layer, name: path.Join(in.name, n), parent: dir}
-		err := unix.Fstatat(int(dir.Fd()), n, &e.st, unix.AT_SYMLINK_NOFOLLOW)
-		if errors.Is(err, unix.ENOENT) {
-			continue // a process of the session has removed it meanwhile
-		}
-		if err != nil {
-			return &os.PathError{Op: "stat", Path: e.name, Err: err}
-		}
-		if err := visit(e); err != nil {
-			return err
-		}
-		if !e.dir() {
-			continue
-		}
-		sub, err := openDir(dir, n)
-		if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
-			continue // removed, or something else by now
-		}
-		if err != nil {
-			return err
-		}
-		err = walkDir(ctx, sub, e, left, depth+1, visit)
-		sub.Close()
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func openDir(at *os.File, name string) (*os.File, error) {
-	how := unix.OpenHow{Flags: unix.O_RDONLY | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC, Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS}
-	fd, err := unix.Openat2(int(at.Fd()), name, &how)
-	if err != nil {
-		return nil, &os.PathError{Op: "open", Path: name, Err: err}
-	}
-	return os.NewFile(uintptr(fd), name), nil
-}
-
-// list reads the names in a directory, sorted, each once: one that a process
-// removes and makes again meanwhile can be read twice, and be a link and then a
-// directory. dir may be open as a path alone.
-func list(dir *os.File) ([]string, error) {
-	d, err := openDir(dir, ".")
-	if err != nil {
-		return nil, err
-	}
-	defer d.Close()
-	names, err := d.Readdirnames(maxFiles + 1)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
-	}
-	slices.Sort(names)
-	return slices.Compact(names), nil
-}
-
-// mountOf is where in a root the layer shows: "/" for "upper".
-func mountOf(layer string) string {
-	name, ok := strings.CutPrefix(path.Dir(layer), "@")
-	if !ok {
-		return "/"
-	}
-	return "/" + strings.NewReplacer("%2F", "/", "%25", "%").Replace(name)
+func (l *Layers) walk(ctx context.Context, visit func(*upper.Entry) error) error {
+	return upper.Walk(ctx, l.dir, maxFiles, visit)
 }

@@ -61,6 +61,9 @@ var defaultCapabilities = [...]string{
 	"cap_audit_write", "cap_setfcap",
 }
 
+// DefaultCapabilities are those that "default" stands for.
+func DefaultCapabilities() []string { return slices.Clone(defaultCapabilities[:]) }
+
 // capabilities are the names in the order of their numbers, each once.
 func (i Isolation) capabilities() []string {
 	all := plan.Capabilities()

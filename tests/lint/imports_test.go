@@ -119,6 +119,8 @@ var direction = []struct {
 	{from: "roots/inventory", to: "roots/build", why: "what is inside an image does not depend on how it was made"},
 	{from: "roots/inventory", to: "roots/debian", why: "questions about images need no network"},
 	{from: "roots/store", to: "roots/inventory", why: "the store is read for answers, and asks nothing"},
+	{from: "roots/contexts", to: "roots/store", why: "a context is a layer over the machine, whatever images there are"},
+	{from: "sessiond/contexts", to: "sessiond/views", why: "a context is entered without the daemon"},
 	{from: "roots/debversion", to: "roots", why: "versions are compared whatever has them"},
 	{from: "roots/rebuild", to: "roots/build", why: "who compares two builds makes neither"},
 }

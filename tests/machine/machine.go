@@ -18,6 +18,7 @@ type Options struct {
 	State  string
 	Set    *Set     // more packages, not on a disk of its own
 	Disk   int64    // bytes of a disk of its own for all but the state, which it can fill; 0 is the host's
+	Plain  bool     // the root is a file system of its own, no overlay
 	Nspawn []string // further arguments of systemd-nspawn
 }
 
@@ -58,6 +59,11 @@ func Start(ctx context.Context, suite string, o Options) (*Machine, error) {
 	}
 	if o.Disk > 0 {
 		if err := smallDisk(ctx, dir, o.Disk); err != nil {
+			return nil, errors.Join(err, m.Close())
+		}
+	}
+	if o.Plain {
+		if err := plainDisk(ctx, suite, dir); err != nil {
 			return nil, errors.Join(err, m.Close())
 		}
 	}

@@ -21,13 +21,15 @@ mount --make-rprivate /
 mount -t proc proc /proc
 dir=$2
 own=$2
-if [ -e "$2/disk" ]; then
+if [ -e "$2/plain" ]; then
+	mount -o loop "$2/plain" "$2/root"
+elif [ -e "$2/disk" ]; then
 	own=$2/small
 	mount -o loop "$2/disk" "$own"
 	mkdir -p "$own/upper" "$own/work"
 	chmod 755 "$own/upper"
 fi
-mount -t overlay machine -o "lowerdir=$1,upperdir=$own/upper,workdir=$own/work" "$dir/root"
+[ -e "$dir/plain" ] || mount -t overlay machine -o "lowerdir=$1,upperdir=$own/upper,workdir=$own/work" "$dir/root"
 shift 2
 systemd-nspawn -D "$dir/root" --bind="$dir/state:/var/lib/ninefold" "$@" <&- &
 code=0

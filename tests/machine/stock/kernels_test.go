@@ -39,7 +39,7 @@ func TestLoginsOnStockKernels(t *testing.T) {
 		"systemctl is-system-running --wait\n/mnt/test -test.v -test.run '^" + tested + "$'; echo result $?\n"
 	for _, suite := range machine.Suites {
 		t.Run(suite, func(t *testing.T) {
-			disk, err := diskOf(ctx, suite)
+			disk, err := machine.DiskOf(ctx, suite)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -54,16 +54,4 @@ func TestLoginsOnStockKernels(t *testing.T) {
 			}
 		})
 	}
-}
-
-// diskOf returns the suite's machine as a disk.
-func diskOf(ctx context.Context, suite string) (vm.Disk, error) {
-	tree, err := machine.Tree(ctx, suite)
-	if err != nil {
-		return vm.Disk{}, err
-	}
-	if d, ok := vm.Open(tree + ".vm"); ok {
-		return d, nil
-	}
-	return vm.Make(ctx, tree, tree+".vm")
 }

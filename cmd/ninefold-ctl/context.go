@@ -1,0 +1,263 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"ninefold/cmd/internal/exit"
+	"ninefold/roots/contexts"
+	"ninefold/sessiond/manager"
+
+	livectx "ninefold/sessiond/contexts"
+)
+
+// contextRules are the exit codes of context commands.
+func contextError(err error) error {
+	for _, r := range []exit.Rule{
+		{Is: contexts.ErrName, Code: exit.Usage, Hint: "a name is made of a-z, 0-9, and after the first of . _ and -"},
+		{Is: contexts.ErrNotFound, Code: exit.NotFound, Hint: "sessionctl context list shows those that there are"},
+		{Is: contexts.ErrExists, Code: exit.Failed, Hint: "choose another name, or delete that one first"},
+		{Is: contexts.ErrInUse, Code: exit.Busy, Hint: "wait until nobody is in it; delete --force ends whoever is"},
+		{Is: contexts.ErrNothing, Code: exit.NotFound},
+	} {
+		if errors.Is(err, r.Is) {
+			return &exit.Error{Code: r.Code, Hint: r.Hint, Err: err}
+		}
+	}
+	return err
+}
+
+func (a *app) context() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "context",
+		Short: "Try things on a layer over the machine, and keep them or throw them away",
+		Long: `A context is the running machine with a layer of its own over it: packages that
+are installed in it, and files that are changed in it, are there alone. Root in
+a context is nobody outside. hc is short for sessionctl context.`,
+		Example: "  hc new foo\n  hc enter foo\n  hc diff foo\n  hc delete foo",
+	}
+	c.AddCommand(a.contextNew(), a.contextEnter(), a.contextRun(), a.contextList(), a.contextShow(), a.contextStatus(), a.contextDiff(),
+		a.contextSnapshot(), a.contextUndo(), a.contextRedo(), a.contextRename(), a.contextDelete())
+	return c
+}
+
+// contexts opens the contexts of the caller, who has to be root for now.
+func (a *app) contexts() (*livectx.Contexts, error) {
+	if os.Geteuid() != 0 {
+		return nil, fmt.Errorf("contexts are root's: %w", manager.ErrNotRoot)
+	}
+	return livectx.Of(manager.Open(manager.Options{Config: a.config, State: a.state})), nil
+}
+
+// withContext runs f on the context that the first argument names.
+func (a *app) withContext(name string, f func(*livectx.Contexts, contexts.Record) error) error {
+	all, err := a.contexts()
+	if err != nil {
+		return err
+	}
+	r, err := all.Store().Find(uint32(os.Getuid()), name)
+	if err == nil {
+		err = f(all, r)
+	}
+	return contextError(err)
+}
+
+// onContext is a command that takes the name of a context and nothing else.
+func (a *app) onContext(use, short, long string, f func(context.Context, *livectx.Contexts, contexts.Record) error) *cobra.Command {
+	return &cobra.Command{
+		Use: use, Short: short, Long: long,
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: a.completeContext,
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.withContext(args[0], func(all *livectx.Contexts, r contexts.Record) error { return f(c.Context(), all, r) })
+		},
+	}
+}
+
+func (a *app) completeContext(_ *cobra.Command, args []string, _ string) (names []string, _ cobra.ShellCompDirective) {
+	if all, err := a.contexts(); err == nil && len(args) == 0 {
+		found, _ := all.Store().List(uint32(os.Getuid()), false) // what cannot be read is not offered
+		for _, r := range found {
+			names = append(names, r.Name)
+		}
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+func (a *app) contextNew() *cobra.Command {
+	return &cobra.Command{
+		Use:   "new NAME",
+		Short: "Make a context over the machine as it is now",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			all, err := a.contexts()
+			if err != nil {
+				return err
+			}
+			_, err = all.New(uint32(os.Getuid()), args[0])
+			return contextError(err)
+		},
+	}
+}
+
+func (a *app) contextEnter() *cobra.Command {
+	var user string
+	c := a.commandIn("enter [--user USER] NAME [-- CMD ARG...]", "Run a command, or a shell, in a context",
+		`enter runs CMD, or a shell, in the context, as its root. Others can enter at the
+same time. What still runs in the context when the last one leaves is ended.
+
+The exit status is the command's, or 128 plus the signal that ended it.`,
+		func(ctx context.Context, all *livectx.Contexts, r contexts.Record, q livectx.Request) (int, error) {
+			q.User = user
+			status, err := all.Enter(ctx, r, q)
+			return status.Code, err
+		})
+	c.Flags().StringVar(&user, "user", "", "run the command as `USER`, by the machine's accounts")
+	return c
+}
+
+func (a *app) contextRun() *cobra.Command {
+	return a.commandIn("run NAME -- CMD ARG...", "Run a command in a context, and remember that it was asked for",
+		`run is enter with a command that is written down: show lists what was asked for
+in this way.`,
+		func(ctx context.Context, all *livectx.Contexts, r contexts.Record, q livectx.Request) (int, error) {
+			if len(q.Command) == 0 {
+				return 0, exit.Usagef("hc enter opens a shell", "run: there is no command")
+			}
+			status, err := all.Enter(ctx, r, q)
+			if err == nil {
+				err = all.Store().Update(r, func(r *contexts.Record) error {
+					r.Ask(contexts.Asked{When: time.Now().UTC(), Argv: q.Command, Code: status.Code})
+					return nil
+				})
+			}
+			return status.Code, err
+		})
+}
+
+func (a *app) commandIn(use, short, long string, f func(context.Context, *livectx.Contexts, contexts.Record, livectx.Request) (int, error)) *cobra.Command {
+	c := &cobra.Command{
+		Use: use, Short: short, Long: long,
+		Args: cobra.MinimumNArgs(1),
+		ValidArgsFunction: func(c *cobra.Command, args []string, w string) ([]string, cobra.ShellCompDirective) {
+			if len(args) > 0 {
+				return nil, cobra.ShellCompDirectiveDefault
+			}
+			return a.completeContext(c, args, w)
+		},
+		RunE: func(c *cobra.Command, args []string) error {
+			command, err := afterDashes(c, args)
+			if err != nil {
+				return err
+			}
+			return a.withContext(args[0], func(all *livectx.Contexts, r contexts.Record) error {
+				// Signals are the command's own business.
+				code, err := f(context.WithoutCancel(c.Context()), all, r, livectx.Request{Command: command, Stdin: a.In, Stdout: a.Out, Stderr: a.Err})
+				if err == nil {
+					a.status = &code
+				}
+				return err
+			})
+		},
+	}
+	c.Flags().SetInterspersed(false)
+	return c
+}
+
+// afterDashes is the command that follows the first argument.
+func afterDashes(c *cobra.Command, args []string) ([]string, error) {
+	command := args[1:]
+	switch {
+	case len(command) > 0 && command[0] == "--":
+		command = command[1:]
+	case len(command) > 0 && strings.HasPrefix(command[0], "-"):
+		return nil, exit.Usagef("write -- before a command that begins with a dash", "%s%s does not belong after %s", within(c), command[0], args[0])
+	}
+	return command, nil
+}
+
+func (a *app) contextSnapshot() *cobra.Command {
+	return a.onContext("snapshot NAME", "Keep the state that a context is in", `snapshot copies the layer of the context; where the disk can share
+what is the same, the copy takes no room. Nobody may be in it. undo goes back.`,
+		func(ctx context.Context, all *livectx.Contexts, r contexts.Record) error {
+			claim, err := all.Claim(r, false)
+			if err != nil {
+				return err
+			}
+			defer claim.Release()
+			return claim.Snapshot(ctx, time.Now().UTC())
+		})
+}
+
+func (a *app) contextUndo() *cobra.Command {
+	return a.onContext("undo NAME", "Go back to the last state that was kept", "undo puts the last state that was kept in the place of the one that the context\nis in. redo takes that back, until the next change.",
+		func(_ context.Context, all *livectx.Contexts, r contexts.Record) error {
+			claim, err := all.Claim(r, false)
+			if err != nil {
+				return err
+			}
+			defer claim.Release()
+			p, err := claim.Undo(time.Now().UTC())
+			if err == nil {
+				fmt.Fprintf(a.Out, "back to the state before the %s of %s\n", p.Why, moment(p.When))
+			}
+			return err
+		})
+}
+
+func (a *app) contextRedo() *cobra.Command {
+	return a.onContext("redo NAME", "Take the last undo back", "",
+		func(_ context.Context, all *livectx.Contexts, r contexts.Record) error {
+			claim, err := all.Claim(r, false)
+			if err != nil {
+				return err
+			}
+			defer claim.Release()
+			return claim.Redo(time.Now().UTC())
+		})
+}
+
+func (a *app) contextRename() *cobra.Command {
+	return &cobra.Command{
+		Use:               "rename NAME NEW",
+		Short:             "Give a context another name",
+		Args:              cobra.ExactArgs(2),
+		ValidArgsFunction: a.completeContext,
+		RunE: func(_ *cobra.Command, args []string) error {
+			return a.withContext(args[0], func(all *livectx.Contexts, r contexts.Record) error { return all.Store().Rename(r, args[1]) })
+		},
+	}
+}
+
+func (a *app) contextDelete() *cobra.Command {
+	var force bool
+	c := &cobra.Command{
+		Use:               "delete [--force] NAME...",
+		Short:             "Remove contexts with everything in them",
+		Args:              cobra.MinimumNArgs(1),
+		ValidArgsFunction: a.completeContext,
+		RunE: func(_ *cobra.Command, args []string) error {
+			for _, name := range args {
+				if err := a.withContext(name, func(all *livectx.Contexts, r contexts.Record) error {
+					claim, err := all.Claim(r, force)
+					if err != nil {
+						return err
+					}
+					defer claim.Release()
+					return all.Store().Delete(r)
+				}); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+	c.Flags().BoolVar(&force, "force", false, "end who is in it")
+	return c
+}

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"ninefold/cmd/internal/show"
+	"ninefold/roots/contexts"
+
+	livectx "ninefold/sessiond/contexts"
+)
+
+// contextLine is one context in list.
+type contextLine struct {
+	Name    string `json:"name"`
+	Owner   uint32 `json:"owner"`
+	Created string `json:"created"`
+	State   string `json:"state"`
+	Running bool   `json:"running"`
+	Bytes   int64  `json:"bytes"`
+}
+
+func (a *app) contextList() *cobra.Command {
+	return a.jsonFlag(&cobra.Command{
+		Use:   "list",
+		Short: "List the contexts",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			all, err := a.contexts()
+			if err != nil {
+				return err
+			}
+			found, broken := all.Store().List(0, true)
+			lines, rows := []contextLine{}, [][]string{}
+			for _, r := range found {
+				used, err := all.Store().Used(c.Context(), r)
+				if err != nil {
+					broken = errors.Join(broken, err)
+				}
+				s, err := all.Status(r)
+				if err != nil {
+					broken = errors.Join(broken, err)
+				}
+				lines = append(lines, contextLine{r.Name, r.Owner, r.Created.Format("2006-01-02T15:04:05Z07:00"), s.State, s.Running, used})
+				running := ""
+				if s.Running {
+					running = "entered"
+				}
+				rows = append(rows, []string{r.Name, s.State, size(used), moment(r.Created), running})
+			}
+			return errors.Join(a.list(lines, []string{"NAME", "STATE", "DISK", "MADE", ""}, rows), broken)
+		},
+	})
+}
+
+func (a *app) contextShow() *cobra.Command {
+	return a.jsonFlag(a.onContext("show NAME", "Tell everything about a context", "",
+		func(ctx context.Context, all *livectx.Contexts, r contexts.Record) error {
+			if a.json {
+				return show.JSON(a.Out, r)
+			}
+			used, err := all.Store().Used(ctx, r)
+			if err != nil {
+				return err
+			}
+			rows := [][]string{{"name", r.Name}, {"id", r.ID}, {"made", moment(r.Created)}, {"stands on", r.Stands.Release + ", as of " + moment(r.Stands.At)},
+				{"disk", size(used)}, {"lies in", all.Store().Dir(r)}}
+			for _, p := range r.Points {
+				rows = append(rows, []string{"kept", "the state before the " + p.Why + " of " + moment(p.When)})
+			}
+			for _, q := range r.Asked {
+				rows = append(rows, []string{"asked for", plain(strings.Join(q.Argv, " ")) + fmt.Sprintf(" (status %d, %s)", q.Code, moment(q.When))})
+			}
+			return show.Table(a.Out, []string{"WHAT", ""}, rows)
+		}))
+}
+
+func (a *app) contextStatus() *cobra.Command {
+	return a.jsonFlag(a.onContext("status NAME", "Say whether the machine has changed under a context",
+		`status says "up to date" or "host moved", and then what of the machine has changed
+since the context was begun: what the context holds itself hides the new of that.`,
+		func(_ context.Context, all *livectx.Contexts, r contexts.Record) error {
+			s, err := all.Status(r)
+			if err != nil || a.json {
+				return errors.Join(err, show.JSON(a.Out, s))
+			}
+			fmt.Fprintln(a.Out, s.State)
+			if s.Release != "" {
+				fmt.Fprintf(a.Out, "release: %s, was %s\n", plain(s.Release), plain(r.Stands.Release))
+			}
+			if s.Kernel != "" {
+				fmt.Fprintf(a.Out, "kernel: %s, was %s\n", s.Kernel, r.Stands.Kernel)
+			}
+			for _, p := range s.Packages {
+				fmt.Fprintln(a.Out, packageLine(p))
+			}
+			return nil
+		}))
+}
+
+// signs are what a person sees of a change.
+var signs = map[string]string{
+	"added": "+", "removed": "-", "upgraded": "^", "downgraded": "v", "manual": "m", "auto": "a",
+	"changed": "~", "attributes": ".", "replaced": "=",
+}
+
+func packageLine(p contexts.PackageChange) string {
+	line := signs[p.Change] + " " + plain(p.Name)
+	switch p.Change {
+	case "added":
+		line += " " + plain(p.To)
+		if p.Auto {
+			line += " (for another package)"
+		}
+	case "removed":
+		line += " " + plain(p.From)
+	case "manual":
+		line += " (marked as asked for)"
+	case "auto":
+		line += " (marked as there for another package)"
+	default:
+		line += " " + plain(p.From) + " -> " + plain(p.To)
+	}
+	return line
+}
+
+func (a *app) contextDiff() *cobra.Command {
+	var every bool
+	c := a.jsonFlag(a.onContext("diff [--all] NAME", "Say how a context differs from the machine",
+		`diff lists the packages that differ, then the files, then what package scripts
+asked of the machine, which was not done. Files of those packages, and what
+package managers write for themselves, are left out; --all lists them too.
+
++ added, - removed, ^ upgraded, v downgraded, m marked as asked for, a marked as
+there for another package; ~ changed, . only owner, mode or times, = a directory
+of which nothing old is seen.`,
+		func(ctx context.Context, all *livectx.Contexts, r contexts.Record) error {
+			d, err := all.Diff(ctx, r, every)
+			if err != nil || a.json {
+				return errors.Join(err, show.JSON(a.Out, d))
+			}
+			for _, p := range d.Packages {
+				fmt.Fprintln(a.Out, packageLine(p))
+			}
+			for _, f := range d.Files {
+				name := plain(f.Path)
+				if f.Kind == "directory" {
+					name += string(os.PathSeparator)
+				}
+				fmt.Fprintln(a.Out, signs[f.Change]+" "+name)
+			}
+			for _, h := range d.Asked {
+				from := ""
+				if h.Package != "" {
+					from = " (" + plain(h.Package) + ")"
+				}
+				fmt.Fprintf(a.Out, "! %s%s\n", plain(h.Command), from)
+			}
+			if d.Hidden > 0 {
+				fmt.Fprintf(a.Err, "%s of packages left out; --all lists them\n", count(d.Hidden, "file", "files"))
+			}
+			return nil
+		}))
+	c.Flags().BoolVar(&every, "all", false, "list every file")
+	return c
+}

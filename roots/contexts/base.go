@@ -1,0 +1,94 @@
+package contexts
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"ninefold/internal/record"
+	"ninefold/internal/replace"
+	"ninefold/namespaces/upper"
+)
+
+// KeepBase keeps the package lists of the machine below root with a layer that
+// is about to be used for the first time. It reports whether it did.
+func KeepBase(dir, root string) (bool, error) {
+	base := filepath.Join(dir, Base)
+	if _, err := os.Stat(base); err == nil {
+		return false, nil
+	}
+	making := base + record.Aside
+	if err := os.RemoveAll(making); err != nil {
+		return false, err
+	}
+	for _, name := range []string{statusFile, extendedFile} {
+		b, err := text(filepath.Join(root, name))
+		if err != nil {
+			return false, err
+		}
+		to := filepath.Join(making, name)
+		if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+			return false, err
+		}
+		if err := replace.File(to, []byte(b), 0o600); err != nil {
+			return false, err
+		}
+	}
+	return true, os.Rename(making, base)
+}
+
+// Since says how the packages of the machine below root changed since a layer
+// was begun.
+func (s *Store) Since(r Record, root string) ([]PackageChange, error) {
+	base := filepath.Join(s.LayerDir(r, r.Layer), Base)
+	if _, err := os.Stat(base); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil // it has not been used
+	}
+	var all [2]map[packageKey]installed
+	for i, at := range []string{base, root} {
+		status, err := text(filepath.Join(at, statusFile))
+		if err != nil {
+			return nil, err
+		}
+		extended, err := text(filepath.Join(at, extendedFile))
+		if err != nil {
+			return nil, err
+		}
+		if all[i], err = packagesOf(status, extended); err != nil {
+			return nil, err
+		}
+	}
+	return comparePackages(all[0], all[1]), nil
+}
+
+// Used is how much disk a context takes with all its states, in bytes. What
+// states share is counted for each.
+func (s *Store) Used(ctx context.Context, r Record) (bytes int64, err error) {
+	layers, err := os.ReadDir(filepath.Join(s.Dir(r), layersDir))
+	if err != nil {
+		return 0, err
+	}
+	for _, l := range layers {
+		dir, err := os.Open(s.LayerDir(r, l.Name()))
+		if err != nil {
+			return bytes, err
+		}
+		err = upper.Walk(ctx, dir, maxFiles, func(e *upper.Entry) error {
+			if e.Stat.Nlink < 2 || e.Stat.Mode&unix.S_IFMT == unix.S_IFDIR {
+				bytes += e.Stat.Blocks * 512
+			} else {
+				bytes += e.Stat.Blocks * 512 / int64(e.Stat.Nlink)
+			}
+			return nil
+		})
+		dir.Close()
+		if err != nil {
+			return bytes, err
+		}
+	}
+	return bytes, nil
+}

@@ -1,0 +1,103 @@
+package contexts
+
+import (
+	"time"
+
+	"ninefold/internal/record"
+)
+
+// Record is what is kept about a context. It is small, and written whole.
+type Record struct {
+	// ID names the context's directory, and never changes.
+	ID   string `json:"id"`
+	Name string `json:"name"`
+	// Owner is whose it is. Names are apart for each owner.
+	Owner   uint32    `json:"owner"`
+	Created time.Time `json:"created"`
+	// Stands is the host as it was when the current layer was begun.
+	Stands Stands `json:"stands"`
+	// Layer is the directory of the writable layer, below "layers".
+	Layer string `json:"layer"`
+	// Last is the number that the newest layer was given.
+	Last int `json:"last"`
+	// Points are what undo goes back to, the newest last.
+	Points []Point `json:"points,omitempty"`
+	// Undone is what undo left, for redo.
+	Undone *Point `json:"undone,omitempty"`
+	// Asked are the commands that were given to run, the newest last.
+	Asked []Asked `json:"asked,omitempty"`
+}
+
+// Stands says which host a layer was written over.
+type Stands struct {
+	// Packages is the digest of the installed packages, "" where there is no dpkg.
+	Packages string    `json:"packages"`
+	Release  string    `json:"release"` // PRETTY_NAME of os-release(5)
+	Kernel   string    `json:"kernel"`  // uname -r
+	At       time.Time `json:"at"`
+}
+
+// Same reports whether the packages and the release are the same.
+func (s Stands) Same(o Stands) bool { return s.Packages == o.Packages && s.Release == o.Release }
+
+// Point is a state of a context that is kept.
+type Point struct {
+	Layer  string    `json:"layer"`
+	When   time.Time `json:"when"`
+	Why    string    `json:"why"` // for people: "snapshot", "rebase"
+	Stands Stands    `json:"stands"`
+	Asked  []Asked   `json:"asked,omitempty"`
+}
+
+// Asked is a command that was given to run.
+type Asked struct {
+	When time.Time `json:"when"`
+	Argv []string  `json:"argv"`
+	Code int       `json:"code"` // its exit status
+}
+
+// The bounds of a record.
+const (
+	// MaxPoints is how many states are kept; the oldest goes first.
+	MaxPoints = 16
+	maxAsked  = 1000
+	maxArgv   = 64 << 10
+	maxRecord = 16 << 20
+)
+
+var kind = record.Kind{Magic: "9foldcx\n", Version: 1, Max: maxRecord}
+
+// current is the state that the record is in.
+func (r *Record) current(why string, now time.Time) Point {
+	return Point{Layer: r.Layer, When: now, Why: why, Stands: r.Stands, Asked: r.Asked}
+}
+
+// goTo makes p the state of the record.
+func (r *Record) goTo(p Point) {
+	r.Layer, r.Stands, r.Asked = p.Layer, p.Stands, p.Asked
+}
+
+// names reports whether the record speaks of a layer.
+func (r *Record) names(layer string) bool {
+	if r.Layer == layer || r.Undone != nil && r.Undone.Layer == layer {
+		return true
+	}
+	for _, p := range r.Points {
+		if p.Layer == layer {
+			return true
+		}
+	}
+	return false
+}
+
+// Ask adds a command to what was asked for. What does not fit is not kept.
+func (r *Record) Ask(a Asked) {
+	size := 0
+	for _, w := range a.Argv {
+		size += len(w)
+	}
+	if size > maxArgv || len(r.Asked) >= maxAsked {
+		return
+	}
+	r.Asked = append(r.Asked[:len(r.Asked):len(r.Asked)], a)
+}

@@ -1,0 +1,73 @@
+package contexts
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"time"
+
+	"ninefold/internal/regular"
+	"ninefold/roots/contexts"
+)
+
+// Difference is how a context differs from the machine, and what package scripts
+// in it asked of the machine, which was not done.
+type Difference struct {
+	*contexts.Diff
+	Asked []Heard `json:"asked"`
+}
+
+// Diff compares a context with the machine. With all it tells of every file.
+func (c *Contexts) Diff(ctx context.Context, r contexts.Record, all bool) (d Difference, err error) {
+	ours := map[string]string{}
+	for _, f := range files(true) {
+		ours[f.Path] = f.Content
+	}
+	if d.Diff, err = c.store.Compare(ctx, r, "/", ours, all); err != nil {
+		return d, err
+	}
+	b, err := regular.Read(filepath.Join(c.store.LayerDir(r, r.Layer), "heard", heardFile), maxHeard)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	d.Asked = parseHeard(string(b))
+	return d, err
+}
+
+// Status is how a context stands to the machine.
+type Status struct {
+	Name    string `json:"name"`
+	Running bool   `json:"running"`
+	// State is "up to date" or "host moved".
+	State string `json:"state"`
+	// Packages are those of the machine that changed since, and Kernel and Release
+	// what is another now, "" when it is the same.
+	Packages []contexts.PackageChange `json:"packages"`
+	Kernel   string                   `json:"kernel,omitempty"`
+	Release  string                   `json:"release,omitempty"`
+}
+
+// The states.
+const (
+	UpToDate  = "up to date"
+	HostMoved = "host moved"
+)
+
+// Status compares what a context was begun on with the machine as it is now.
+func (c *Contexts) Status(r contexts.Record) (s Status, err error) {
+	now := Host(time.Now().UTC())
+	s = Status{Name: r.Name, Running: c.Running(r), State: UpToDate, Packages: []contexts.PackageChange{}}
+	if now.Kernel != r.Stands.Kernel {
+		s.Kernel = now.Kernel
+	}
+	if r.Stands.Same(now) {
+		return s, nil
+	}
+	s.State = HostMoved
+	if now.Release != r.Stands.Release {
+		s.Release = now.Release
+	}
+	s.Packages, err = c.store.Since(r, "/")
+	return s, err
+}

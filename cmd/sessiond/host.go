@@ -4,8 +4,11 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"os"
 	"path/filepath"
 	"sync"
+
+	"golang.org/x/sys/unix"
 
 	"ninefold/sessiond/api"
 	"ninefold/sessiond/broker"
@@ -25,9 +28,14 @@ func (o options) serveHost(ctx context.Context, d *parts, listeners []*net.UnixL
 		d.log.Error("no commands are run on the host", "error", err)
 		return
 	}
+	var files unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err != nil {
+		d.log.Error("no commands are run on the host", "error", os.NewSyscallError("getrlimit", err))
+		return
+	}
 	bus, polkit := hostbus.New(hostbus.DefaultSocket), hostbus.New(hostbus.DefaultSocket)
 	b := broker.New(broker.Options{
-		Where: d.views, Bus: bus, Polkit: polkit, Log: d.log, Host: o.hostNamespace,
+		Where: d.views, Bus: bus, Polkit: polkit, Log: d.log, Host: o.hostNamespace, Descriptors: files.Cur,
 		Policy: func() *policy.Set { return d.config.State().Policy },
 		Enter:  filepath.Join(dir, "ninefold-ctl"),
 		View:   func(uid uint32, id string) (string, error) { return viewOf(d.views, uid, id) },

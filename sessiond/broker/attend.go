@@ -176,7 +176,7 @@ func (b *Broker) attach(ctx context.Context, c *wire.Conn, who *caller, unit str
 		return
 	}
 	defer b.follow(unit)()
-	heard, gone, cancel := listen(ctx, c)
+	heard, gone, cancel := b.listen(ctx, c, who.peer.UID)
 	defer cancel()
 	if detached {
 		gone = context.WithoutCancel(gone)

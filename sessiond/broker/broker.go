@@ -37,6 +37,8 @@ type Options struct {
 	// Host opens the host's mount namespace.
 	Host func() (*os.File, error)
 	Log  *slog.Logger
+	// Descriptors is how many the daemon may have open (RLIMIT_NOFILE).
+	Descriptors uint64
 	// Enter is the program that enters a view for "in another session": the
 	// commands of sessionctl, which root runs.
 	Enter string
@@ -52,6 +54,9 @@ type Broker struct {
 	people  *people
 	started time.Time
 	wg      sync.WaitGroup
+	// closing are descriptors of callers that take their time to close.
+	closing sync.WaitGroup
+	cutting sync.Mutex
 
 	mu       sync.Mutex
 	followed map[string]int // units that a conversation here is about
@@ -59,7 +64,7 @@ type Broker struct {
 
 // New returns a broker that serves nobody yet.
 func New(o Options) *Broker {
-	return &Broker{Options: o, limits: newLimits(), asked: newAnswers(), people: newPeople(), started: time.Now(), followed: map[string]int{}}
+	return &Broker{Options: o, limits: newLimits(o.Descriptors), asked: newAnswers(), people: newPeople(), started: time.Now(), followed: map[string]int{}}
 }
 
 // requestTimeout is how long a caller may take to say what it wants.
@@ -68,6 +73,7 @@ const requestTimeout = 10 * time.Second
 // Serve answers until ctx ends. Commands that run then go on: their callers
 // find them again with the next daemon. The error is that of a broken listener.
 func (b *Broker) Serve(ctx context.Context, l *net.UnixListener) error {
+	defer b.closed()
 	defer b.wg.Wait()
 	defer context.AfterFunc(ctx, func() { l.Close() })()
 	defer l.Close()
@@ -102,13 +108,13 @@ func (b *Broker) serve(ctx context.Context, c *wire.Conn, accepted time.Duration
 	defer release()
 	_ = c.SetDeadline(time.Now().Add(requestTimeout))
 	frame, give, err := c.Receive(func(n int) (func(), error) { return b.limits.borrow(uid, n) })
+	defer func() { b.letGo(uid, frame.FDs) }()
 	if err != nil {
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
 			b.refuse(c, refusal{wire.Mistaken, err, "use the sessionctl that belongs to this daemon"})
 		}
 		return
 	}
-	defer frame.Close()
 	var once sync.Once
 	give2 := func() { once.Do(give) }
 	defer give2()
@@ -123,17 +129,19 @@ func (b *Broker) serve(ctx context.Context, c *wire.Conn, accepted time.Duration
 	case wire.Run:
 		r, err := wire.DecodeRequest(frame.Payload)
 		frame.Payload = nil
-		if err == nil && len(frame.Files) != r.FDs() {
+		if err == nil && len(frame.FDs) != r.FDs() {
 			err = wire.ErrBad
 		}
 		if err != nil {
 			b.refuse(c, refusal{wire.Mistaken, err, ""})
 			return
 		}
-		b.run(ctx, c, who, r, frame.Files, give2)
+		passed := frame.FDs
+		frame.FDs = nil
+		b.run(ctx, c, who, r, passed, give2)
 	case wire.Attach:
 		v, err := wire.DecodeEvent(frame.Kind, frame.Payload)
-		if err != nil || len(frame.Files) > 0 {
+		if err != nil || len(frame.FDs) > 0 {
 			b.refuse(c, refusal{wire.Mistaken, errors.Join(wire.ErrBad, err), ""})
 			return
 		}

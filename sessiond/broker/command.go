@@ -43,7 +43,7 @@ const maxExecute = wire.MaxArguments - 64<<10
 
 // understand finds out what a request comes to on the host. files are those
 // that came along, in the order of the wire.
-func (b *Broker) understand(ctx context.Context, who *caller, r *wire.Request, files []*os.File) (*command, *refusal) {
+func (b *Broker) understand(ctx context.Context, who *caller, r *wire.Request, files []wire.FD) (*command, *refusal) {
 	c := &command{request: r}
 	if r.In != "" {
 		return c, b.elsewhere(who, c)

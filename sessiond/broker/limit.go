@@ -5,6 +5,8 @@ import (
 	"errors"
 	"sync"
 	"time"
+
+	"ninefold/sessiond/broker/wire"
 )
 
 // The bounds of what users have under way. Each conversation holds a socket and
@@ -33,7 +35,10 @@ var errBusy = errors.New("too much of yours is under way")
 
 // limits counts.
 type limits struct {
-	mu     sync.Mutex
+	mu sync.Mutex
+	// most bounds the conversations, and mostOfUser those of one user.
+	most, mostOfUser int
+
 	open   int
 	users  map[uint32]*usage
 	memory int
@@ -42,7 +47,7 @@ type limits struct {
 	queues   map[queueKey]*queue
 }
 
-type usage struct{ open, memory, lookups, questions int }
+type usage struct{ open, memory, lookups, questions, stuck int }
 
 // queueKey is a user, or with a session one of theirs.
 type queueKey struct {
@@ -55,8 +60,20 @@ type queue struct {
 	users  int
 }
 
-func newLimits() *limits {
-	return &limits{users: map[uint32]*usage{}, starting: make(chan struct{}, maxStarting), queues: map[queueKey]*queue{}}
+// newLimits is for a daemon that may have that many descriptors open.
+func newLimits(descriptors uint64) *limits {
+	most := places(descriptors)
+	return &limits{most: most, mostOfUser: max(1, min(maxOfUser, most/4)), users: map[uint32]*usage{}, starting: make(chan struct{}, maxStarting), queues: map[queueKey]*queue{}}
+}
+
+// ofConversation is how many descriptors one has at most: its socket, what comes
+// along, a terminal and a directory.
+const ofConversation = 1 + wire.MaxFDs + 3
+
+// places is how many conversations there may be, so that half of the descriptors
+// stay for logins, the bus and whatever else the daemon does.
+func places(descriptors uint64) int {
+	return int(max(1, min(maxConversations, descriptors/2/ofConversation)))
 }
 
 // admit lets one conversation of uid in, and returns what ends it. Root is
@@ -65,7 +82,7 @@ func (l *limits) admit(uid uint32) (release func(), ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	u := l.users[uid]
-	if l.open >= maxConversations || u != nil && uid != 0 && u.open >= maxOfUser {
+	if l.open >= l.most || u != nil && uid != 0 && (u.open >= l.mostOfUser || u.stuck >= maxStuck) {
 		return nil, false
 	}
 	if u == nil {
@@ -126,6 +143,28 @@ func (l *limits) lookup(uid uint32) (leave func(), ok bool) {
 		u.lookups--
 		l.forget(uid, u)
 	}, true
+}
+
+// maxStuck bounds the descriptors of a user that do not close.
+const maxStuck = 16
+
+// stuck counts descriptors of uid that do not close, for longer than the
+// conversation may last.
+func (l *limits) stuck(uid uint32) (leave func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	u := l.users[uid]
+	if u == nil {
+		u = &usage{}
+		l.users[uid] = u
+	}
+	u.stuck++
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		u.stuck--
+		l.forget(uid, u)
+	}
 }
 
 // borrow lends memory for a request of n bytes to uid, who is admitted.

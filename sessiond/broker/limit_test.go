@@ -12,7 +12,7 @@ import (
 // comes to an end, and another session ask for one.
 func TestFloodsWaitForTheirOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLimits()
+		l := newLimits(1 << 20)
 		ctx, giveUp := context.WithCancel(t.Context())
 		var mu sync.Mutex
 		var done []func()

@@ -14,11 +14,12 @@ import (
 
 	"ninefold/namespaces/kernel"
 	"ninefold/sessiond/broker/program"
+	"ninefold/sessiond/broker/wire"
 )
 
 // place decides where a command starts: in the caller's directory, if that is
 // the same place on the host, otherwise in the target's home.
-func (b *Broker) place(who *caller, c *command, files []*os.File) {
+func (b *Broker) place(who *caller, c *command, files []wire.FD) {
 	if c.shell || c.request.Dir == "" {
 		return
 	}
@@ -78,7 +79,7 @@ var errLookups = errors.New("the file system does not answer")
 // sameFile opens name on the host (O_PATH), in the host's mount namespace and
 // with the caller's file access, if it is the file that the caller has open as
 // theirs.
-func (b *Broker) sameFile(name string, theirs *os.File, who *caller) (*os.File, error) {
+func (b *Broker) sameFile(name string, theirs wire.FD, who *caller) (*os.File, error) {
 	if !filepath.IsAbs(name) || filepath.Clean(name) != name {
 		return nil, fmt.Errorf("%s is no absolute path without detours", plain(name))
 	}
@@ -86,7 +87,7 @@ func (b *Broker) sameFile(name string, theirs *os.File, who *caller) (*os.File, 
 	if !ok {
 		return nil, fmt.Errorf("%s: %w", plain(name), errLookups)
 	}
-	want, err := fileOf(int(theirs.Fd()))
+	want, err := fileOf(int(theirs))
 	if err != nil {
 		leave()
 		return nil, fmt.Errorf("%s: %w", plain(name), err)

@@ -44,7 +44,7 @@ func TestNoUnitStartsInADirectoryThatIsASetting(t *testing.T) {
 	defer leave()
 	who := &caller{peer: door.Peer{UID: 0}, user: identity.User{Name: "root"}}
 	c := &command{request: &wire.Request{Dir: dir}, target: identity.User{Name: "root", Home: "/root"}}
-	b.place(who, c, []*os.File{f})
+	b.place(who, c, []wire.FD{wire.FD(f.Fd())})
 	if c.place != nil {
 		defer c.place.Close()
 	}
@@ -52,7 +52,7 @@ func TestNoUnitStartsInADirectoryThatIsASetting(t *testing.T) {
 		t.Errorf("root's command starts in %q", c.dir)
 	}
 	c = &command{request: c.request, target: identity.User{Name: "ann", UID: 12345, Home: "/home/ann"}}
-	b.place(who, c, []*os.File{f})
+	b.place(who, c, []wire.FD{wire.FD(f.Fd())})
 	if c.dir != "" || len(c.notices) != 1 || c.startDir() != "-/home/ann" {
 		t.Errorf("the command starts in %q: %q", c.startDir(), c.notices)
 	}

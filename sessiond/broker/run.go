@@ -5,21 +5,23 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/godbus/dbus/v5"
-	"golang.org/x/sys/unix"
-
 	"ninefold/sessiond/broker/hostbus"
 	"ninefold/sessiond/broker/wire"
 	"ninefold/sessiond/policy"
 )
 
 // run is the conversation about one command.
-func (b *Broker) run(ctx context.Context, c *wire.Conn, who *caller, r *wire.Request, files []*os.File, understood func()) {
-	if err := safe(r, files); err != nil {
-		b.refuse(c, refusal{wire.Mistaken, err, ""})
+// The descriptors that came along are its own.
+func (b *Broker) run(ctx context.Context, c *wire.Conn, who *caller, r *wire.Request, files []wire.FD, understood func()) {
+	letGo := sync.OnceFunc(func() { b.letGo(who.peer.UID, files) })
+	defer letGo()
+	if refused := safe(who.peer.PID, r, files); refused != nil {
+		b.refuse(c, *refused)
 		return
 	}
 	cmd, refused := b.understand(ctx, who, r, files)
@@ -38,7 +40,7 @@ func (b *Broker) run(ctx context.Context, c *wire.Conn, who *caller, r *wire.Req
 	}
 	// From here on the caller is listened to: when it is gone, nobody is asked
 	// and nothing is started.
-	heard, gone, cancel := listen(ctx, c)
+	heard, gone, cancel := b.listen(ctx, c, who.peer.UID)
 	defer cancel()
 	result, err := b.permitted(gone, who, cmd)
 	if err != nil {
@@ -68,9 +70,7 @@ func (b *Broker) run(ctx context.Context, c *wire.Conn, who *caller, r *wire.Req
 	_ = tell(c, wire.Event{Kind: wire.Started, Text: unit})
 	// What only the start needs goes: a caller can have hundreds of commands.
 	cmd.argv, r.Argv = nil, nil
-	for i := range files {
-		files[i].Close()
-	}
+	letGo()
 	understood()
 	if r.Detach {
 		if place := cmd.place; place != nil {
@@ -127,7 +127,7 @@ func (b *Broker) refused(c *wire.Conn, who *caller, r *wire.Request, why refusal
 // start has systemd start the command. It holds its place among those that are
 // started until ended is called, which may be never, and for startTime at most:
 // the answer says only that systemd has put it on its list.
-func (b *Broker) start(ctx context.Context, who *caller, cmd *command, unit string, files []*os.File, t *terminal) (started *hostbus.Started, ended func(), err error) {
+func (b *Broker) start(ctx context.Context, who *caller, cmd *command, unit string, files []wire.FD, t *terminal) (started *hostbus.Started, ended func(), err error) {
 	done, err := b.limits.start(ctx, who.peer.UID, who.session+" "+who.place.View)
 	if err != nil {
 		return nil, nil, err
@@ -156,21 +156,22 @@ func (b *Broker) start(ctx context.Context, who *caller, cmd *command, unit stri
 // streams are the command's three: the caller's that were passed, its terminal,
 // or null, which the caller closes. They are nil for a detached command that was
 // passed none, which writes to the journal.
-func (c *command) streams(passed []*os.File, t *terminal) (streams []*os.File, null *os.File, err error) {
+func (c *command) streams(passed []wire.FD, t *terminal) (streams []int, null *os.File, err error) {
 	if null, err = os.OpenFile(os.DevNull, os.O_RDWR, 0); err != nil {
 		return nil, nil, err
 	}
+	none := int(null.Fd())
 	for _, s := range c.request.Streams {
 		switch s {
 		case wire.Passed:
-			streams, passed = append(streams, passed[0]), passed[1:]
+			streams, passed = append(streams, int(passed[0])), passed[1:]
 		case wire.OwnTerminal:
-			streams = append(streams, t.slave)
+			streams = append(streams, int(t.slave.Fd()))
 		default:
-			streams = append(streams, null)
+			streams = append(streams, none)
 		}
 	}
-	if c.request.Detach && streams[0] == null && streams[1] == null && streams[2] == null {
+	if c.request.Detach && !slices.ContainsFunc(streams, func(fd int) bool { return fd != none }) {
 		streams = nil
 	}
 	return streams, null, nil
@@ -189,53 +190,8 @@ func notStarted(err error) refusal {
 	return refusal{wire.NotStarted, err, ""}
 }
 
-// safe refuses descriptors that a command must not get: a terminal, in whose
-// input it could type (TIOCSTI, TIOCLINUX), a directory, from which another
-// root is in reach, and those that only name a file.
-func safe(r *wire.Request, files []*os.File) error {
-	names := [3]string{"standard input", "standard output", "standard error"}
-	for i, s := range r.Streams {
-		if s != wire.Passed {
-			continue
-		}
-		fd := int(files[0].Fd())
-		files = files[1:]
-		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
-		if err != nil {
-			return fmt.Errorf("%s: %w", names[i], err)
-		}
-		f, err := fileOf(fd)
-		if err != nil {
-			return fmt.Errorf("%s: %w", names[i], err)
-		}
-		switch {
-		case flags&unix.O_PATH != 0:
-			return fmt.Errorf("%s is not open", names[i])
-		case f.kind == unix.S_IFDIR:
-			return fmt.Errorf("%s is a directory", names[i])
-		case f.kind == unix.S_IFCHR && isTerminal(fd):
-			return fmt.Errorf("%s is a terminal, which is not handed over", names[i])
-		}
-	}
-	if r.Detach {
-		for i, s := range r.Streams {
-			if s == wire.OwnTerminal {
-				return fmt.Errorf("%s: a detached command has no terminal", names[i])
-			}
-		}
-	}
-	return nil
-}
-
-// isTerminal is for a character device alone: of another file in FUSE the ioctl
-// would ask who serves it, and that can be the caller, who need not answer.
-func isTerminal(fd int) bool {
-	_, err := unix.IoctlGetTermios(fd, unix.TCGETS)
-	return err == nil
-}
-
 // listen reads what the caller says until it hangs up; gone ends then.
-func listen(ctx context.Context, c *wire.Conn) (heard <-chan wire.Event, gone context.Context, cancel func()) {
+func (b *Broker) listen(ctx context.Context, c *wire.Conn, uid uint32) (heard <-chan wire.Event, gone context.Context, cancel func()) {
 	events := make(chan wire.Event, 4)
 	gone, stop := context.WithCancel(ctx)
 	ended := make(chan struct{})
@@ -244,10 +200,10 @@ func listen(ctx context.Context, c *wire.Conn) (heard <-chan wire.Event, gone co
 		defer stop()
 		for {
 			f, _, err := c.Receive(nil)
+			b.letGo(uid, f.FDs) // none is expected any more
 			if err != nil {
 				return
 			}
-			f.Close() // none is expected any more
 			v, err := wire.DecodeEvent(f.Kind, f.Payload)
 			if err != nil || v.Kind != wire.Go && v.Kind != wire.Signal {
 				return

@@ -3,7 +3,6 @@ package broker
 import (
 	"crypto/rand"
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -59,7 +58,7 @@ var unset = []string{"INVOCATION_ID", "JOURNAL_STREAM", "SYSTEMD_EXEC_PID", "MEM
 
 // properties are those of the command's unit. streams are its three, or nil for
 // the journal.
-func (c *command) properties(who *caller, streams []*os.File) []hostbus.Property {
+func (c *command) properties(who *caller, streams []int) []hostbus.Property {
 	set := hostbus.Set
 	path, collect := c.program.Path, "inactive"
 	if c.request.Detach {
@@ -99,8 +98,8 @@ func (c *command) properties(who *caller, streams []*os.File) []hostbus.Property
 	}
 	// All three or none: systemd takes them as descriptors or by name, and not
 	// one so and another so. A terminal as standard input becomes the controlling one.
-	for i, f := range streams {
-		p = append(p, set(names[i]+"FileDescriptor", dbus.UnixFD(f.Fd())))
+	for i, fd := range streams {
+		p = append(p, set(names[i]+"FileDescriptor", dbus.UnixFD(fd)))
 	}
 	if c.request.Detach {
 		p = append(p, set("SyslogIdentifier", plain(c.program.Name)))

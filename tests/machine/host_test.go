@@ -35,6 +35,8 @@ func TestHost(t *testing.T) {
 			t.Run("records", func(t *testing.T) { b.For(t).hostRecords(t) })
 			t.Run("mistakes", func(t *testing.T) { b.For(t).hostMistakes(t) })
 			t.Run("many", func(t *testing.T) { b.For(t).hostMany(t) })
+			t.Run("hostile", func(t *testing.T) { b.For(t).hostHostile(t) })
+			t.Run("in-session", func(t *testing.T) { b.For(t).hostInSession(t) })
 			t.Run("machined", func(t *testing.T) { b.For(t).machinedKnows(t) })
 			t.Run("without", func(t *testing.T) { b.For(t).hostWithout(t) })
 			if suite == "trixie" { // it takes a minute, and the broker is the same

@@ -48,10 +48,10 @@ func (c *call) streams(r *wire.Request) (files []*os.File, err error) {
 		switch {
 		case own && (i < 2 || terminal[2] && sameTerminal(c.Out, c.Err)):
 			r.Streams[i] = wire.OwnTerminal
-		case c.o.Detach && !isRegular(f):
+		case c.o.Detach && (!isRegular(f) || served(f)):
 			// Whoever reads a pipe of ours would wait for the command.
 			r.Streams[i] = wire.Null
-		case !terminal[i]:
+		case !terminal[i] && !(c.piped && isRegular(f)) && !served(f):
 			r.Streams[i] = wire.Passed
 			files = append(files, f)
 		case c.o.Explain:
@@ -77,6 +77,13 @@ func (c *call) streams(r *wire.Request) (files []*os.File, err error) {
 func isRegular(f *os.File) bool {
 	st, err := f.Stat()
 	return err == nil && st.Mode().IsRegular()
+}
+
+// served reports whether a file is one of FUSE, which a process serves: the
+// broker would wait for that, and takes none.
+func served(f *os.File) bool {
+	var st unix.Statfs_t
+	return isRegular(f) && unix.Fstatfs(int(f.Fd()), &st) == nil && st.Type == unix.FUSE_SUPER_MAGIC
 }
 
 func sameTerminal(a, b *os.File) bool {

@@ -22,7 +22,19 @@ type Stdio struct{ In, Out, Err *os.File }
 // Run asks the broker for a command and returns its exit status. Signals stay
 // caught afterwards.
 func Run(io Stdio, o Options) (status int, err error) {
-	c := &call{Stdio: io, o: o}
+	status, err = ask(io, o, false)
+	if errors.Is(err, errUnpassable) && !o.Detach {
+		return ask(io, o, true)
+	}
+	return status, err
+}
+
+// errUnpassable says that the broker takes no descriptor of a file of ours.
+var errUnpassable = errors.New("a file cannot be handed over")
+
+// ask is one try. With piped, files are copied through pipes.
+func ask(io Stdio, o Options, piped bool) (status int, err error) {
+	c := &call{Stdio: io, o: o, piped: piped}
 	defer c.close()
 	if err := c.dial(); err != nil {
 		return 0, err
@@ -55,6 +67,7 @@ type call struct {
 	conn  *wire.Conn
 	unit  string
 	relay relay
+	piped bool
 	ours  []*os.File
 }
 
@@ -146,7 +159,10 @@ func (c *call) converse() (int, error) {
 	listen := func(conn *wire.Conn) {
 		for {
 			f, _, err := conn.Receive(nil)
-			h := heard{err: err, files: f.Files}
+			h := heard{err: err}
+			for _, d := range f.FDs {
+				h.files = append(h.files, os.NewFile(uintptr(d), "the command's terminal"))
+			}
 			if err == nil {
 				h.Event, h.err = wire.DecodeEvent(f.Kind, f.Payload)
 			}
@@ -184,10 +200,10 @@ func (c *call) converse() (int, error) {
 func (c *call) next() (wire.Event, error) {
 	_ = c.conn.SetReadDeadline(time.Now().Add(time.Second))
 	f, _, err := c.conn.Receive(nil)
+	f.Close()
 	if err != nil {
 		return wire.Event{}, err
 	}
-	f.Close()
 	return wire.DecodeEvent(f.Kind, f.Payload)
 }
 
@@ -239,6 +255,9 @@ func refusedBy(v wire.Event) error {
 		code = exit.NoSession
 	}
 	text := v.Text
+	if wire.Reason(v.Code) == wire.Unpassable {
+		return &exit.Error{Code: exit.Usage, Hint: v.Hint, Err: fmt.Errorf("%w: %s", errUnpassable, v.Text)}
+	}
 	if code == exit.Denied {
 		text = "denied: " + text
 	}

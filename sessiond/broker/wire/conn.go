@@ -93,43 +93,47 @@ func (c *Conn) send(k Kind, payload []byte, files []*os.File) error {
 	return nil
 }
 
-// Frame is what came: a kind and its payload. The files are the receiver's.
+// FD is a descriptor that came along, close-on-exec. It is a number: package os
+// would have the poller of the runtime ask its file system, which can be one of
+// the sender's that does not answer. So can be closing it.
+type FD int
+
+// Close closes d.
+func (d FD) Close() { _ = unix.Close(int(d)) }
+
+// Frame is what came: a kind and its payload. The descriptors are the receiver's.
 type Frame struct {
 	Kind    Kind
 	Payload []byte
-	Files   []*os.File
+	FDs     []FD
 }
 
-// Close closes the files.
+// Close closes the descriptors.
 func (f *Frame) Close() {
-	for _, file := range f.Files {
-		file.Close()
+	for _, d := range f.FDs {
+		d.Close()
 	}
-	f.Files = nil
+	f.FDs = nil
 }
 
 // Budget lends memory for a payload before it is read; give takes it back.
 type Budget func(bytes int) (give func(), err error)
 
 // Receive reads one frame. What is not one is ErrBad, and nothing after it can
-// be understood. io.EOF is a conversation that is over. budget may be nil.
+// be understood; descriptors can have come all the same, and are in the frame.
+// io.EOF is a conversation that is over. budget may be nil.
 func (c *Conn) Receive(budget Budget) (f Frame, give func(), err error) {
-	defer func() {
-		if err != nil {
-			f.Close()
-		}
-	}()
 	head := make([]byte, headLen)
 	control := make([]byte, unix.CmsgSpace(4*MaxFDs))
 	for got := 0; got < headLen; {
 		n, on, flags, err := c.recvmsg(head[got:], control)
 		if on > 0 {
 			// Whatever came is ours to close, also of a frame that is none.
-			files, ferr := received(control[:on])
-			f.Files = append(f.Files, files...)
+			fds, ferr := received(control[:on])
+			f.FDs = append(f.FDs, fds...)
 			err = errors.Join(err, ferr)
 		}
-		if err == nil && len(f.Files) > MaxFDs {
+		if err == nil && len(f.FDs) > MaxFDs {
 			// A head that comes byte by byte could bring some with each.
 			err = bad("too many descriptors")
 		}
@@ -156,8 +160,8 @@ func (c *Conn) Receive(budget Budget) (f Frame, give func(), err error) {
 		return f, nil, bad("kind %d", f.Kind)
 	case length > maxLength || f.Kind != Run && length > maxText:
 		return f, nil, bad("%d bytes", length)
-	case uint64(fds) != uint64(len(f.Files)) || fds > MaxFDs:
-		return f, nil, bad("it announces %d descriptors and brings %d", fds, len(f.Files))
+	case uint64(fds) != uint64(len(f.FDs)) || fds > MaxFDs:
+		return f, nil, bad("it announces %d descriptors and brings %d", fds, len(f.FDs))
 	}
 	give = func() {}
 	if budget != nil {
@@ -207,20 +211,20 @@ func (c *Conn) recvmsg(b, control []byte) (n, on, flags int, err error) {
 }
 
 // received takes the descriptors out of control messages.
-func received(control []byte) ([]*os.File, error) {
+func received(control []byte) ([]FD, error) {
 	messages, err := unix.ParseSocketControlMessage(control)
 	if err != nil {
 		return nil, bad("%v", err)
 	}
-	var files []*os.File
+	var came []FD
 	for _, m := range messages {
 		fds, err := unix.ParseUnixRights(&m)
 		if err != nil {
 			continue // a control message of another kind
 		}
 		for _, fd := range fds {
-			files = append(files, os.NewFile(uintptr(fd), "passed"))
+			came = append(came, FD(fd))
 		}
 	}
-	return files, nil
+	return came, nil
 }

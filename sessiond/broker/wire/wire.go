@@ -86,6 +86,9 @@ const (
 	Lost
 	// Busy: too much is under way for this user.
 	Busy
+	// Unpassable: a stream is a file whose file system may never answer. A pipe
+	// can stand for it.
+	Unpassable
 )
 
 // ErrBad says that what came is not a frame, or not one that belongs here.

@@ -112,13 +112,13 @@ func TestFramesBringTheirDescriptors(t *testing.T) {
 		sent <- errors.Join(err, a.Send(Event{Kind: Signal, Number: 15}), w.Close())
 	}()
 	f, _, err := b.Receive(nil)
-	if err != nil || f.Kind != Run || len(f.Files) != 1 {
+	if err != nil || f.Kind != Run || len(f.FDs) != 1 {
 		t.Fatalf("%+v %v", f.Kind, err)
 	}
 	if got, err := DecodeRequest(f.Payload); err != nil || !reflect.DeepEqual(got, request) {
 		t.Error("the request changed on the way")
 	}
-	if _, err := f.Files[0].WriteString("through"); err != nil {
+	if _, err := unix.Write(int(f.FDs[0]), []byte("through")); err != nil {
 		t.Fatal(err)
 	}
 	f.Close()
@@ -167,9 +167,11 @@ func TestDescriptorsThatDoNotBelong(t *testing.T) {
 		if _, err := a.sendmsg(head(c.says), control); err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := b.Receive(nil); !errors.Is(err, ErrBad) {
+		g, _, err := b.Receive(nil)
+		if !errors.Is(err, ErrBad) {
 			t.Errorf("%s: got %v", name, err)
 		}
+		g.Close()
 		a.Close()
 		b.Close()
 	}
@@ -193,7 +195,9 @@ func TestDescriptorsAreBoundedForTheWholeHead(t *testing.T) {
 		}
 	}
 	a.Close()
-	if _, _, err := b.Receive(nil); !errors.Is(err, ErrBad) {
+	f, _, err := b.Receive(nil)
+	f.Close()
+	if !errors.Is(err, ErrBad) {
 		t.Errorf("%d descriptors with one head: %v", headLen-1, err)
 	}
 }

@@ -27,10 +27,18 @@ func main() {
 		err = garbage()
 	case "slow":
 		err = slow()
+	case "hang":
+		err = hang(20)
+	case "hold":
+		err = hold(300)
+	case "reused":
+		err = reused(1000)
+	case "connect":
+		err = connect()
 	case "type":
 		err = typeAt(os.Args[2] + "\n")
 	default:
-		err = errors.New("garbage, slow or type TEXT")
+		err = errors.New("garbage, slow, hang, hold, reused, connect or type TEXT")
 	}
 	if err != nil {
 		fmt.Println(err)
@@ -102,8 +110,13 @@ func slow() error {
 }
 
 // typeAt puts text into the input of the terminal, as if it had been typed
-// (ioctl_tty(2), TIOCSTI). A kernel that lets nobody do that is as good.
+// (ioctl_tty(2), TIOCSTI), and pastes what is selected on the screen (ioctl_console(2),
+// TIOCLINUX). A kernel that lets nobody do that is as good.
 func typeAt(text string) error {
+	paste := byte(3)
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, 0, unix.TIOCLINUX, uintptr(unsafe.Pointer(&paste))); errno != unix.ENOTTY && errno != unix.EPERM && errno != unix.EINVAL {
+		return fmt.Errorf("it can paste: %w", errno)
+	}
 	for _, c := range []byte(text) {
 		if _, _, errno := unix.Syscall(unix.SYS_IOCTL, 0, unix.TIOCSTI, uintptr(unsafe.Pointer(&c))); errno != 0 && errno != unix.EIO && errno != unix.EPERM {
 			return errno

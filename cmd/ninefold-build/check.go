@@ -120,8 +120,9 @@ func (r *request) second(ctx context.Context, c build.Config, dir string) error 
 	return nil
 }
 
-// kept are variables that say how the network is reached.
-var kept = []string{"PATH", "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR", "SSH_AUTH_SOCK"}
+// kept are variables that say how the network is reached, and whom to tell how
+// far it is.
+var kept = []string{"NOTIFY_SOCKET", "PATH", "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR", "SSH_AUTH_SOCK"}
 
 // elsewhere is the second build's environment.
 func elsewhere(recipes []string) []string {

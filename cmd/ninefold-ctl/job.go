@@ -156,6 +156,9 @@ func (a *app) follow(c *cobra.Command, d *remote.Daemon, id string) error {
 	defer p.Close()
 	stage := ""
 	x, err := d.FollowJob(c.Context(), id, func(x api.Job) {
+		if x.State == api.JobWaiting {
+			x.Stage, x.Item = "wait", "for other jobs"
+		}
 		if stage != "" && stage != x.Stage {
 			p.Update(progress.Update{Stage: stage, End: true})
 		}

@@ -55,8 +55,9 @@ func (j *Jobs) properties(r Record, streams []*os.File) []hostbus.Property {
 		set("Slice", unitSlice),
 		set("ExecStartEx", []hostbus.Exec{{Path: filepath.Join(j.Programs, argv[0]), Argv: argv, Flags: []string{"no-env-expand"}}}),
 		set("Environment", environment),
-		// How far it is, it says by STATUS=.
-		set("NotifyAccess", "main"),
+		// How far it is, it says by STATUS=, and so does the second build of a check.
+		// What images bring runs without a way to the socket.
+		set("NotifyAccess", "all"),
 		set("UMask", uint32(0o022)),
 		set("WorkingDirectory", "/"),
 		// The command ends what it has started itself, in order.

@@ -46,17 +46,14 @@ func (d *Daemon) Job(ctx context.Context, id string) (api.Job, error) {
 	return d.jobAt(ctx, bus.ManagerInterface+".GetJob", id)
 }
 
-// jobAt returns the job whose object a method of the manager answers.
+// jobAt returns the job whose object a method of the manager answers; polkit may
+// ask a person before.
 func (d *Daemon) jobAt(ctx context.Context, method string, args ...any) (api.Job, error) {
-	var path dbus.ObjectPath
-	if err := d.ask(ctx, workTimeout, bus.Path, method, args...).Store(&path); err != nil {
+	r, err := d.at(ctx, workTimeout, bus.JobInterface, "the job", method, args...)
+	if err != nil {
 		return api.Job{}, err
 	}
-	var p map[string]dbus.Variant
-	if err := d.ask(ctx, answerTimeout, path, "org.freedesktop.DBus.Properties.GetAll", bus.JobInterface).Store(&p); err != nil {
-		return api.Job{}, fmt.Errorf("look at %s: %w", path, err)
-	}
-	return jobOf(p), nil
+	return jobOf(r), nil
 }
 
 // StartJob has the daemon do work.

@@ -165,15 +165,25 @@ func (d *Daemon) ViewOf(ctx context.Context, pid int) (api.View, error) {
 }
 
 func (d *Daemon) viewAt(ctx context.Context, what, method string, args ...any) (api.View, error) {
-	var path dbus.ObjectPath
-	if err := d.ask(ctx, answerTimeout, bus.Path, method, args...).Store(&path); err != nil {
+	r, err := d.at(ctx, answerTimeout, bus.ViewInterface, what, method, args...)
+	if err != nil {
 		return api.View{}, err
 	}
-	var p map[string]dbus.Variant
-	if err := d.ask(ctx, answerTimeout, path, "org.freedesktop.DBus.Properties.GetAll", bus.ViewInterface).Store(&p); err != nil {
-		return api.View{}, fmt.Errorf("%s: %w", what, err)
+	return viewOf(r), nil
+}
+
+// at returns the properties of the object whose path a method of the manager
+// answers within timeout; what is the object's name in an error.
+func (d *Daemon) at(ctx context.Context, timeout time.Duration, iface, what, method string, args ...any) (record, error) {
+	var path dbus.ObjectPath
+	if err := d.ask(ctx, timeout, bus.Path, method, args...).Store(&path); err != nil {
+		return nil, err
 	}
-	return viewOf(p), nil
+	var p map[string]dbus.Variant
+	if err := d.ask(ctx, answerTimeout, path, "org.freedesktop.DBus.Properties.GetAll", iface).Store(&p); err != nil {
+		return nil, fmt.Errorf("%s: %w", what, err)
+	}
+	return p, nil
 }
 
 // NamespaceFile returns the plan of a view: to its user and to root.

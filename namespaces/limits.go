@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
@@ -15,6 +17,13 @@ import (
 
 // cgroupFiles are the limits that a cgroup enforces, and the file of each.
 var cgroupFiles = map[string]string{"memory": "memory.max", "tasks": "pids.max"}
+
+// CanLimit reports whether this machine can hold a whole session to the limit
+// "memory" or "tasks".
+func CanLimit(name string) bool {
+	controller, _, ok := strings.Cut(cgroupFiles[name], ".")
+	return ok && slices.Contains(kernel.CgroupControllers(), controller)
+}
 
 var cgroupNumber atomic.Uint64
 

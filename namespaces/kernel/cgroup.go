@@ -99,6 +99,17 @@ func NewCgroup(name string, set map[string]string) (c Cgroup, err error) {
 	return c, nil
 }
 
+// CgroupControllers are those that NewCgroup can use; none where there is no
+// unified hierarchy.
+func CgroupControllers() []string {
+	mount, err := cgroupRoot()
+	if err != nil {
+		return nil
+	}
+	b, _ := os.ReadFile(mount + "/cgroup.controllers")
+	return strings.Fields(string(b))
+}
+
 // OpenCgroup opens a cgroup that NewCgroup made.
 func OpenCgroup(name string) (Cgroup, error) {
 	c := Cgroup{Dir: None, Parent: None, Name: name}

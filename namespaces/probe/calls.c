@@ -92,6 +92,8 @@ void try_calls(void)
 		unsigned long flags, rest[10];
 	} in_user_namespace = { .flags = CLONE_NEWUSER };
 	child("make a user namespace by clone3", SYS_clone3, (long)&in_user_namespace, 64);
+	// The kernel writes into it where it lets the call through.
+	static char room[4096];
 	child("make a user namespace by clone", SYS_clone, CLONE_NEWUSER | SIGCHLD, 0);
 	call("mount", SYS_mount, none, tmp, tmpfs, 0, 0);
 	call("unmount", SYS_umount2, (long)"/home/guest", MNT_DETACH, 0, 0, 0);
@@ -101,11 +103,11 @@ void try_calls(void)
 	call("pivot the root", SYS_pivot_root, root, root, 0, 0, 0);
 	call("load a program into the kernel", SYS_bpf, 0, 0, 0, 0, 0);
 	call("watch the machine", SYS_perf_event_open, 0, 0, -1, -1, 0);
-	call("a ring of calls", SYS_io_uring_setup, 1, (long)&in_user_namespace, 0, 0, 0);
+	call("a ring of calls", SYS_io_uring_setup, 1, (long)room, 0, 0, 0);
 	call("handle faults", SYS_userfaultfd, 0, 0, 0, 0, 0);
 	call("add a key", SYS_add_key, (long)"user", (long)"x", (long)"x", 1, KEY_SPEC_USER_KEYRING);
 	call("read keys", SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_USER_KEYRING, 1, 0, 0);
-	call("open by handle", SYS_open_by_handle_at, AT_FDCWD, (long)&in_user_namespace, O_RDONLY, 0, 0);
+	call("open by handle", SYS_open_by_handle_at, AT_FDCWD, (long)room, O_RDONLY, 0, 0);
 	call("read the kernel's log", SYS_syslog, 3, tmp, 0, 0, 0);
 	call("load a module", SYS_finit_module, -1, tmp, 0, 0, 0);
 	call("load a kernel", SYS_kexec_file_load, -1, -1, 0, 0, 0);

@@ -4,8 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+
+	"golang.org/x/sys/unix"
 
 	"ninefold/namespaces"
+	"ninefold/namespaces/plan"
 	"ninefold/sessiond/decided"
 	"ninefold/sessiond/guests"
 	"ninefold/sessiond/identity"
@@ -39,6 +43,26 @@ func (m *Manager) admitGuest(ctx context.Context, p *prepared, r Request, claim 
 	}
 	p.spec.Others = host.Homes(identity.ReadLimits(identity.LimitsFile))
 	return nil
+}
+
+// guestTasks is how many processes a guest can have, where the profile says
+// nothing and the machine can count them.
+const guestTasks = 2048
+
+// boundGuest bounds what a guest takes of the machine, where the profile does not
+// and the machine can: half of its memory, and so many processes that a fork bomb
+// leaves the rest of it usable.
+func boundGuest(s *plan.Spec) {
+	var memory unix.Sysinfo_t
+	bounds := []plan.Limit{{Name: "tasks", Value: guestTasks}}
+	if err := unix.Sysinfo(&memory); err == nil {
+		bounds = append(bounds, plan.Limit{Name: "memory", Value: memory.Totalram * uint64(memory.Unit) / 2})
+	}
+	for _, l := range bounds {
+		if namespaces.CanLimit(l.Name) && !slices.ContainsFunc(s.Limits, func(have plan.Limit) bool { return have.Name == l.Name }) {
+			s.Limits = append(slices.Clip(s.Limits), l)
+		}
+	}
 }
 
 // runGuest makes the session without a command, has tried what must fail in it,

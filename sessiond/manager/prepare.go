@@ -110,6 +110,9 @@ func (m *Manager) specify(p *prepared) error {
 	if err := p.profile.Fill(s); err != nil {
 		return err
 	}
+	if p.profile.Guest() {
+		boundGuest(s)
+	}
 	var err error
 	if s.InitDir, err = m.InitDir(); err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -33,23 +34,24 @@ var tries = map[string]func(args []string) error{
 	"old-root": func([]string) error {
 		return readable("/proc/1/root/.", "/proc/1/cwd/.", "/proc/1/exe", "/proc/1/fd/0", "/proc/1/fd/3", "/proc/1/fd/4", "/proc/1/mem")
 	},
-	"trace-init":  traceInit,
-	"kill-init":   killInit,
-	"knobs":       writeKnobs,
-	"devices":     makeDevice,
-	"run":         func(args []string) error { return runs(args[0]) },
-	"key":         findKey,
-	"terminal":    typeIntoTerminals,
-	"setuid-self": becomeRoot,
-	"nested":      nestedNamespace,
-	"cover-lib":   coverLibrary,
-	"vsock":       socketOf(unix.AF_VSOCK),
-	"alg":         socketOf(unix.AF_ALG),
-	"calls":       filteredCalls,
-	"look":        func(args []string) error { return readable(args...) },
-	"tasks":       forkBomb,
-	"xattrs":      plantXattrs,
-	"runaway":     runAway,
+	"trace-init":    traceInit,
+	"kill-init":     killInit,
+	"knobs":         writeKnobs,
+	"devices":       makeDevice,
+	"run":           func(args []string) error { return runs(args[0]) },
+	"key":           findKey,
+	"terminal":      typeIntoTerminals,
+	"setuid-self":   becomeRoot,
+	"nested":        nestedNamespace,
+	"cover-lib":     coverLibrary,
+	"vsock":         socketOf(unix.AF_VSOCK),
+	"alg":           socketOf(unix.AF_ALG),
+	"calls":         filteredCalls,
+	"look":          func(args []string) error { return readable(args...) },
+	"tasks":         forkBomb,
+	"xattrs":        plantXattrs,
+	"runaway":       runAway,
+	"probe-capable": probeCapable,
 }
 
 func try(name string, args []string) int {
@@ -301,6 +303,33 @@ func runAway([]string) error {
 				}
 			}
 		}
+	}
+	return nil
+}
+
+// probeCapable runs a program as the attacker's uid with all capabilities that this
+// session has.
+func probeCapable(args []string) error {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return err
+	}
+	_, after, _ := strings.Cut(string(status), "\nCapPrm:\t")
+	set, err := strconv.ParseUint(after[:16], 16, 64)
+	if err != nil {
+		return err
+	}
+	var ambient []uintptr
+	for bit := range uintptr(64) {
+		if set&(1<<bit) != 0 {
+			ambient = append(ambient, bit)
+		}
+	}
+	c := exec.Command(args[0], args[1:]...)
+	c.Stdout, c.Stderr = os.Stdout, os.Stderr
+	c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: attackerUID, Gid: attackerUID}, AmbientCaps: ambient}
+	if err := c.Run(); err != nil {
+		return broke(err.Error())
 	}
 	return nil
 }

@@ -20,7 +20,6 @@ archive that container engines load (oci; a directory where FILE ends in a slash
 	}
 	c.Flags().String("to", "", "what to write: dir, tar, oci, squashfs or erofs, as `FORM`")
 	_ = c.RegisterFlagCompletionFunc("to", cobra.FixedCompletions(forms, cobra.ShellCompDirectiveNoFileComp)) // fails for a flag that is not there alone
-	_ = c.MarkFlagRequired("to")
 	return a.jsonFlag(c)
 }
 

@@ -100,7 +100,7 @@ func (a *app) profilesOn(s *store.Store) map[image.ID][]string {
 			continue
 		}
 		for _, name := range append([]string{e.Profile.Base, e.Profile.Runtime}, e.Profile.Components...) {
-			if name == profile.HostBase {
+			if name == profile.HostBase || !profile.IsImage(name) {
 				continue
 			}
 			id, err := s.Resolve(name)
@@ -134,7 +134,7 @@ func viewsOn(s *store.Store, views []api.View, m inventory.Match) []string {
 	on := []string{}
 	for _, v := range views {
 		if slices.ContainsFunc(v.Layers, func(l string) bool {
-			if l == profile.HostBase {
+			if l == profile.HostBase || !profile.IsImage(l) {
 				return false
 			}
 			id, err := s.Resolve(l)

@@ -14,7 +14,7 @@ import (
 func (a *app) run() *cobra.Command {
 	var r manager.Request
 	c := &cobra.Command{
-		Use:   "run [--keep] [--user NAME] PROFILE [-- CMD ARG...]",
+		Use:   "run [--keep] [--user NAME] PROFILE|--image FILE [-- CMD ARG...]",
 		Short: "Run a command in a new session of a profile",
 		Long: `run makes a session of PROFILE, runs CMD in it (the profile's own command, or
 the user's shell, when there is none), and takes the session down again.
@@ -22,9 +22,9 @@ the user's shell, when there is none), and takes the session down again.
 The exit status is the command's, or 128 plus the signal that ended it. On a
 terminal the command gets a terminal of the session's own. What the command
 writes outside the places that the profile shares is thrown away, unless the
-profile or --keep keeps it for the user.`,
+profile or --keep keeps it for the user. With --image it stands on an erofs
+file of image export, which root alone can change, in place of a profile.`,
 		Example: "  sessionctl run host -- make -j4\n  sessionctl run desktop",
-		Args:    cobra.MinimumNArgs(1),
 		ValidArgsFunction: func(c *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 			if len(args) > 0 {
 				return nil, cobra.ShellCompDirectiveDefault
@@ -32,6 +32,12 @@ profile or --keep keeps it for the user.`,
 			return a.profileNames(), cobra.ShellCompDirectiveNoFileComp
 		},
 		RunE: func(c *cobra.Command, args []string) error {
+			if r.Image != "" {
+				args = append([]string{""}, args...)
+			}
+			if len(args) == 0 {
+				return exit.Usagef("usage: sessionctl "+c.Use, "run: no profile is named")
+			}
 			// runline.Parse understood every flag that is right.
 			if r.Profile, r.Command = args[0], args[1:]; len(r.Command) > 0 && strings.HasPrefix(r.Command[0], "-") {
 				return exit.Usagef("flags are --keep and --user NAME; write -- before a command that begins with a dash", "run: %s does not belong after the profile", r.Command[0])
@@ -45,6 +51,7 @@ profile or --keep keeps it for the user.`,
 	f := c.Flags()
 	f.SetInterspersed(false)
 	f.BoolVar(&r.Keep, "keep", false, "keep what the session writes, for this user and profile")
+	f.StringVar(&r.Image, "image", "", "stand on this erofs `FILE`, in place of a profile")
 	f.StringVar(&r.User, "user", "", "`NAME` or number of whom the session is for (default: who calls; under sudo that is root)")
 	return c
 }

@@ -46,7 +46,7 @@ func (s *Stack) open(l plan.Layer, loop bool) (layer, error) {
 		err = fmt.Errorf("%w: data-only overlay layers need Linux 6.5", ErrUnsupported)
 	case l.Kind == plan.LayerComposefs && !loop:
 		opened.root, err = kernel.NewMount("erofs", kernel.ReadOnly, kernel.Text("source", l.Source))
-	case l.Kind == plan.LayerComposefs, l.Kind == plan.LayerLoop:
+	case l.Kind == plan.LayerComposefs, l.Kind == plan.LayerLoop, l.Kind == plan.LayerErofs:
 		opened.root, err = mountLoop(source, l.Source)
 	default:
 		err = fmt.Errorf("%w: layer kind %q", ErrUnsupported, l.Kind)

@@ -101,16 +101,16 @@ func checkOverlay(o Overlay) error {
 
 func checkLayer(l Layer) error {
 	switch l.Kind {
-	case LayerDir:
+	case LayerDir, LayerErofs:
 		if l.Data != "" {
-			return invalid("the layer %s is a directory and has no data", short(l.Source))
+			return invalid("the layer %s holds its content itself and has no data", short(l.Source))
 		}
 	case LayerComposefs, LayerLoop:
 		if err := checkPath("data directory", l.Data); err != nil {
 			return err
 		}
 	default:
-		return invalid("unknown kind of layer %s%s", quote(string(l.Kind)), hint(string(l.Kind), []string{"dir", "composefs", "loop"}))
+		return invalid("unknown kind of layer %s%s", quote(string(l.Kind)), hint(string(l.Kind), []string{"dir", "composefs", "loop", "erofs"}))
 	}
 	if err := checkPath("layer", l.Source); err != nil {
 		return err

@@ -32,6 +32,8 @@ const (
 	// LayerLoop is the same erofs on a loop device, with Data as an ordinary
 	// lower that a whiteout layer hides (kernels before 6.5).
 	LayerLoop LayerKind = "loop"
+	// LayerErofs is an erofs file with its content, on a loop device.
+	LayerErofs LayerKind = "erofs"
 )
 
 // Layer is one lower of an overlay.
@@ -39,7 +41,7 @@ type Layer struct {
 	Kind LayerKind
 	// Source is the directory or the erofs file.
 	Source string
-	// Data is the object directory; empty for LayerDir.
+	// Data is the object directory; empty for LayerDir and LayerErofs.
 	Data string
 	// Sub is a directory inside the layer that serves as its root: "" or "usr".
 	// An overlay leaves out a layer that has no such directory.

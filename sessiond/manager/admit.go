@@ -104,5 +104,5 @@ func (a *admission) facts(f *decided.Facts, storeDir string) {
 
 // imageNames are the names of images in p.
 func imageNames(p *profile.Profile) []string {
-	return slices.DeleteFunc(append([]string{p.Base, p.Runtime}, p.Components...), func(name string) bool { return name == "" || name == profile.HostBase })
+	return slices.DeleteFunc(append([]string{p.Base, p.Runtime}, p.Components...), func(name string) bool { return name == "" || !profile.IsImage(name) || name == profile.HostBase })
 }

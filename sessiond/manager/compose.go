@@ -21,6 +21,7 @@ type composition struct {
 	stack       *stack
 	pieces      []piece
 	images      []image.ID // that the profile names
+	file        string     // the image file that is the base; "" is none
 	admission   admission
 	leases      []interface{ Close() error }
 }
@@ -51,6 +52,9 @@ func (m *Manager) compose(ctx context.Context, p *profile.Profile, claim bool) (
 	if p.Base == profile.HostBase && p.Runtime == "" && len(p.Components) == 0 {
 		return &composition{layers: []plan.Layer{{Kind: plan.LayerDir, Source: "/"}}, onHost: true,
 			stack: &stack{Decision: Decision{Kind: "host", Reason: "the profile has no runtime"}}}, nil
+	}
+	if file, ok := profile.ImageFile(p.Base); ok {
+		return m.composeFile(p, file)
 	}
 	return m.composeImages(ctx, p, claim)
 }

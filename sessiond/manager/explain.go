@@ -56,6 +56,9 @@ func (m *Manager) Explain(ctx context.Context, r Request) (*Explanation, error) 
 		}
 		e.Layers = append(e.Layers, l)
 	}
+	if p.base.file != "" {
+		e.Layers = append(e.Layers, "file "+p.base.file)
+	}
 	if p.base.onHost {
 		e.Layers = append(e.Layers, "the host's /")
 	}

@@ -88,6 +88,9 @@ func (m *Manager) inputs(p *prepared) (facts *decided.Facts, ok bool) {
 			facts.Presence(c.Trust.CA)
 		}
 	}
+	if p.base.file != "" {
+		facts.Content(p.base.file)
+	}
 	return facts, m.storeInputs(p, facts)
 }
 

@@ -98,6 +98,9 @@ func (m *Manager) login(ctx context.Context, l *Login) (err error) {
 		// As the profile calls it, so that it is noticed when that name moves.
 		l.Layers = append(l.Layers, cmp.Or(held.base.admission.names[piece.Image], piece.Name))
 	}
+	if held.base.file != "" {
+		l.Layers = append(l.Layers, p.Base)
+	}
 	if held.base.onHost {
 		l.Layers = append(l.Layers, profile.HostBase)
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"ninefold/namespaces/plan"
 	"ninefold/roots/compat"
@@ -17,6 +18,8 @@ import (
 // Request asks for a session.
 type Request struct {
 	Profile string
+	// Image is the erofs file to stand on, in place of a profile.
+	Image string
 	// User is a name or number; "" is the caller.
 	User string
 	// Keep keeps the writable layer though the profile does not.
@@ -60,8 +63,18 @@ func (m *Manager) prepare(ctx context.Context, r Request, claim bool) (_ *prepar
 			err = p.endGuest(err)
 		}
 	}()
-	if p.profile, err = m.Profiles().Find(r.Profile); err != nil {
+	if r.Image != "" {
+		if r.Image, err = filepath.Abs(r.Image); err == nil {
+			p.profile, err = profile.OnFile(r.Image)
+		}
+	} else {
+		p.profile, err = m.Profiles().Find(r.Profile)
+	}
+	if err != nil {
 		return nil, err
+	}
+	if r.Keep && r.Image != "" {
+		return nil, fmt.Errorf("%w: %s: nothing is kept over a file; import it (sessionctl image import) to do that", ErrFileBase, r.Image)
 	}
 	if p.profile.Guest() {
 		err = m.admitGuest(ctx, p, r, claim)

@@ -29,7 +29,9 @@ func (m *Manager) Run(ctx context.Context, r Request) (status namespaces.Status,
 	if p.guest != nil {
 		return m.runGuest(ctx, p, r)
 	}
-	m.keepDecision(ctx, r, p)
+	if r.Image == "" {
+		m.keepDecision(ctx, r, p)
+	}
 	return p.session.Run(ctx, decided.Request{
 		Dir: r.Dir, Command: r.Command, Stdin: r.Stdin, Stdout: r.Stdout, Stderr: r.Stderr,
 	})

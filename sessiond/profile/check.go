@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -75,8 +76,10 @@ func (c *checker) names(stem string) {
 	}
 	if p.Base == "" {
 		c.bad("base", `base is empty; it is "host" or the name of an image`)
-	} else if !IsImage(p.Base) {
-		c.bad("base", "base %q is not the name of an image", p.Base)
+	} else if _, ok := ImageFile(p.Base); ok {
+		c.onFile()
+	} else if !IsImage(p.Base) || strings.HasPrefix(p.Base, "file:") {
+		c.bad("base", "base %q is not the name of an image, nor file: and an absolute path", p.Base)
 	}
 	if p.Runtime != "" && !IsImage(p.Runtime) || p.Runtime == HostBase {
 		c.bad("runtime", "runtime %q is not the name of an image", p.Runtime)
@@ -91,6 +94,24 @@ func (c *checker) names(stem string) {
 			c.bad(fmt.Sprintf("devices.%d", i), `device %q is not a clean name below /dev; write "dri" for /dev/dri`, d)
 		}
 	}
+}
+
+// onFile checks what does not go with a base that is a file. It may be another
+// one the next time, and what is kept belongs to one.
+func (c *checker) onFile() {
+	if c.p.Runtime != "" || len(c.p.Components) > 0 {
+		c.bad("base", "base is a file, over which no runtime or component is put; import it (sessionctl image import) to do that")
+	}
+	if c.p.Keep.Root == "user" {
+		c.bad("keep.root", "base is a file, over which nothing is kept; import it (sessionctl image import) to do that")
+	}
+}
+
+// ImageFile returns the file that a base names: "file:/srv/work.erofs".
+func ImageFile(base string) (string, bool) {
+	file, ok := strings.CutPrefix(base, "file:")
+	return file, ok && strings.HasPrefix(file, "/") && len(file) < 4096 && path.Clean(file) == file && file != "/" &&
+		!strings.ContainsFunc(file, func(r rune) bool { return r < ' ' || r == 0x7f })
 }
 
 // IsImage reports whether s may be the reference of an image, like

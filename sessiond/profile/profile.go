@@ -6,6 +6,7 @@ package profile
 
 import (
 	"errors"
+	"fmt"
 
 	"ninefold/internal/tomlfile"
 	"ninefold/namespaces/plan"
@@ -35,7 +36,8 @@ type Profile struct {
 	Name string `toml:"name"`
 	// Summary is one line for people.
 	Summary string `toml:"summary"`
-	// Base is what the session stands on: "host" (the default) or an image.
+	// Base is what the session stands on: "host" (the default), an image, or
+	// "file:" and the absolute path of an erofs file.
 	Base string `toml:"base"`
 	// Runtime is an image over the base. Default: none.
 	Runtime string `toml:"runtime"`
@@ -192,6 +194,17 @@ func guest() *Profile {
 
 // Guest reports whether the user of p's sessions exists for them alone.
 func (p *Profile) Guest() bool { return p.Isolation.User == Dynamic }
+
+// OnFile is a profile of root's that stands on an image file, an absolute path.
+// Like the built-in one it takes everything down with its command.
+func OnFile(file string) (*Profile, error) {
+	p := host()
+	p.Name, p.Summary, p.Base = "file", "the image in "+file, "file:"+file
+	if _, ok := ImageFile(p.Base); !ok {
+		return nil, fmt.Errorf("%w: %q is no clean absolute path", ErrInvalid, file)
+	}
+	return p, nil
+}
 
 // Parse reads a profile; file is its name, for errors and as the name of the
 // profile. The error is everything wrong that could be found, with file and

@@ -111,6 +111,7 @@ var direction = []struct {
 	{from: "roots/registry", to: "roots/build", why: "an image travels whatever it was built from"},
 	{from: "roots/layer", to: "roots", why: "a tar holds entries, wherever their content is kept", except: []string{"roots/pkg", "roots/image"}},
 	{from: "roots/oci", to: "roots", why: "a layout holds blobs, whatever is in them"},
+	{from: "roots/fileimage", to: "roots", why: "what makes sessions reads no archive and speaks to no network", except: []string{"roots/pkg", "roots/image"}},
 	{from: "roots/foreign", to: "roots/build", why: "what others made is not built"},
 	{from: "roots/registry", to: "roots/foreign", why: "a registry is asked by whoever imports"},
 	{from: "roots/export", to: "roots/build", why: "an image is written out whatever it was built from"},

@@ -21,6 +21,7 @@ var Rules = []exit.Rule{
 	{Is: manager.ErrKeptInUse, Code: exit.Busy, Hint: "end the other session, or run without keeping"},
 	{Is: manager.ErrForeign, Code: exit.NotPermitted, Hint: "install it: sudo make install, or Ninefold's package"},
 	{Is: manager.ErrIncomplete, Code: exit.NotSupported, Hint: "run make build, or install Ninefold's package again"},
+	{Is: manager.ErrFileBase, Code: exit.BadInput, Hint: "a file that root alone can change, made by image export --to erofs, will do; image import brings others into the store"},
 	{Is: manager.ErrConfig, Code: exit.BadInput},
 	{Is: manager.ErrIncompatible, Code: exit.NotSupported, Hint: "set compose = \"auto\" or \"full\" in the profile"},
 	{Is: manager.ErrNoDriver, Code: exit.NotSupported, Hint: "sessionctl doctor says what this machine can do"},

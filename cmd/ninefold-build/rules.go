@@ -75,6 +75,8 @@ var rules = []exit.Rule{
 	{Is: export.ErrExists, Code: exit.BadInput},
 	{Is: export.ErrTool, Code: exit.NotSupported, Hint: "install it, or export to erofs, which needs no program"},
 	{Is: registry.ErrNotOurs, Code: exit.BadInput, Hint: "image pull brings what image push sent"},
+	{Is: registry.ErrOther, Code: exit.BadInput, Hint: "pull it, and build the same lock: a signature is over one image alone"},
+	{Is: registry.ErrOvertaken, Code: exit.Busy, Hint: "try again"},
 	{Is: registry.ErrVersion, Code: exit.NotSupported},
 	{Is: registry.ErrRefused, Code: exit.Integrity, Hint: "do not use this registry until you know why"},
 	{Is: store.ErrNotFound, Code: exit.NotFound},

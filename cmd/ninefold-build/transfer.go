@@ -19,7 +19,11 @@ import (
 // transfer is image push or image pull, as how says.
 func transfer(ctx context.Context, how string, args []string) error {
 	var o registry.Options
+	var signatures bool
 	return inStore(how, args, func(f *pflag.FlagSet) {
+		if how == "push" {
+			f.BoolVar(&signatures, "signatures", false, "send signatures alone")
+		}
 		f.StringVar(&o.UserAgent, "user-agent", "", "what to tell the registry that we are")
 	}, func(r *request, m *manager.Manager, s *store.Store, args []string) error {
 		if len(args) == 0 {
@@ -33,7 +37,9 @@ func transfer(ctx context.Context, how string, args []string) error {
 		reference := args[len(args)-1]
 		if how == "pull" {
 			id, err = registry.Pull(ctx, s, reference, o)
-		} else if id, err = s.Resolve(args[0]); err == nil {
+		} else if id, err = s.Resolve(args[0]); err == nil && signatures {
+			_, err = registry.PushSignatures(ctx, s, id, reference, o)
+		} else if err == nil {
 			err = registry.Push(ctx, s, id, reference, o)
 		}
 		if err != nil {

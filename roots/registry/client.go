@@ -1,10 +1,12 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -20,7 +22,14 @@ type Options struct {
 	// Accept gives a pulled image, which is in the store with its signatures, its
 	// name there, or refuses it. Without one every image gets its name.
 	Accept func(ctx context.Context, reference string, id image.ID) error
+
+	idle, wait time.Duration   // 0 is idle, and a second
+	next       *http.Transport // nil is the usual one
 }
+
+// firstWait is how long we wait before we try again; a second and a third time
+// takes more.
+func (o Options) firstWait() time.Duration { return cmp.Or(o.wait, time.Second) }
 
 // parallel is how many blobs travel at a time.
 const parallel = 4
@@ -45,12 +54,16 @@ func options(t name.Reference, o Options) []remote.Option {
 	if agent == "" {
 		agent = "ninefold"
 	}
-	base := remote.DefaultTransport.(*http.Transport).Clone()
-	base.DisableCompression = true
+	if o.next == nil {
+		o.next = remote.DefaultTransport.(*http.Transport)
+	}
+	next := o.next.Clone()
+	next.DisableCompression = true
 	return []remote.Option{
-		remote.WithTransport(&transport{host: t.Context().RegistryStr(), next: base}),
+		remote.WithTransport(&transport{host: t.Context().RegistryStr(), next: next, idle: cmp.Or(o.idle, idle), wait: o.firstWait() / 4}),
 		remote.WithAuthFromKeychain(authn.DefaultKeychain),
 		remote.WithUserAgent(agent),
 		remote.WithJobs(parallel),
+		remote.WithRetryBackoff(remote.Backoff{Duration: o.firstWait(), Factor: 3, Jitter: 0.1, Steps: 3}),
 	}
 }

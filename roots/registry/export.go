@@ -16,13 +16,15 @@ func Export(ctx context.Context, s *store.Store, id image.ID, reference, dir str
 	if err != nil {
 		return err
 	}
-	return send(ctx, s, id, &layoutSink{w, reference})
+	return send(ctx, s, id, &layoutSink{w, reference}, nil)
 }
 
 type layoutSink struct {
 	w         *oci.Writer
 	reference string
 }
+
+func (l *layoutSink) has(context.Context, Blob) (bool, error) { return false, nil }
 
 func (l *layoutSink) blob(_ context.Context, b *blob) error {
 	r, err := b.Compressed()

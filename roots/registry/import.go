@@ -23,9 +23,9 @@ func Import(ctx context.Context, s *store.Store, files *oci.Files, from, referen
 	if reference != "" && !image.ValidReference(reference) {
 		return image.ID{}, "", fmt.Errorf("%w: it calls the image %.80q, which is no name here", ErrRefused, reference)
 	}
-	p := &pull{s: s, from: fileSource{files}, accept: o.Accept}
+	p := &pull{s: s, reading: reading{fileSource{files}, o.firstWait()}, accept: o.Accept}
 	if reference == "" {
-		if _, _, err := p.document(ctx); err != nil {
+		if _, err := p.find(ctx); err != nil {
 			return image.ID{}, "", err
 		}
 		return image.ID{}, "", fmt.Errorf("%w: it says no name for the image", ErrNameless)

@@ -1,17 +1,13 @@
 package registry
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"sync/atomic"
-	"time"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/klauspost/compress/zstd"
 	"golang.org/x/sync/errgroup"
 
 	"ninefold/internal/progress"
@@ -36,7 +32,7 @@ func Pull(ctx context.Context, s *store.Store, reference string, o Options) (ima
 	if err != nil {
 		return image.ID{}, err
 	}
-	p := &pull{s: s, from: from, accept: o.Accept}
+	p := &pull{s: s, reading: reading{from, o.firstWait()}, accept: o.Accept}
 	id, err := p.run(ctx, t.Name(), reference)
 	if err != nil {
 		return image.ID{}, fmt.Errorf("pull of %s: %w", reference, err)
@@ -45,17 +41,18 @@ func Pull(ctx context.Context, s *store.Store, reference string, o Options) (ima
 }
 
 type pull struct {
+	reading
 	s      *store.Store
-	from   source
 	accept func(context.Context, string, image.ID) error
 }
 
 // run brings what lies at from, and names it by reference.
 func (p *pull) run(ctx context.Context, from, reference string) (image.ID, error) {
-	d, chain, err := p.document(ctx)
+	there, err := p.find(ctx)
 	if err != nil {
 		return image.ID{}, err
 	}
+	d, chain := there.document, there.chain
 	id := chain[len(chain)-1].ID()
 	// Who pulls the same image waits, and then finds it. Few lock files serve all.
 	release, err := p.s.Build(ctx, "pull-"+id.String()[:2])
@@ -103,37 +100,6 @@ func (p *pull) admit(ctx context.Context, chain []*image.Manifest, from, referen
 	return p.s.Tag(reference, id)
 }
 
-// document finds and reads what Ninefold keeps beside an image of containers.
-func (p *pull) document(ctx context.Context) (*Document, []*image.Manifest, error) {
-	index, err := indexOf(ctx, p.from)
-	if err != nil {
-		return nil, nil, err
-	}
-	for _, desc := range index.Manifests {
-		if desc.ArtifactType != ArtifactType {
-			continue
-		}
-		raw, err := p.from.manifest(ctx, desc.Digest)
-		if err != nil {
-			return nil, nil, err
-		}
-		m, err := v1.ParseManifest(bytes.NewReader(raw))
-		if err != nil || len(m.Layers) == 0 || m.Layers[0].MediaType != DocumentType {
-			return nil, nil, fmt.Errorf("%w: its manifest holds no document", ErrRefused)
-		}
-		d, err := pkg.ParseDigest(m.Layers[0].Digest.Hex)
-		if err != nil {
-			return nil, nil, fmt.Errorf("%w: its manifest: %w", ErrRefused, err)
-		}
-		text, err := p.bytes(ctx, Blob{d, m.Layers[0].Size}, maxDocument)
-		if err != nil {
-			return nil, nil, err
-		}
-		return ParseDocument(text)
-	}
-	return nil, nil, fmt.Errorf("%w: its index names none", ErrNotOurs)
-}
-
 func (p *pull) packages(ctx context.Context, all []Package) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallel)
@@ -149,21 +115,6 @@ func (p *pull) packages(ctx context.Context, all []Package) error {
 		})
 	}
 	return g.Wait()
-}
-
-// again repeats what a broken connection ended.
-func (p *pull) again(ctx context.Context, f func() error) error {
-	for wait := time.Second; ; wait *= 3 {
-		err := f()
-		if err == nil || wait > 9*time.Second || !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, errIdle) {
-			return err
-		}
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
 }
 
 func (p *pull) one(ctx context.Context, one Package) error {
@@ -196,52 +147,4 @@ func (p *pull) one(ctx context.Context, one Package) error {
 		err = fmt.Errorf("%w: its layer lacks files: %w", ErrRefused, err)
 	}
 	return err
-}
-
-// bytes reads a whole blob, of at most limit bytes when it is unpacked.
-func (p *pull) bytes(ctx context.Context, b Blob, limit int64) (out []byte, err error) {
-	err = p.blob(ctx, b, func(r io.Reader) error {
-		out, err = io.ReadAll(io.LimitReader(r, limit+1))
-		if err == nil && int64(len(out)) > limit {
-			err = fmt.Errorf("%w: blob %s: more than %d bytes", ErrRefused, b.Digest.Short(), limit)
-		}
-		return err
-	})
-	return out, err
-}
-
-// blob lets use read an unpacked blob, and checks its digest and size to the end.
-func (p *pull) blob(ctx context.Context, b Blob, use func(io.Reader) error) error {
-	r, err := p.from.blob(ctx, hashOf(b.Digest))
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	n := &reader{r: io.LimitReader(r, b.Size+1)}
-	z, err := zstd.NewReader(n, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(64<<20), zstd.WithDecoderLowmem(true))
-	if err != nil {
-		return err
-	}
-	defer z.Close()
-	if err := use(z); err != nil {
-		return err
-	}
-	if _, err := io.Copy(io.Discard, n); err != nil {
-		return err
-	}
-	if n.n != b.Size {
-		return fmt.Errorf("%w: blob %s has not the %d bytes that are announced", ErrRefused, b.Digest.Short(), b.Size)
-	}
-	return nil
-}
-
-type reader struct {
-	r io.Reader
-	n int64
-}
-
-func (r *reader) Read(p []byte) (int, error) {
-	n, err := r.r.Read(p)
-	r.n += int64(n)
-	return n, err
 }

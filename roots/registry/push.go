@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"sync/atomic"
 
-	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -25,30 +24,29 @@ import (
 )
 
 // Push sends image id and its ancestors to reference, host/name:tag. Blobs
-// that the registry has are not sent again. The tag moves last.
+// that the registry has are neither packed nor sent again, and what others
+// signed of the same image there stays. The tag moves last.
 func Push(ctx context.Context, s *store.Store, id image.ID, reference string, o Options) error {
-	t, err := target(reference)
+	to, err := newSink(reference, o)
 	if err != nil {
 		return err
 	}
-	pusher, err := remote.NewPusher(options(t, o)...)
-	if err != nil {
-		return err
-	}
-	if err := send(ctx, s, id, &remoteSink{pusher, t}); err != nil {
+	there := &reading{to.remoteSource, o.firstWait()}
+	if err := send(ctx, s, id, to, there); err != nil {
 		return fmt.Errorf("push to %s: %w", reference, err)
 	}
 	return nil
 }
 
-// send gives image id and its ancestors to a sink.
-func send(ctx context.Context, s *store.Store, id image.ID, to sink) error {
+// send gives image id and its ancestors to a sink. there is read for what lies
+// where they go; nil is nothing.
+func send(ctx context.Context, s *store.Store, id image.ID, to sink, there *reading) error {
 	lease, err := s.Lease(id)
 	if err != nil {
 		return err
 	}
 	defer lease.Close()
-	p := &push{s: s, to: to}
+	p := &push{s: s, to: to, there: there}
 	var remove func()
 	if p.temp, remove, err = s.TempDir("push"); err != nil {
 		return err
@@ -59,6 +57,7 @@ func send(ctx context.Context, s *store.Store, id image.ID, to sink) error {
 
 // sink takes blobs, and then the manifests that name them.
 type sink interface {
+	has(ctx context.Context, b Blob) (bool, error)
 	// blob takes what a manifest names. A file of it is gone afterwards.
 	blob(ctx context.Context, b *blob) error
 	manifest(ctx context.Context, b *blob) error
@@ -67,8 +66,21 @@ type sink interface {
 }
 
 type remoteSink struct {
+	*remoteSource
 	pusher *remote.Pusher
-	ref    name.Tag
+}
+
+func newSink(reference string, o Options) (*remoteSink, error) {
+	t, err := target(reference)
+	if err != nil {
+		return nil, err
+	}
+	from, err := newRemote(t, options(t, o))
+	if err != nil {
+		return nil, err
+	}
+	pusher, err := remote.NewPusher(options(t, o)...)
+	return &remoteSink{from, pusher}, err
 }
 
 func (r *remoteSink) blob(ctx context.Context, b *blob) error {
@@ -86,6 +98,7 @@ func (r *remoteSink) top(ctx context.Context, b *blob) error {
 type push struct {
 	s      *store.Store
 	to     sink
+	there  *reading
 	temp   string
 	serial atomic.Int64
 }
@@ -138,17 +151,11 @@ func (p *push) run(ctx context.Context, id image.ID) error {
 	for i, b := range blobs {
 		d.Packages = append(d.Packages, Package{ID: ids[i], Record: Blob{b.record.digest, b.record.size}, Files: Blob{b.files.digest, b.files.size}})
 	}
-	for _, m := range chain {
-		ids = append(ids, m.ID())
+	if d.Signatures, err = p.signatures(d, chain); err != nil {
+		return err
 	}
-	for _, one := range ids {
-		list, err := p.s.Signatures(one)
-		if err != nil {
-			return err
-		}
-		for _, e := range list {
-			d.Signatures = append(d.Signatures, Signature{one, e})
-		}
+	if err := p.keep(ctx, d, id); err != nil {
+		return err
 	}
 	return p.manifests(ctx, d, blobs, fix, chain)
 }
@@ -160,7 +167,7 @@ func (p *push) packages(ctx context.Context, ids []pkg.Digest, stack []*pkg.Pack
 	var done atomic.Int64
 	for i, one := range stack {
 		g.Go(func() error {
-			err := p.send(ctx, one, &out[i])
+			err := p.send(ctx, one, ids[i], &out[i])
 			if err != nil {
 				return fmt.Errorf("package %s: %w", one.Name, err)
 			}
@@ -171,7 +178,33 @@ func (p *push) packages(ctx context.Context, ids []pkg.Digest, stack []*pkg.Pack
 	return out, g.Wait()
 }
 
-func (p *push) send(ctx context.Context, one *pkg.Package, out *sent) error {
+// packed is the note that the store keeps of a package that was sent: the same
+// files are the same blobs another time, as long as format is.
+type packed struct {
+	Format int        `json:"format"`
+	Record Blob       `json:"record"`
+	Files  Blob       `json:"files"`
+	Diff   pkg.Digest `json:"diff"` // of the files, uncompressed
+}
+
+const packedFormat = 1
+
+func (p *push) send(ctx context.Context, one *pkg.Package, id pkg.Digest, out *sent) error {
+	note := &packed{}
+	if json.Unmarshal(p.s.Note(store.Packed, id), note) == nil && note.Format == packedFormat {
+		there, err := p.to.has(ctx, note.Files)
+		if err == nil && there {
+			there, err = p.to.has(ctx, note.Record)
+		}
+		if err != nil {
+			return err
+		}
+		if there {
+			out.record = &blob{digest: note.Record.Digest, size: note.Record.Size, media: RecordType}
+			out.files = &blob{digest: note.Files.Digest, diff: note.Diff, size: note.Files.Size, media: types.OCILayerZStd}
+			return nil
+		}
+	}
 	b, err := one.Encode()
 	if err != nil {
 		return err
@@ -182,8 +215,17 @@ func (p *push) send(ctx context.Context, one *pkg.Package, out *sent) error {
 	if err = p.to.blob(ctx, out.record); err != nil {
 		return err
 	}
-	out.files, err = p.layer(ctx, one.Entries)
-	return err
+	if out.files, err = p.layer(ctx, one.Entries); err != nil {
+		return err
+	}
+	now := packed{packedFormat, Blob{out.record.digest, out.record.size}, Blob{out.files.digest, out.files.size}, out.files.diff}
+	if now == *note {
+		return nil
+	}
+	if b, err = json.Marshal(now); err != nil {
+		return err
+	}
+	return p.s.SetNote(store.Packed, id, b)
 }
 
 // layer packs and sends one layer.
@@ -205,11 +247,7 @@ func (p *push) layer(ctx context.Context, entries []pkg.Entry) (*blob, error) {
 
 // manifests sends what names the blobs: both manifests, and the index last.
 func (p *push) manifests(ctx context.Context, d *Document, blobs []sent, fix *blob, chain []*image.Manifest) error {
-	text, err := d.encode()
-	if err != nil {
-		return err
-	}
-	document, err := packBytes(DocumentType, text)
+	document, err := sendDocument(ctx, p.to, d)
 	if err != nil {
 		return err
 	}
@@ -222,7 +260,7 @@ func (p *push) manifests(ctx context.Context, d *Document, blobs []sent, fix *bl
 	for _, b := range blobs {
 		art.Layers = append(art.Layers, b.record.descriptor())
 	}
-	for _, b := range []*blob{document, empty, config} {
+	for _, b := range []*blob{empty, config} {
 		if err := p.to.blob(ctx, b); err != nil {
 			return err
 		}
@@ -230,26 +268,47 @@ func (p *push) manifests(ctx context.Context, d *Document, blobs []sent, fix *bl
 	index := v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex}
 	platforms := []*v1.Platform{{OS: "linux", Architecture: runtime.GOARCH}, {OS: "unknown", Architecture: "unknown"}}
 	for i, m := range []any{run, art} {
-		raw, err := json.Marshal(m)
+		desc, err := sendManifest(ctx, p.to, m)
 		if err != nil {
 			return err
 		}
-		b := plain(types.OCIManifestSchema1, raw)
-		desc := b.descriptor()
 		desc.Platform = platforms[i]
 		if i == 1 {
 			desc.ArtifactType = ArtifactType
 		}
 		index.Manifests = append(index.Manifests, desc)
-		if err := p.to.manifest(ctx, b); err != nil {
-			return err
-		}
 	}
+	return sendIndex(ctx, p.to, &index)
+}
+
+func sendDocument(ctx context.Context, to sink, d *Document) (*blob, error) {
+	text, err := d.encode()
+	if err != nil {
+		return nil, err
+	}
+	b, err := packBytes(DocumentType, text)
+	if err != nil {
+		return nil, err
+	}
+	return b, to.blob(ctx, b)
+}
+
+// sendManifest returns what an index says of the manifest.
+func sendManifest(ctx context.Context, to sink, m any) (v1.Descriptor, error) {
+	raw, err := json.Marshal(m)
+	if err != nil {
+		return v1.Descriptor{}, err
+	}
+	b := plain(types.OCIManifestSchema1, raw)
+	return b.descriptor(), to.manifest(ctx, b)
+}
+
+func sendIndex(ctx context.Context, to sink, index *v1.IndexManifest) error {
 	raw, err := json.Marshal(index)
 	if err != nil {
 		return err
 	}
-	return p.to.top(ctx, plain(types.OCIImageIndex, raw))
+	return to.top(ctx, plain(types.OCIImageIndex, raw))
 }
 
 // artifact is an OCI manifest with the artifactType of version 1.1.

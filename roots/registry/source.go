@@ -4,12 +4,17 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"net/http"
+	"slices"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/partial"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	protocol "github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"ninefold/roots/oci"
@@ -56,6 +61,27 @@ func (r *remoteSource) blob(ctx context.Context, digest v1.Hash) (io.ReadCloser,
 		return nil, err
 	}
 	return l.Compressed()
+}
+
+// has asks whether the repository has a blob. Who may only write there, or asks
+// for a repository that is yet to be made, hears no.
+func (r *remoteSource) has(ctx context.Context, b Blob) (bool, error) {
+	l, err := r.puller.Layer(ctx, r.ref.Context().Digest(hashOf(b.Digest).String()))
+	if err != nil {
+		return false, err
+	}
+	ok, err := partial.Exists(l)
+	if denied(err) {
+		return false, nil
+	}
+	return ok, err
+}
+
+// denied reports whether a registry answered that there is nothing, or nothing
+// for us.
+func denied(err error) bool {
+	var e *protocol.Error
+	return errors.As(err, &e) && slices.Contains([]int{http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound}, e.StatusCode)
 }
 
 // fileSource is a layout.

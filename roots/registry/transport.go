@@ -13,7 +13,8 @@ import (
 )
 
 const (
-	idle          = time.Minute      // without a byte in either direction
+	idle          = time.Minute // for the next pace bytes, in either direction
+	pace          = 16 << 10
 	maxRetryAfter = 30 * time.Second // a registry may ask for more, and gets an error
 	maxManifest   = 8 << 20
 	tries         = 4
@@ -22,29 +23,40 @@ const (
 var errIdle = errors.New("the registry sends nothing")
 
 // transport bounds what a registry can do to us: it never waits longer than
-// idle for the next byte, reads no manifest without end, and speaks HTTP without TLS only
-// to the loopback registry that was asked for.
+// idle for the next bytes, reads no manifest without end, and speaks HTTP without TLS only
+// to the loopback registry that was asked for. A blob that breaks off goes on
+// where it did.
 type transport struct {
 	host string
 	next http.RoundTripper
+	idle time.Duration
+	wait time.Duration // before a blob goes on for the first time
 }
 
 // RoundTrip implements http.RoundTripper. It waits as a registry asks with
-// Retry-After (RFC 9110, 10.2.3), in seconds alone, when a request can be repeated.
+// Retry-After (RFC 9110, 10.2.3), for half a minute at most, when a request can be
+// repeated.
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.URL.Scheme != "https" && (r.URL.Host != t.host || !loopback(t.host)) {
 		return nil, fmt.Errorf("%w: %s://%s: without TLS only a registry on this machine is spoken to", ErrRefused, r.URL.Scheme, r.URL.Host)
 	}
 	for try := 1; ; try++ {
 		resp, err := t.once(r)
-		if err != nil || try == tries || r.Method != http.MethodGet && r.Method != http.MethodHead {
-			return resp, err
+		if err != nil {
+			return nil, err
 		}
-		wait, ok := retryAfter(resp)
-		if !ok {
-			return resp, nil
+		wait, ok := retryAfter(resp, time.Now())
+		if !ok || try == tries || r.Body != nil && r.Body != http.NoBody && r.GetBody == nil {
+			return t.whole(r, resp), nil
 		}
 		resp.Body.Close()
+		if r.GetBody != nil {
+			again := *r
+			if again.Body, err = r.GetBody(); err != nil {
+				return nil, err
+			}
+			r = &again
+		}
 		select {
 		case <-time.After(wait):
 		case <-r.Context().Done():
@@ -55,10 +67,10 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 
 func (t *transport) once(r *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithCancelCause(r.Context())
-	timer := time.AfterFunc(idle, func() { cancel(errIdle) })
+	timer := time.AfterFunc(t.idle, func() { cancel(errIdle) })
 	r = r.WithContext(ctx)
 	if r.Body != nil && r.Body != http.NoBody {
-		r.Body = &alive{ReadCloser: r.Body, timer: timer}
+		r.Body = &alive{ReadCloser: r.Body, timer: timer, idle: t.idle, left: -1}
 	}
 	resp, err := t.next.RoundTrip(r)
 	if err != nil {
@@ -69,18 +81,22 @@ func (t *transport) once(r *http.Request) (*http.Response, error) {
 		cancel(nil)
 		return nil, err
 	}
-	body := &alive{ReadCloser: resp.Body, timer: timer, ctx: ctx, cancel: cancel, left: -1}
-	if !strings.Contains(resp.Request.URL.Path, "/blobs/") {
+	timer.Reset(t.idle)
+	body := &alive{ReadCloser: resp.Body, timer: timer, idle: t.idle, ctx: ctx, cancel: cancel, left: -1}
+	if !isBlob(r) || resp.StatusCode >= http.StatusMultipleChoices {
 		body.left = maxManifest
 	}
 	resp.Body = body
 	return resp, nil
 }
 
-// alive is a body that puts its timer back with each read.
+// alive is a body that puts its timer back with each pace bytes: who sends a
+// byte now and then is as good as silent.
 type alive struct {
 	io.ReadCloser
 	timer  *time.Timer
+	idle   time.Duration
+	since  int             // bytes since the timer was put back
 	ctx    context.Context // of a response
 	cancel context.CancelCauseFunc
 	left   int64 // -1: no bound
@@ -88,8 +104,14 @@ type alive struct {
 
 func (a *alive) Read(p []byte) (int, error) {
 	n, err := a.ReadCloser.Read(p)
-	a.timer.Reset(idle)
+	if a.since += n; a.since >= pace {
+		a.since = 0
+		a.timer.Reset(a.idle)
+	}
 	if a.ctx == nil {
+		if err == io.EOF {
+			a.timer.Reset(a.idle) // the answer's turn
+		}
 		return n, err
 	}
 	if a.left >= 0 {
@@ -112,13 +134,26 @@ func (a *alive) Close() error {
 	return err
 }
 
-func retryAfter(r *http.Response) (time.Duration, bool) {
+// isBlob reports whether a request asks for a blob. An address that a registry
+// sends us on to does not say so any more; what is there is asked for by GET, too.
+func isBlob(r *http.Request) bool {
+	for r.Response != nil {
+		r = r.Response.Request
+	}
+	return strings.Contains(r.URL.Path, "/blobs/sha256:")
+}
+
+func retryAfter(r *http.Response, now time.Time) (time.Duration, bool) {
 	if r.StatusCode != http.StatusTooManyRequests && r.StatusCode != http.StatusServiceUnavailable {
 		return 0, false
 	}
-	n, err := strconv.Atoi(r.Header.Get("Retry-After"))
-	wait := time.Duration(n) * time.Second
-	return wait, err == nil && n >= 0 && n <= int(maxRetryAfter/time.Second)
+	text := r.Header.Get("Retry-After")
+	if at, err := http.ParseTime(text); err == nil {
+		wait := max(0, at.Sub(now))
+		return wait, wait <= maxRetryAfter
+	}
+	n, err := strconv.Atoi(text)
+	return time.Duration(n) * time.Second, err == nil && n >= 0 && n <= int(maxRetryAfter/time.Second)
 }
 
 func loopback(hostport string) bool {

@@ -85,7 +85,7 @@ func (s *Store) collect(ctx context.Context, r *Report) (err error) {
 			r.Packages++
 		}
 	}
-	if err := errors.Join(s.collectConverted(), s.collectFinished(), s.collectSignatures(packages), s.collectOrigins()); err != nil {
+	if err := errors.Join(s.collectConverted(), s.collectFinished(), s.collectSignatures(packages), s.collectOrigins(), s.collectNotes()); err != nil {
 		return err
 	}
 	// The records are gone for good before what they refer to goes.

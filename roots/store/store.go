@@ -14,6 +14,7 @@
 //	finished/<id>        what image id was finished with, so that a collection keeps it for the next build
 //	signatures/<id>/     envelopes over a package or an image, each named by its sha256
 //	origins/<id>         where an image came from that was not built here
+//	packed/, sources/    notes about packages, which can be made anew
 //	seen/<name>          the newest version of a tag that was seen
 //	composefs/           metadata images, farm/ and farm-objects/: hard-link farms
 //	leases/, locks/      flock(2) files
@@ -57,7 +58,7 @@ const layoutVersion = 1
 const versionPrefix = "ninefold store "
 
 // The directories of a store.
-var layout = []string{"objects", "packages", "pending", "unsynced", "images", "tags", "converted", "finished", "signatures", "origins", "seen", "composefs", "farm", "farm-objects", "leases", "locks", "tmp"}
+var layout = []string{"objects", "packages", "pending", "unsynced", "images", "tags", "converted", "finished", "signatures", "origins", "seen", "packed", "sources", "composefs", "farm", "farm-objects", "leases", "locks", "tmp"}
 
 // Store is an open store. Its methods are safe for use by several goroutines,
 // and several processes may have one store open.

@@ -25,6 +25,14 @@ const (
 	ownHost   = "192.0.2.1" // the maker's, and the registry's (RFC 5737)
 )
 
+// twoWords asks for two builders of each package.
+const twoWords = `version = 1
+
+[[rule]]
+images = ["registry.example:5000/steve/*"]
+attestations = 2
+`
+
 // TestAnImageTravels lets Debian 12 sign and push an image through a real
 // registry, and Debian 13 pull it, look at who signed it, and log a user in on it.
 func TestAnImageTravels(t *testing.T) {
@@ -74,10 +82,23 @@ func TestAnImageTravels(t *testing.T) {
 
 	taker.Write("/run/steve.pub", maker.Must("cat", "/run/steve.pub")+"\n")
 	taker.Must("sessionctl", "key", "trust", "steve", "/run/steve.pub", "--scope", "registry.example:5000/steve/*")
+	taker.Write("/etc/ninefold/trust.toml", twoWords)
+	if r := taker.image("pull", travelled); r.Code != 5 {
+		t.Errorf("one of two builders vouches for it: %s", r)
+	}
+	taker.onTheHost("an image that one of two builders vouches for")
+
+	// Somebody else who built the same adds a word to what lies there.
+	taker.Write("/run/george.pub", maker.Must("sessionctl", "key", "new", "george")+"\n")
+	taker.Must("sessionctl", "key", "trust", "george", "/run/george.pub", "--scope", "registry.example:5000/steve/*")
+	maker.Must("sessionctl", "image", "sign", "login", "--key", "george", "--packages")
+	if r := maker.image("push", travelled, "--signatures"); !r.OK() {
+		t.Fatal(r)
+	}
 	if r := taker.image("pull", travelled); !r.OK() {
 		t.Fatal(r)
 	}
-	if out := taker.Must("sessionctl", "image", "verify", travelled); !strings.Contains(out, "steve") {
+	if out := taker.Must("sessionctl", "image", "verify", travelled); !strings.Contains(out, "signed by george, steve") {
 		t.Errorf("it does not say who signed it: %s", out)
 	}
 	taker.configured()
@@ -90,11 +111,11 @@ func TestAnImageTravels(t *testing.T) {
 }
 
 // image is Run for work that may take minutes on a busy machine.
-func (b *Booted) image(command, reference string) Result {
+func (b *Booted) image(args ...string) Result {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, 5*time.Minute)
 	defer cancel()
-	return b.sane(b.Machine.Run(ctx, "sessionctl", "image", command, reference))
+	return b.sane(b.Machine.Run(ctx, append([]string{"sessionctl", "image"}, args...)...))
 }
 
 // onTheHost logs in by a terminal, and wants to come out on the host, and be told why.

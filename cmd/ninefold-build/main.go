@@ -38,6 +38,8 @@ func Main(ctx context.Context, args []string) int {
 		err = exportImage(ctx, args[1:])
 	case len(args) > 0 && args[0] == "import":
 		err = importImage(ctx, args[1:])
+	case len(args) > 0 && args[0] == "osv":
+		err = importHoles(ctx, args[1:])
 	default:
 		if r, err = parse(args); err == nil {
 			err = r.build(ctx)

@@ -13,6 +13,7 @@ import (
 	"ninefold/roots/layer"
 	"ninefold/roots/lock"
 	"ninefold/roots/oci"
+	"ninefold/roots/osv"
 	"ninefold/roots/rebuild"
 	"ninefold/roots/recipe"
 	"ninefold/roots/recipe/recipefile"
@@ -79,6 +80,8 @@ var rules = []exit.Rule{
 	{Is: registry.ErrOvertaken, Code: exit.Busy, Hint: "try again"},
 	{Is: registry.ErrVersion, Code: exit.NotSupported},
 	{Is: registry.ErrRefused, Code: exit.Integrity, Hint: "do not use this registry until you know why"},
+	{Is: osv.ErrNothing, Code: exit.BadInput, Hint: "records of Debian are what osv.dev has under Debian"},
+	{Is: osv.ErrTooMuch, Code: exit.BadInput},
 	{Is: store.ErrNotFound, Code: exit.NotFound},
 	{Is: store.ErrDamaged, Code: exit.Integrity, Hint: "sessionctl image verify --discard removes what is damaged"},
 	{Is: store.ErrBusy, Code: exit.Busy},

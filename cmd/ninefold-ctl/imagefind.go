@@ -3,14 +3,17 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"ninefold/cmd/internal/exit"
 	"ninefold/roots/image"
 	"ninefold/roots/inventory"
+	"ninefold/roots/osv"
 	"ninefold/roots/store"
 	"ninefold/sessiond/api"
 	"ninefold/sessiond/bus/remote"
@@ -28,16 +31,25 @@ type located struct {
 }
 
 func (a *app) imageFind() *cobra.Command {
-	var query, file string
+	var query, file, cve string
 	c := &cobra.Command{
-		Use:   "find --package QUERY | --file PATH",
-		Short: "Print which images, profiles and live views have a package or a file",
+		Use:   "find --package QUERY | --file PATH | --cve ID",
+		Short: "Print which images, profiles and live views have a package, a file or a hole",
 		Long: `find looks through all images of the store. QUERY is the name of a package, and
-perhaps a version after =, <, <=, > or >=, as in 'openssl<3.0.15'. PATH is absolute.`,
+perhaps a version after =, <, <=, > or >=, as in 'openssl<3.0.15'. PATH is absolute.
+ID is a CVE, or another name of a hole in Debian's packages that image osv import knows.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if (query == "") == (file == "") {
-				return exit.Usagef("usage: "+c.UseLine(), "image find: one of --package and --file is needed")
+			asked := query + file + cve
+			if asked == "" || asked != query && asked != file && asked != cve {
+				return exit.Usagef("usage: "+c.UseLine(), "image find: one of --package, --file and --cve is needed")
+			}
+			var holes []*osv.Hole
+			if cve != "" {
+				var err error
+				if holes, err = a.holes(cve); err != nil {
+					return err
+				}
 			}
 			return a.inStore(func(s *store.Store) error {
 				w, err := inventory.Load(c.Context(), s)
@@ -45,9 +57,12 @@ perhaps a version after =, <, <=, > or >=, as in 'openssl<3.0.15'. PATH is absol
 					return err
 				}
 				var found []inventory.Match
-				if file != "" {
+				switch {
+				case cve != "":
+					found, err = w.Holes(c.Context(), holes)
+				case file != "":
 					found, err = w.File(c.Context(), file)
-				} else {
+				default:
 					var q inventory.Query
 					if q, err = inventory.ParseQuery(query); err == nil {
 						found = w.Packages(q)
@@ -60,7 +75,7 @@ perhaps a version after =, <, <=, > or >=, as in 'openssl<3.0.15'. PATH is absol
 					return err
 				}
 				if len(found) == 0 {
-					return &exit.Error{Code: exit.NotFound, Err: fmt.Errorf("image find: no image has %s", query+file)}
+					return &exit.Error{Code: exit.NotFound, Err: fmt.Errorf("image find: no image has %s", asked)}
 				}
 				return a.tellFound(c, s, found)
 			})
@@ -68,7 +83,24 @@ perhaps a version after =, <, <=, > or >=, as in 'openssl<3.0.15'. PATH is absol
 	}
 	c.Flags().StringVar(&query, "package", "", "look for the package of that name and version: `QUERY`")
 	c.Flags().StringVar(&file, "file", "", "look for the file at that absolute `PATH`")
+	c.Flags().StringVar(&cve, "cve", "", "look for packages with the hole of that `ID`")
 	return a.jsonFlag(c)
+}
+
+// holes returns what the imported records say of a hole.
+func (a *app) holes(name string) ([]*osv.Hole, error) {
+	d, err := osv.Open(osv.File(a.manager().State()))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &exit.Error{Code: exit.NotFound, Hint: "sessionctl image osv import PATH brings what osv.dev knows of Debian", Err: errors.New("image find: no records of holes were imported")}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("image find: %w", err)
+	}
+	found, err := d.Named(name)
+	if err == nil && len(found) == 0 {
+		err = &exit.Error{Code: exit.NotFound, Hint: "sessionctl image osv import PATH brings newer ones", Err: fmt.Errorf("image find: the records of %s know no %s in Debian's packages", d.Imported.Format(time.DateOnly), name)}
+	}
+	return found, err
 }
 
 func (a *app) tellFound(c *cobra.Command, s *store.Store, found []inventory.Match) error {
@@ -86,9 +118,17 @@ func (a *app) tellFound(c *cobra.Command, s *store.Store, found []inventory.Matc
 		if name == "" {
 			name = "(" + m.Image + ")"
 		}
-		rows = append(rows, []string{name, m.Package, dash(m.Version), m.By, dash(strings.Join(l.Profiles, ", ")), dash(strings.Join(l.Views, ", "))})
+		row := []string{name, m.Package, dash(m.Version), m.By, dash(strings.Join(l.Profiles, ", ")), dash(strings.Join(l.Views, ", "))}
+		if m.Hole != "" {
+			row = slices.Insert(row, 3, dash(m.Fixed))
+		}
+		rows = append(rows, row)
 	}
-	return a.list(out, []string{"IMAGE", "PACKAGE", "VERSION", "BROUGHT BY", "PROFILES", "VIEWS"}, rows)
+	head := []string{"IMAGE", "PACKAGE", "VERSION", "BROUGHT BY", "PROFILES", "VIEWS"}
+	if found[0].Hole != "" {
+		head = slices.Insert(head, 3, "FIXED IN")
+	}
+	return a.list(out, head, rows)
 }
 
 // profilesOn returns the profiles by the images that they name. One that cannot

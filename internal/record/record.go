@@ -1,6 +1,6 @@
 // Package record is the form of small records that outlive a version: 8 bytes
 // of magic, a version and the length of the payload as little-endian uint32,
-// the payload (JSON), and the SHA-256 of all of it. A record is written aside,
+// the payload (mostly JSON), and the SHA-256 of all of it. A record is written aside,
 // synced and renamed, so that a reader sees the old one or the new one.
 package record
 
@@ -49,12 +49,19 @@ func (k Kind) Encode(v any) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(payload) > k.Max {
-		return nil, fmt.Errorf("a record of %d bytes; at most %d", len(payload), k.Max)
-	}
 	version := k.Version
 	if o, ok := v.(Versioned); ok {
 		version = o.RecordVersion()
+	}
+	return k.seal(version, payload)
+}
+
+// Seal returns the bytes of a record whose payload is another than JSON.
+func (k Kind) Seal(payload []byte) ([]byte, error) { return k.seal(k.Version, payload) }
+
+func (k Kind) seal(version uint32, payload []byte) ([]byte, error) {
+	if len(payload) > k.Max {
+		return nil, fmt.Errorf("a record of %d bytes; at most %d", len(payload), k.Max)
 	}
 	b := append(make([]byte, 0, k.head()+len(payload)+sha256.Size), k.Magic...)
 	b = binary.LittleEndian.AppendUint32(b, version)
@@ -67,24 +74,11 @@ func (k Kind) Encode(v any) ([]byte, error) {
 // Decode reads a record into v; it is ErrDamaged or ErrVersion for anything
 // that Encode did not write.
 func (k Kind) Decode(b []byte, v any) error {
-	head := k.head()
-	if len(b) < head+sha256.Size || string(b[:len(k.Magic)]) != k.Magic {
-		return fmt.Errorf("%w: it is none", ErrDamaged)
+	payload, err := k.Unseal(b)
+	if err != nil {
+		return err
 	}
-	if version := binary.LittleEndian.Uint32(b[len(k.Magic):]); version > k.Version {
-		return fmt.Errorf("%w: %d, and this is %d", ErrVersion, version, k.Version)
-	} else if version < cmp.Or(k.Oldest, k.Version) {
-		return fmt.Errorf("%w: version %d", ErrDamaged, version)
-	}
-	n := uint64(binary.LittleEndian.Uint32(b[len(k.Magic)+4:]))
-	if n > uint64(k.Max) || uint64(head)+n+sha256.Size != uint64(len(b)) {
-		return fmt.Errorf("%w: its length is wrong", ErrDamaged)
-	}
-	end := head + int(n)
-	if sum := sha256.Sum256(b[:end]); !bytes.Equal(sum[:], b[end:]) {
-		return fmt.Errorf("%w: its checksum is wrong", ErrDamaged)
-	}
-	d := json.NewDecoder(bytes.NewReader(b[head:end]))
+	d := json.NewDecoder(bytes.NewReader(payload))
 	d.DisallowUnknownFields()
 	if err := d.Decode(v); err != nil {
 		return fmt.Errorf("%w: %w", ErrDamaged, err)
@@ -92,12 +86,32 @@ func (k Kind) Decode(b []byte, v any) error {
 	return nil
 }
 
+// Unseal returns the payload of a record, which shares its bytes. Errors are
+// those of Decode.
+func (k Kind) Unseal(b []byte) ([]byte, error) {
+	head := k.head()
+	if len(b) < head+sha256.Size || string(b[:len(k.Magic)]) != k.Magic {
+		return nil, fmt.Errorf("%w: it is none", ErrDamaged)
+	}
+	if version := binary.LittleEndian.Uint32(b[len(k.Magic):]); version > k.Version {
+		return nil, fmt.Errorf("%w: %d, and this is %d", ErrVersion, version, k.Version)
+	} else if version < cmp.Or(k.Oldest, k.Version) {
+		return nil, fmt.Errorf("%w: version %d", ErrDamaged, version)
+	}
+	n := uint64(binary.LittleEndian.Uint32(b[len(k.Magic)+4:]))
+	if n > uint64(k.Max) || uint64(head)+n+sha256.Size != uint64(len(b)) {
+		return nil, fmt.Errorf("%w: its length is wrong", ErrDamaged)
+	}
+	end := head + int(n)
+	if sum := sha256.Sum256(b[:end]); !bytes.Equal(sum[:], b[end:]) {
+		return nil, fmt.Errorf("%w: its checksum is wrong", ErrDamaged)
+	}
+	return b[head:end], nil
+}
+
 // Read reads the record in a file into v: fs.ErrNotExist where there is none.
 func (k Kind) Read(name string, v any) error {
-	b, err := regular.Read(name, int64(k.head()+k.Max+sha256.Size))
-	if errors.Is(err, regular.ErrNot) || errors.Is(err, regular.ErrTooLarge) {
-		return fmt.Errorf("%w: %w", ErrDamaged, err)
-	}
+	b, err := k.Bytes(name)
 	if err != nil {
 		return err
 	}
@@ -105,6 +119,16 @@ func (k Kind) Read(name string, v any) error {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	return nil
+}
+
+// Bytes returns what is in the file of a record, which Unseal reads:
+// fs.ErrNotExist where there is none.
+func (k Kind) Bytes(name string) ([]byte, error) {
+	b, err := regular.Read(name, int64(k.head()+k.Max+sha256.Size))
+	if errors.Is(err, regular.ErrNot) || errors.Is(err, regular.ErrTooLarge) {
+		err = fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	return b, err
 }
 
 // Aside ends the name under which a record is written; a killed writer leaves it.

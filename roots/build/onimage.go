@@ -3,7 +3,6 @@ package build
 import (
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"path"
 
@@ -73,12 +72,7 @@ func (j *job) installed(id pkg.Digest) (lock.Package, bool, error) {
 	if e == nil || e.Kind != pkg.File {
 		return lock.Package{}, false, nil
 	}
-	f, err := j.Store.Object(e.Digest)
-	if err != nil {
-		return lock.Package{}, false, err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxControl))
+	text, err := j.Store.Content(e, maxControl)
 	if err != nil {
 		return lock.Package{}, false, err
 	}

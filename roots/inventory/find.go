@@ -33,6 +33,11 @@ type Match struct {
 	Version string   `json:"version"`
 	// By is the image of the chain that brought the package in.
 	By string `json:"by"`
+	// Hole is what was asked for and the package has, Source the source package
+	// that it was found by, Fixed the first version of that without it, "" when there is none yet.
+	Hole   string `json:"hole,omitempty"`
+	Source string `json:"source,omitempty"`
+	Fixed  string `json:"fixed,omitempty"`
 }
 
 // Load reads the images of s. One that is deleted meanwhile is left out.

@@ -193,6 +193,19 @@ func (s *Store) Object(d pkg.Digest) (*os.File, error) {
 	return os.NewFile(uintptr(fd), d.String()), nil
 }
 
+// Content reads a small file of a package whole.
+func (s *Store) Content(e *pkg.Entry, limit int64) ([]byte, error) {
+	if e.Size > limit {
+		return nil, fmt.Errorf("/%s: it has %d bytes, at most %d are read", e.Path, e.Size, limit)
+	}
+	f, err := s.Object(e.Digest)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, limit))
+}
+
 // Has reports whether the content named d is there.
 func (s *Store) Has(d pkg.Digest) bool {
 	var st unix.Stat_t

@@ -87,6 +87,15 @@ func (r *request) build(ctx context.Context) error {
 	// now. A profile that cannot be used says so when it is used.
 	m.WithProgress(p).Ready(ctx)
 	p.Close()
+	for _, o := range all {
+		lacks, err := m.Lacks(ctx, s, o.ID)
+		if err != nil {
+			return err
+		}
+		for _, l := range lacks {
+			fmt.Fprintf(os.Stderr, "warning: image %s %s\n", o.Name, l)
+		}
+	}
 	return r.tell(all)
 }
 

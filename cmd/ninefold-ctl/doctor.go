@@ -17,14 +17,17 @@ import (
 )
 
 func (a *app) doctor() *cobra.Command {
-	var user, choice string
+	var user, choice, kernel string
 	c := &cobra.Command{
-		Use:   "doctor [--user NAME [--profile NAME]]",
+		Use:   "doctor [--user NAME [--profile NAME] | --kernel VERSION]",
 		Short: "Say what this machine can do, what falls back and why, and what logins get",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if choice != "" && user == "" {
 				return exit.Usagef("name who logs in with --user", "doctor: --profile alone says nothing")
+			}
+			if kernel != "" {
+				return a.unfit(c.Context(), kernel)
 			}
 			r := examined{Report: a.examine(c.Context())}
 			var err error
@@ -47,6 +50,8 @@ func (a *app) doctor() *cobra.Command {
 	}
 	c.Flags().StringVar(&user, "user", "", "say too what a login of `NAME` would get, and why")
 	c.Flags().StringVar(&choice, "profile", "", "the profile's `NAME`, if the user chose it at login")
+	c.Flags().StringVar(&kernel, "kernel", "", "say instead which images would lack what they need with the kernel `VERSION`")
+	c.MarkFlagsMutuallyExclusive("kernel", "user")
 	if err := c.RegisterFlagCompletionFunc("profile", a.completeProfile); err != nil {
 		return c // only a flag that is not there can fail, and that shows at once
 	}

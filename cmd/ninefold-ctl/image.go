@@ -146,6 +146,9 @@ func (a *app) tellChain(chain []*image.Manifest) error {
 		if m.Host != "" {
 			fmt.Fprintf(a.Out, "solved against the packages of host %.12s\n", m.Host)
 		}
+		for _, need := range m.Requires.Said() {
+			fmt.Fprintf(a.Out, "requires %s\n", plain(need))
+		}
 		for _, k := range slices.Sorted(maps.Keys(m.Environment)) {
 			fmt.Fprintf(a.Out, "environment %s=%s\n", k, m.Environment[k])
 		}

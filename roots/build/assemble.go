@@ -12,9 +12,6 @@ import (
 	"ninefold/roots/pkg"
 )
 
-// manifestVersion is the version of image.Manifest that is written here.
-const manifestVersion = 1
-
 // assemble joins the packages, runs the finishing steps over them and stores
 // the image.
 func (j *job) assemble(ctx context.Context, refs []image.Ref) error {
@@ -23,7 +20,11 @@ func (j *job) assemble(ctx context.Context, refs []image.Ref) error {
 	if err != nil {
 		return err
 	}
-	m := &image.Manifest{Version: manifestVersion, Name: j.recipe.Name, Parent: j.parent, Packages: refs, Environment: j.environment(), Lock: locked}
+	m := &image.Manifest{Name: j.recipe.Name, Parent: j.parent, Packages: refs, Environment: j.environment(), Lock: locked}
+	if m.Requires, err = j.requires(ctx); err != nil {
+		return err
+	}
+	m.Version = m.Form()
 	if m.Host, err = j.hostFingerprint(); err != nil {
 		return err
 	}

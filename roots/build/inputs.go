@@ -13,6 +13,7 @@ import (
 	"ninefold/roots/image"
 	"ninefold/roots/pkg"
 	"ninefold/roots/recipe"
+	"ninefold/roots/requires"
 )
 
 // buildVersion is part of the inputs; it changes when this package makes
@@ -57,10 +58,11 @@ func (j *job) inputs() (pkg.Digest, error) {
 		Exclude       recipe.Exclude
 		Environment   map[string]string
 		SHA256        string
+		Requires      requires.List `json:",omitzero"`
 	}{
 		fmt.Sprint(buildVersion), finish.Fingerprint(), deb.ConverterVersion, j.recipe.Name, j.parent, locked, j.imported, host,
 		finishSteps{j.recipe.Finish.Steps == nil, j.recipe.Finish.Steps, j.recipe.Finish.Run},
-		declared, j.recipe.Exclude, j.recipe.Environment, j.recipe.Source.SHA256,
+		declared, j.recipe.Exclude, j.recipe.Environment, j.recipe.Source.SHA256, j.recipe.Requires,
 	})
 	if err != nil {
 		return pkg.Digest{}, err

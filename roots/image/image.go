@@ -2,7 +2,10 @@
 // packages that do not conflict, and a finishing package. It is pure.
 package image
 
-import "ninefold/roots/pkg"
+import (
+	"ninefold/roots/pkg"
+	"ninefold/roots/requires"
+)
 
 // ID names an image: sha256 over the canonical encoding of what decides its
 // content (parent, sorted packages, finishing package, environment, base).
@@ -11,6 +14,7 @@ type ID = pkg.Digest
 
 // Manifest is one image.
 type Manifest struct {
+	// Version is what Form says.
 	Version int    `json:"version"`
 	Name    string `json:"name"`
 	// Parent is the zero ID for a root image.
@@ -23,6 +27,9 @@ type Manifest struct {
 	Finishing pkg.Digest `json:"finishing,omitzero"`
 	// Removed are paths of the parent chain that the finishing steps deleted.
 	Removed []string `json:"removed,omitempty"`
+	// Requires is what the image itself needs of a machine; what its ancestors need
+	// comes on top.
+	Requires requires.List `json:"requires,omitzero"`
 	// Environment is fixed in the image.
 	Environment map[string]string `json:"environment,omitempty"`
 	// Host is set when the recipe says from = "host": the fingerprint of the

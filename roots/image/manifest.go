@@ -15,8 +15,23 @@ import (
 	"ninefold/roots/pkg"
 )
 
-// Version is the manifest version that this program writes.
-const Version = 1
+// The versions of a manifest. Version is written as long as it has all that the
+// manifest says, so that images that say no more than before keep their ids and are read by
+// older programs.
+const (
+	Version = 1
+	// withRequires has Requires.
+	withRequires = 2
+	newest       = withRequires
+)
+
+// Form is the version that m is written in.
+func (m *Manifest) Form() int {
+	if !m.Requires.IsZero() {
+		return withRequires
+	}
+	return Version
+}
 
 // Bounds of a manifest; they lie far above any real image.
 const (
@@ -54,7 +69,7 @@ func (m *Manifest) ID() ID {
 		b = binary.AppendUvarint(b, uint64(len(s)))
 		b = append(b, s...)
 	}
-	b = binary.BigEndian.AppendUint16(b, Version)
+	b = binary.BigEndian.AppendUint16(b, uint16(m.Form()))
 	b = append(b, m.Parent[:]...)
 	b = binary.AppendUvarint(b, uint64(len(m.Packages)))
 	for _, p := range m.Packages {
@@ -71,6 +86,11 @@ func (m *Manifest) ID() ID {
 		str(m.Environment[k])
 	}
 	str(m.Host)
+	if m.Form() >= withRequires {
+		// Strings and lists of them cannot fail to encode.
+		text, _ := json.Marshal(m.Requires)
+		str(string(text))
+	}
 	return sha256.Sum256(b)
 }
 
@@ -103,8 +123,8 @@ func Decode(b []byte) (*Manifest, error) {
 	if err := json.Unmarshal(b, &v); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	if v.Version > Version {
-		return nil, fmt.Errorf("%w: version %d, this program knows up to %d", ErrVersion, v.Version, Version)
+	if v.Version > newest {
+		return nil, fmt.Errorf("%w: version %d, this program knows up to %d", ErrVersion, v.Version, newest)
 	}
 	var m Manifest
 	d := json.NewDecoder(bytes.NewReader(b))
@@ -131,8 +151,11 @@ func (m *Manifest) Validate() error {
 }
 
 func (m *Manifest) validate() error {
-	if m.Version != Version {
-		return fmt.Errorf("version %d, want %d", m.Version, Version)
+	if m.Version != m.Form() {
+		return fmt.Errorf("version %d, want %d", m.Version, m.Form())
+	}
+	if err := m.Requires.Validate(); err != nil {
+		return err
 	}
 	if !ValidName(m.Name) {
 		return fmt.Errorf("the name must be 1 to %d of a-z, 0-9, dot, dash and underscore, and begin with a letter or digit", maxName)

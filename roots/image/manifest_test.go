@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"ninefold/roots/pkg"
+	"ninefold/roots/requires"
 )
 
 func digest(s string) (d pkg.Digest) {
@@ -89,7 +90,7 @@ func TestDecodeIsStrict(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := Decode([]byte(strings.Replace(good, `"version": 1,`, `"version": 2, "new": {},`, 1))); !errors.Is(err, ErrVersion) {
+	if _, err := Decode([]byte(strings.Replace(good, `"version": 1,`, `"version": 3, "new": {},`, 1))); !errors.Is(err, ErrVersion) {
 		t.Errorf("a newer version: %v", err)
 	}
 }
@@ -107,4 +108,31 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("decoded, but encodes as %q (%v)", again, err)
 		}
 	})
+}
+
+func TestRequirementsAreOfANewVersion(t *testing.T) {
+	plain := &Manifest{Version: Version, Name: "a"}
+	id := plain.ID()
+	needing := &Manifest{Name: "a", Requires: requires.List{Kernel: ">= 6.6", Modules: []string{"fuse"}}}
+	needing.Version = needing.Form()
+	if needing.Version == Version || needing.ID() == id {
+		t.Error("an image that needs something is the same as one that does not")
+	}
+	b, err := needing.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := Decode(b)
+	if err != nil || again.ID() != needing.ID() || again.Requires.Kernel != ">= 6.6" {
+		t.Errorf("%+v, %v", again, err)
+	}
+	for _, bad := range []string{
+		strings.Replace(string(b), `"version": 2`, `"version": 1`, 1),
+		strings.Replace(string(b), `">= 6.6"`, `"new"`, 1),
+		`{"version":2,"name":"a","packages":null}`,
+	} {
+		if _, err := Decode([]byte(bad)); !errors.Is(err, ErrInvalid) {
+			t.Errorf("%s: %v", bad, err)
+		}
+	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"ninefold/internal/tomlfile"
 	"ninefold/roots/pkg"
+	"ninefold/roots/requires"
 )
 
 // Recipe is one image's source.
@@ -27,6 +28,8 @@ type Recipe struct {
 	Declare Declare `toml:"declare"`
 	// Exclude leaves things out of every package of this image.
 	Exclude Exclude `toml:"exclude"`
+	// Requires is what the image needs of a machine.
+	Requires requires.List `toml:"requires"`
 	// Environment is fixed in the image.
 	Environment map[string]string `toml:"environment"`
 

@@ -48,6 +48,7 @@ func (r *Recipe) Validate() error {
 	c.source()
 	c.finish()
 	c.declare()
+	c.requires()
 	c.rest()
 	if len(c.errs) == 0 {
 		return nil
@@ -214,6 +215,15 @@ func checkMirror(text string) error {
 		return fmt.Errorf("the path has to be absolute")
 	}
 	return nil
+}
+
+func (c *checker) requires() {
+	for _, p := range c.r.Requires.Check() {
+		if c.at("requires", p.Key); p.Index >= 0 {
+			c.at("requires", p.Key, strconv.Itoa(p.Index))
+		}
+		c.add("%s", p.Text)
+	}
 }
 
 func (c *checker) finish() {

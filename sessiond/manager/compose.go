@@ -23,7 +23,9 @@ type composition struct {
 	images      []image.ID // that the profile names
 	file        string     // the image file that is the base; "" is none
 	admission   admission
-	leases      []interface{ Close() error }
+	// requires says that an image needs something of the machine.
+	requires bool
+	leases   []interface{ Close() error }
 }
 
 func (c *composition) release() {

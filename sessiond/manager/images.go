@@ -51,6 +51,9 @@ func (m *Manager) stackUp(ctx context.Context, s *store.Store, p *profile.Profil
 	if err := m.admit(ctx, s, p, c); err != nil {
 		return err
 	}
+	if err := m.suits(ctx, s, c); err != nil {
+		return err
+	}
 	k := m.readStack(q)
 	if k == nil {
 		if k, err = m.decide(ctx, s, q); err != nil {

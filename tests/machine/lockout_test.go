@@ -221,6 +221,13 @@ var imageDisasters = []disaster{
 		reason: `ninefold: .*imaged.*the key is revoked`,
 	},
 	{
+		name:   "image needs another machine",
+		strike: demand,
+		doctor: "profile imaged",
+		repair: `sed -i 's,"demanding","login",' /etc/ninefold/profiles/imaged.toml && sessionctl image remove demanding local/login:1 && rm -rf /run/demand /etc/ninefold/recipes/demanding.lock`,
+		reason: `ninefold: .*imaged.*needs Linux >= 99, this host has [0-9]`,
+	},
+	{
 		name:   "shell not in the image",
 		strike: "cp /bin/bash /usr/local/bin/own-shell && usermod -s /usr/local/bin/own-shell bob",
 		repair: "usermod -s /bin/bash bob",
@@ -235,6 +242,11 @@ var imageDisasters = []disaster{
 		bare:   true, // ssh stays on the host, beside the manager
 	},
 }
+
+// demand has the profile stand on an image that needs a kernel that is not there.
+const demand = `mkdir -p /run/demand/files/etc && sessionctl image tag login local/login:1 && cd /run/demand && echo >files/etc/demanding && ` +
+	`printf '%s\n' 'version = 1' 'name = "demanding"' 'from = "local/login:1"' '[source]' 'directory = "/run/demand/files"' '[requires]' 'kernel = ">= 99"' >demanding.toml && ` +
+	`sessionctl image build /run/demand/demanding.toml && sed -i 's,"login","demanding",' /etc/ninefold/profiles/imaged.toml`
 
 // fromOutside writes what the store notes of an image that was pulled.
 const fromOutside = `cd /var/lib/ninefold/store && mkdir -p origins && text='{"from":"elsewhere","references":["login"]}' && ` +

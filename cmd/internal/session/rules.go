@@ -24,6 +24,7 @@ var Rules = []exit.Rule{
 	{Is: manager.ErrFileBase, Code: exit.BadInput, Hint: "a file that root alone can change, made by image export --to erofs, will do; image import brings others into the store"},
 	{Is: manager.ErrConfig, Code: exit.BadInput},
 	{Is: manager.ErrIncompatible, Code: exit.NotSupported, Hint: "set compose = \"auto\" or \"full\" in the profile"},
+	{Is: manager.ErrRequires, Code: exit.NotSupported, Hint: "sessionctl image show says what an image requires"},
 	{Is: manager.ErrNoDriver, Code: exit.NotSupported, Hint: "sessionctl doctor says what this machine can do"},
 	{Is: manager.ErrGuest, Code: exit.Usage, Hint: "leave --user and --keep out"},
 	{Is: guests.ErrFull, Code: exit.Busy, Hint: "sessionctl guest sweep frees the ids of guests that are gone"},

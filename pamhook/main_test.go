@@ -78,7 +78,8 @@ func furnish() error {
 		return err
 	}
 	more := map[string]string{
-		"passwd": fmt.Sprintf("%s:x:%d:%d::%s/home:/bin/sh\n%s:x:%d:%d::/:/bin/sh\n", person, personUID, personUID, scratch, system, systemUID, systemUID),
+		"passwd": fmt.Sprintf("%s:x:%d:%d::%s/home:/bin/sh\n%s:x:%d:%d::/:/bin/sh\n", person, personUID, personUID, scratch, system, systemUID, systemUID) +
+			fmt.Sprintf("%s:x:%d:%d::/:/bin/sh\n%s:x:%d:%d::/:/bin/sh\n", aliasName, personUID, personUID, aliasOther, systemUID, systemUID),
 		"group":  fmt.Sprintf("%s:x:%d:\n%s:x:%d:\n", person, personUID, system, systemUID),
 		"shadow": fmt.Sprintf("%s:!:20000::::::\n%s:!:20000::::::\n", person, system),
 	}

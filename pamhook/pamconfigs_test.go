@@ -95,7 +95,7 @@ func TestPamAuthUpdate(t *testing.T) {
 
 	update("--force")
 	before := tree(t, stacks)
-	for _, name := range []string{"ninefold", "ninefold-prepare", "ninefold-choose", "ninefold-ask"} {
+	for _, name := range []string{"ninefold", "ninefold-prepare", "ninefold-choose", "ninefold-ask", "ninefold-alias"} {
 		b, err := os.ReadFile("../packaging/pam-configs/" + name)
 		if err != nil {
 			t.Fatal(err)
@@ -130,7 +130,7 @@ func TestPamAuthUpdate(t *testing.T) {
 	if got := auth(); strings.ReplaceAll(got, " \n", "\n") != strings.Join(want, "\n") {
 		t.Errorf("common-auth:\n%s\nwant\n%s", got, strings.Join(want, "\n"))
 	}
-	update("--remove", "ninefold", "ninefold-prepare", "ninefold-choose", "ninefold-ask")
+	update("--remove", "ninefold", "ninefold-prepare", "ninefold-choose", "ninefold-ask", "ninefold-alias")
 	if after := tree(t, stacks); after != before {
 		t.Errorf("after the removal:\n%s\nbefore the installation:\n%s", after, before)
 	}

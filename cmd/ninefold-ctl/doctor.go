@@ -67,7 +67,7 @@ type examined struct {
 func (a *app) examine(ctx context.Context) doctor.Report {
 	m := a.manager()
 	return doctor.Examine(ctx, doctor.Options{Init: m.InitFile(), Drivers: m.Drivers, Try: m.Try, Login: &doctor.Login{Unit: execStart,
-		Profiles: m.LoginProfiles, Try: m.TryLogin, Room: []string{m.State(), "/run", "/etc", "/var/log"},
+		Profiles: m.LoginProfiles, Aliases: m.LoginAliases, Try: m.TryLogin, Room: []string{m.State(), "/run", "/etc", "/var/log"},
 		Daemon: func(ctx context.Context) (st api.Status, err error) {
 			err = withDaemon(ctx, func(d *remote.Daemon) error {
 				st, err = d.Status(ctx)

@@ -18,6 +18,7 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 	"golang.org/x/sys/unix"
 
+	"ninefold/sessiond/aliases"
 	"ninefold/sessiond/door"
 	"ninefold/sessiond/entries"
 	"ninefold/sessiond/manager"
@@ -27,8 +28,9 @@ import (
 type options struct {
 	config, state, runtime string
 	entries                string
+	userdb                 string
 	grace                  time.Duration
-	debug                  bool
+	debug, forget          bool
 	inside                 int // descriptor of the host's mount namespace, -1 before that is left
 }
 
@@ -39,8 +41,10 @@ func parse(args []string) (options, error) {
 	f.StringVar(&o.state, "state", "", "the store is in `DIR` (default /var/lib/ninefold)")
 	f.StringVar(&o.runtime, "runtime", filepath.Dir(door.Path), "the door and the journal are in `DIR`")
 	f.StringVar(&o.entries, "entries", entries.Dir, "keep the session entries of profiles below `DIR`; empty keeps none")
+	f.StringVar(&o.userdb, "userdb", aliases.Dir, "keep the records of names with a profile in `DIR`; empty keeps none")
 	f.DurationVar(&o.grace, "grace", 0, "keep a view that nobody is in for `DURATION` (default 1m)")
 	f.BoolVar(&o.debug, "debug", false, "log every question")
+	f.BoolVar(&o.forget, "forget", false, "take away the records of names with a profile, and end")
 	f.IntVar(&o.inside, insideFlag, -1, "used by sessiond itself: its mount namespace is made, and `FD` is the host's")
 	err := f.Parse(args)
 	if err == nil && f.NArg() > 0 {
@@ -59,6 +63,9 @@ func run(args []string) error {
 	}
 	if os.Geteuid() != 0 {
 		return manager.ErrNotRoot
+	}
+	if o.forget && o.userdb != "" {
+		return aliases.Sync(o.userdb, nil)
 	}
 	if o.inside < 0 {
 		return enterOwnNamespace(args)

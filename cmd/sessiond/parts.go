@@ -33,6 +33,7 @@ type parts struct {
 	manager func() *manager.Manager
 	ready   chan struct{} // the configuration or an image changed
 	entries string        // where session entries are kept; "" is nowhere
+	names   names
 	// service is what every surface stands on.
 	service *service.Service
 	events  *service.Events
@@ -58,10 +59,11 @@ func (o options) assemble(ctx context.Context, log *slog.Logger) (*parts, error)
 	events := service.NewEvents()
 	var live *config.Live
 	m := func() *manager.Manager { return base.WithConfig(live.State().Config) }
-	ready := make(chan struct{}, 1)
+	ready, changed := make(chan struct{}, 1), make(chan struct{}, 1)
 	live = config.Follow(base.Config(), log, func() {
 		events.Publish(api.Event{Kind: api.ConfigChanged})
 		wake(ready)
+		wake(changed)
 	})
 	u, needs := machineUnits(log)
 	shelf := parked.On(base.State())
@@ -72,6 +74,7 @@ func (o options) assemble(ctx context.Context, log *slog.Logger) (*parts, error)
 	}
 	logins := login.New(live, vs, log)
 	d := &parts{shelf: shelf, log: log, config: live, views: vs, logins: logins, units: u, manager: m, ready: ready, entries: o.entries,
+		names:   names{dir: o.userdb, changed: changed, log: log},
 		service: service.New(live, vs, logins, m, u, events), events: events}
 	if units.Booted() {
 		d.work = o.work(d)
@@ -95,6 +98,11 @@ func (d *parts) run(ctx context.Context, wg *sync.WaitGroup) {
 	wg.Go(func() {
 		if err := d.watchImages(ctx); err != nil {
 			d.log.Warn("session entries do not follow new images until the daemon starts anew", "error", err)
+		}
+	})
+	wg.Go(func() {
+		if err := d.names.keep(ctx, d.config.State); err != nil {
+			d.log.Error("ssh knows no names with a profile until the daemon starts anew", "error", err)
 		}
 	})
 	wg.Go(func() { d.serveBus(ctx) })

@@ -171,7 +171,7 @@ func (w *world) start(more ...string) {
 	}
 	defer log.Close()
 	args := append([]string{"-debug", "-config", filepath.Join(w.dir, "config"), "-state", filepath.Join(w.dir, "state"),
-		"-entries", filepath.Join(w.dir, "share")}, more...)
+		"-entries", filepath.Join(w.dir, "share"), "-userdb", filepath.Join(w.dir, "userdb")}, more...)
 	w.daemon = exec.Command(w.program, args...)
 	w.daemon.Env = []string{"PATH=" + os.Getenv("PATH")}
 	w.daemon.Stderr = log

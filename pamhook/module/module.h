@@ -14,6 +14,7 @@ struct options {
 	bool prepare;        // before pam_systemd: say that this login is coming
 	bool deny;           // on-failure=deny
 	bool ask;            // in auth: ask for a profile
+	bool alias;          // names that sshd knows: see alias.c
 	bool debug;
 	const char *profile; // what the service asks for where the person does not
 };
@@ -38,6 +39,24 @@ bool manager_runs(uid_t uid);
 // PERSON+PROFILE, if PERSON is an account, and the whole is none or one of the
 // same uid. What of it the person may choose is for the daemon to say.
 void take_choice_from_name(pam_handle_t *pamh, const struct options *o);
+
+// split_name copies the name before the last '+' and returns what follows it,
+// or NULL.
+const char *split_name(const char *typed, char *name, size_t size);
+
+// The answers of the lines with the option alias, PAM_IGNORE where PAM_USER is
+// none: alias_authenticate and alias_account ask the stack of the service about
+// the person, alias_session makes the person the handle's user with the profile
+// chosen, and alias_groups gives the process the person's groups, which sshd has
+// looked up by the alias.
+int alias_authenticate(pam_handle_t *pamh, int flags);
+int alias_account(pam_handle_t *pamh, int flags);
+int alias_session(pam_handle_t *pamh);
+int alias_groups(pam_handle_t *pamh, int flags);
+
+// is_alias_by_sshd reports whether PAM_USER is an alias that sshd is asked for,
+// which must not change before the session.
+bool is_alias_by_sshd(pam_handle_t *pamh);
 
 // ask_for_choice asks the person which profile it is to be, where sessiond
 // offers some, and puts the answer into NINEFOLD_PROFILE. It asks at the prompts

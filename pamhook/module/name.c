@@ -6,8 +6,7 @@
 #include <string.h>
 #include <syslog.h>
 
-// split_name copies the name before the last '+' and returns what follows it.
-static const char *split_name(const char *typed, char *name, size_t size)
+const char *split_name(const char *typed, char *name, size_t size)
 {
 	const char *plus = strrchr(typed, '+');
 	if (!plus || plus == typed || !plus[1] || (size_t)(plus - typed) >= size)
@@ -23,7 +22,7 @@ void take_choice_from_name(pam_handle_t *pamh, const struct options *o)
 	char setting[sizeof "NINEFOLD_PROFILE=" + sizeof ((struct door_request *)0)->choice];
 	static const char variable[] = "NINEFOLD_PROFILE=";
 	const char *typed = NULL;
-	if (pam_get_user(pamh, &typed, NULL) != PAM_SUCCESS || !typed)
+	if (pam_get_user(pamh, &typed, NULL) != PAM_SUCCESS || !typed || is_alias_by_sshd(pamh))
 		return;
 	const char *profile = split_name(typed, name, sizeof name);
 	if (!profile || strlen(profile) >= sizeof ((struct door_request *)0)->choice)

@@ -17,7 +17,14 @@
 // for a password and thus for who has given the right one, it asks for the
 // profile.
 //
-// Options: prepare, ask, profile=NAME, on-failure=host|deny, debug.
+//   auth    [success=done ignore=ignore module_unknown=ignore default=die] pam_ninefold.so alias
+//   account [success=done ignore=ignore module_unknown=ignore default=die] pam_ninefold.so alias
+//   session [success=ok ignore=ignore module_unknown=ignore default=die] pam_ninefold.so alias
+//
+// first in each let sshd take NAME+PROFILE, where sessiond keeps a record of
+// that name (alias.c).
+//
+// Options: prepare, ask, alias, profile=NAME, on-failure=host|deny, debug.
 //
 // Whatever fails leaves the login on the host with a line that says why, or
 // with on-failure=deny refuses it. The module takes DOOR_TIMEOUT_MS at most,
@@ -52,6 +59,8 @@ static void parse(pam_handle_t *pamh, int argc, const char **argv, struct option
 			o->prepare = true;
 		else if (!strcmp(argv[i], "ask"))
 			o->ask = true;
+		else if (!strcmp(argv[i], "alias"))
+			o->alias = true;
 		else if (!strcmp(argv[i], "debug"))
 			o->debug = true;
 		else if (!strcmp(argv[i], "on-failure=deny"))
@@ -200,6 +209,11 @@ EXPORT int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const ch
 	int result = PAM_IGNORE;
 	int saved = errno;
 	parse(pamh, argc, argv, &o);
+	if (o.alias) {
+		result = alias_session(pamh);
+		errno = saved;
+		return result;
+	}
 	if (!login_of(pamh, &o, &login)) {
 		remind(pamh, flags, &o, &login);
 		errno = saved;
@@ -227,18 +241,34 @@ EXPORT int pam_sm_close_session(pam_handle_t *pamh, int flags, int argc, const c
 EXPORT int pam_sm_authenticate(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
 	struct options o;
-	int saved = errno;
+	int saved = errno, result = PAM_IGNORE;
 	parse(pamh, argc, argv, &o);
-	if (o.ask)
+	if (o.alias)
+		result = alias_authenticate(pamh, flags);
+	else if (o.ask)
 		ask_for_choice(pamh, flags, &o);
 	else
 		take_choice_from_name(pamh, &o);
 	errno = saved;
-	return PAM_IGNORE;
+	return result;
 }
 
 EXPORT int pam_sm_setcred(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
-	(void)pamh, (void)flags, (void)argc, (void)argv;
-	return PAM_IGNORE;
+	struct options o;
+	int saved = errno;
+	parse(pamh, argc, argv, &o);
+	int result = o.alias ? alias_groups(pamh, flags) : PAM_IGNORE;
+	errno = saved;
+	return result;
+}
+
+EXPORT int pam_sm_acct_mgmt(pam_handle_t *pamh, int flags, int argc, const char **argv)
+{
+	struct options o;
+	int saved = errno;
+	parse(pamh, argc, argv, &o);
+	int result = o.alias ? alias_account(pamh, flags) : PAM_IGNORE;
+	errno = saved;
+	return result;
 }

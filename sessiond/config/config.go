@@ -92,6 +92,9 @@ type Login struct {
 	// Ask has the person asked which of them it is to be, where the PAM stack
 	// has the line for it.
 	Ask bool `toml:"ask"`
+	// Aliases lets sshd know people as PERSON+PROFILE, where the PAM stack has
+	// the lines for it.
+	Aliases bool `toml:"aliases"`
 	// UIDs are ranges of uids, "FIRST-LAST", whose people enter views besides
 	// those that login.defs names: a directory's.
 	UIDs []string `toml:"uids"`

@@ -28,6 +28,8 @@ type Login struct {
 	Daemon func(ctx context.Context) (api.Status, error)
 	// Profiles are those that the configuration gives to logins.
 	Profiles func() ([]string, error)
+	// Aliases reports whether sshd is to know people as PERSON+PROFILE.
+	Aliases func() (bool, error)
 	// Try makes the view of a login in a profile and takes it down again. It is
 	// called as root only.
 	Try func(ctx context.Context, profile string) error
@@ -51,6 +53,7 @@ func (l Login) findings(ctx context.Context) []Finding {
 	out := []Finding{l.door(), l.daemon(ctx)}
 	out = append(out, l.pam()...)
 	out = append(out, l.module(), l.userManager(ctx), l.capabilities(), l.names(), l.polkit())
+	out = append(out, l.aliases()...)
 	out = append(out, l.room()...)
 	return append(out, l.profiles(ctx)...)
 }

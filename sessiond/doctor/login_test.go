@@ -48,10 +48,10 @@ func TestOrderOfPAM(t *testing.T) {
 	} {
 		l := Login{Root: tree(t, map[string]string{"etc/pam.d/common-session": c.common, "etc/pam.d/su": "auth sufficient pam_rootok.so\n@include common-session\n",
 			"etc/pam.d/su-l": "session optional pam_keyinit.so force \\\n revoke\nsession include su\n", "etc/pam.d/loop": "@include loop\n"})}
-		if got := order(l.sessionModules("su-l", 0)); got != c.want {
+		if got := order(l.sessionModules("su-l")); got != c.want {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
-		l.sessionModules("loop", 0)
+		l.sessionModules("loop")
 	}
 }
 

@@ -2,19 +2,17 @@ package doctor
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"ninefold/sessiond/pamstack"
 )
 
 // services are the ways in that a view is for.
 var services = []string{"login", "sshd", "su-l", "sudo-i", "lightdm", "greetd", "sddm", "gdm-password"}
-
-// maxIncludes bounds how deep files of pam.d include each other.
-const maxIncludes = 16
 
 // pam looks at the order of the session stack of each way in: prepare has to
 // come before pam_systemd, which starts the user manager, and the other line
@@ -23,10 +21,10 @@ func (l Login) pam() []Finding {
 	var right []string
 	var out []Finding
 	for _, s := range services {
-		if _, err := os.Stat(l.path(filepath.Join("/etc/pam.d", s))); err != nil {
+		if !pamstack.Has(l.Root, s) {
 			continue
 		}
-		if wrong := order(l.sessionModules(s, 0)); wrong != "" {
+		if wrong := order(l.sessionModules(s)); wrong != "" {
 			out = append(out, l.missing("PAM of "+s, wrong, "logins by it stay on the host; run pam-auth-update, or see pam_ninefold(8)"))
 			continue
 		}
@@ -76,48 +74,16 @@ func order(modules []string) string {
 	return ""
 }
 
-// sessionModules lists the session modules of a service in order, includes
-// resolved (pam.d(5)).
-func (l Login) sessionModules(service string, depth int) []string {
-	if depth > maxIncludes || strings.Contains(service, "..") {
-		return nil
-	}
-	b, err := os.ReadFile(l.path(filepath.Join("/etc/pam.d", service)))
-	if err != nil {
-		b, _ = os.ReadFile(l.path(filepath.Join("/usr/lib/pam.d", service)))
-	}
+// sessionModules names the session modules of a service in order.
+func (l Login) sessionModules(service string) []string {
 	var out []string
-	for line := range strings.Lines(strings.ReplaceAll(string(b), "\\\n", " ")) {
-		line, _, _ = strings.Cut(line, "#")
-		w := strings.Fields(line)
-		if len(w) == 2 && w[0] == "@include" {
-			out = append(out, l.sessionModules(w[1], depth+1)...)
-			continue
+	for _, line := range pamstack.Read(l.Root, service, "session") {
+		switch {
+		case line.Is("pam_ninefold.so", "prepare"):
+			out = append(out, prepares)
+		case !line.Is("pam_ninefold.so", "alias"):
+			out = append(out, line.Module)
 		}
-		if len(w) < 3 || strings.TrimPrefix(w[0], "-") != "session" {
-			continue
-		}
-		if w[1] == "include" || w[1] == "substack" {
-			out = append(out, l.sessionModules(w[2], depth+1)...)
-			continue
-		}
-		rest := w[2:]
-		if strings.HasPrefix(w[1], "[") {
-			for i, word := range w[1:] {
-				if strings.HasSuffix(word, "]") {
-					rest = w[i+2:]
-					break
-				}
-			}
-		}
-		if len(rest) == 0 {
-			continue
-		}
-		module := filepath.Base(rest[0])
-		if module == "pam_ninefold.so" && slices.Contains(rest[1:], "prepare") {
-			module = prepares
-		}
-		out = append(out, module)
 	}
 	return out
 }

@@ -112,6 +112,18 @@ func (h Host) find(ctx context.Context, key string, match func(User) bool) (User
 	return u, h.groups(ctx, &u, true)
 }
 
+// Local returns the accounts of the passwd file, without their groups.
+func (h Host) Local() ([]User, error) {
+	var out []User
+	err := lines(h.etc("passwd"), func(line string) bool {
+		if u, ok := parsePasswd(line); ok {
+			out = append(out, u)
+		}
+		return true
+	})
+	return out, err
+}
+
 // Accounts returns the text of the host's passwd and group.
 func (h Host) Accounts() (Accounts, error) {
 	var a Accounts

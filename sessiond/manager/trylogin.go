@@ -21,6 +21,12 @@ func (m *Manager) LoginProfiles() ([]string, error) {
 	return c.Named(), nil
 }
 
+// LoginAliases reports whether sshd is to know people as PERSON+PROFILE.
+func (m *Manager) LoginAliases() (bool, error) {
+	c, err := m.configuration()
+	return c.Login.Aliases, err
+}
+
 // TryLogin makes the view that a login of one of the machine's people would get
 // in a profile, starts their shell in it as they, and takes it down again.
 func (m *Manager) TryLogin(ctx context.Context, name string) (err error) {

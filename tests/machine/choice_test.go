@@ -21,6 +21,7 @@ func TestChoice(t *testing.T) {
 			t.Run("outside", func(t *testing.T) { b.For(t).outsideServices() })
 			t.Run("names", func(t *testing.T) { b.For(t).oddNames() })
 			t.Run("uids", func(t *testing.T) { b.For(t).uidRanges() })
+			t.Run("aliases", func(t *testing.T) { b.For(t).aliased() })
 			b.Must("pam-auth-update", "--disable", "ninefold-choose", "ninefold-ask")
 			if doctor := b.Run("sessionctl", "doctor"); !doctor.OK() {
 				t.Errorf("afterwards: %s", doctor)

@@ -6,6 +6,7 @@ STATE    ?= /var/lib/ninefold
 FUZZTIME ?= 5m
 SOAKTIME ?= 30m
 SOAKHOST ?= 10000
+SOAKDOOR ?= 10000
 SOAKLOGINS ?= 10000
 BENCH    ?=
 SUITE    ?= trixie
@@ -114,10 +115,10 @@ fuzz: ## every fuzz target for FUZZTIME each
 	scripts/fuzz $(FUZZTIME)
 
 .PHONY: soak
-soak: build ## sessions made, killed and undone for SOAKTIME, SOAKHOST commands on the host and SOAKLOGINS logins, and nothing left behind
+soak: build ## sessions made, killed and undone for SOAKTIME, SOAKHOST commands on the host, SOAKDOOR connections to the door and SOAKLOGINS logins, and nothing left behind
 	@mkdir -p out
 	$(GO) build -o out/soak ./tests/soak
-	$(SUDO) out/soak -for $(SOAKTIME) -host $(SOAKHOST) -logins $(SOAKLOGINS)
+	$(SUDO) out/soak -for $(SOAKTIME) -host $(SOAKHOST) -door $(SOAKDOOR) -logins $(SOAKLOGINS)
 
 .PHONY: desktops
 desktops: build ## whole desktops in logins on booted machines: pictures in out/desktops, times beside the same installed (LONG=1: more; DESKTOP=xfce: those whose name matches)

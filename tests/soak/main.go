@@ -15,6 +15,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"ninefold/tests/machine"
 )
 
 func main() {
@@ -25,11 +27,19 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) int {
+	if len(args) > 0 && args[0] == "knock" {
+		if err := knock(args[1:]); err != nil {
+			fmt.Fprintln(os.Stderr, "knock:", err)
+			return 1
+		}
+		return 0
+	}
 	flags := flag.NewFlagSet("soak", flag.ContinueOnError)
 	length := flags.Duration("for", 30*time.Minute, "how long")
 	every := flags.Duration("check", 10*time.Second, "how often everything stops and is looked at")
 	host := flags.Int("host", 0, "then run that many commands on the host of a booted machine")
-	logins := flags.Int("logins", 0, "then log in that many times to a booted machine")
+	door := flags.Int("door", 0, "then make that many connections to the door of a booted machine of each release")
+	logins := flags.Int("logins", 0, "then log in that many times to each of them")
 	bin := flags.String("bin", "bin", "where the built programs are")
 	seed := flags.Uint64("seed", uint64(time.Now().UnixNano()), "of the choices; printed, to repeat a run")
 	if err := flags.Parse(args); err != nil {
@@ -50,9 +60,12 @@ func run(ctx context.Context, args []string) int {
 			return 1
 		}
 	}
-	if *logins > 0 {
-		if err := loginSoak(ctx, *logins); err != nil {
-			fmt.Fprintln(os.Stderr, "soak: FAILED:", err)
+	for _, suite := range machine.Suites {
+		if *door+*logins == 0 {
+			break
+		}
+		if err := loginSoaks(ctx, suite, *door, *logins); err != nil {
+			fmt.Fprintf(os.Stderr, "soak: FAILED: %s: %v\n", suite, err)
 			return 1
 		}
 	}

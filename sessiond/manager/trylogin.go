@@ -52,8 +52,10 @@ func (m *Manager) TryLogin(ctx context.Context, name string) (err error) {
 }
 
 // proofTime is how long the login shell may take to end at once. Who needs longer
-// has not failed: the machine is slow, or reads a file system that is far away.
-const proofTime = 300 * time.Millisecond
+// has not failed: the machine is slow, or reads a file system that is far away. It is
+// what the time of an answer at the door leaves: a shell that does not run would lock
+// its user out, also on a machine that is busy.
+const proofTime = 600 * time.Millisecond
 
 // proofTasks is how many tasks it may be: some shells start threads.
 const proofTasks = 32

@@ -17,7 +17,10 @@ func suites() []string {
 // each boots a machine of every suite and runs f on it.
 func each(t *testing.T, f func(t *testing.T, b *Booted)) {
 	for _, suite := range suites() {
-		t.Run(suite, func(t *testing.T) { f(t, Boot(t, suite, Options{})) })
+		t.Run(suite, func(t *testing.T) {
+			t.Parallel()
+			f(t, Boot(t, suite, Options{}))
+		})
 	}
 }
 

@@ -2,9 +2,12 @@ package machine
 
 import (
 	"encoding/json"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestLiveViews looks at views and changes them as a person does, by
@@ -12,6 +15,7 @@ import (
 func TestLiveViews(t *testing.T) {
 	for _, suite := range suites() {
 		t.Run(suite, func(t *testing.T) {
+			t.Parallel()
 			b := installed(t, suite, Options{})
 			if r := b.Run("sessionctl", "list"); !r.OK() || r.Stdout != "" {
 				t.Errorf("without a login: %s", r)
@@ -231,6 +235,19 @@ func (b *Booted) doctored(t *testing.T) {
 	if r := b.Run("sessionctl", "doctor"); !strings.Contains(r.Stdout, "user managers stay on the host") {
 		t.Errorf("an override is not seen: %s", r)
 	}
+	// The wrapper's privilege is not the unit's: a manager without it has none, but
+	// for CAP_WAKE_ALARM, which pam_systemd(8) of Debian 13 gives to every one.
+	b.SSH("carol", "true")
+	caps := strings.Fields(b.Must("sh", "-c", "sed -n 's/^Cap[IPEA].*://p' /proc/$(systemctl show -P MainPID user@1002.service)/status"))
+	for _, set := range caps {
+		if has, err := strconv.ParseUint(set, 16, 64); err != nil || has&^(1<<unix.CAP_WAKE_ALARM) != 0 {
+			t.Errorf("a manager that an override starts has capabilities: %v %v", caps, err)
+		}
+	}
+	if len(caps) != 4 {
+		t.Errorf("the capabilities of a manager that an override starts: %v", caps)
+	}
+	b.gone("carol")
 	b.Must("rm", "/etc/systemd/system/user@.service.d/zz.conf")
 	b.Must("systemctl", "daemon-reload")
 	b.Must("setcap", "-r", "/usr/lib/ninefold/ninefold-enter")

@@ -11,6 +11,7 @@ import (
 func TestChoice(t *testing.T) {
 	for _, suite := range suites() {
 		t.Run(suite, func(t *testing.T) {
+			t.Parallel()
 			b := installed(t, suite, Options{})
 			b.choosing()
 			b.Must("pam-auth-update", "--enable", "ninefold-choose")
@@ -79,7 +80,7 @@ func (b *Booted) typedChoices() {
 // the name: the line in auth lets nobody in and keeps nobody out.
 func (b *Booted) typedPasswords() {
 	b.t.Helper()
-	for _, c := range []struct {
+	cases := []struct {
 		name, password string
 		in             bool
 	}{
@@ -87,9 +88,12 @@ func (b *Booted) typedPasswords() {
 		{"carol+second", "carol", true}, {"carol+second", "wrong", false}, {"carol+second", "", false}, {"carol+second", "bob", false},
 		{"carol+nosuch", "carol", true}, {"carol+nosuch", "wrong", false},
 		{"nobody-of-that-name+second", "carol", false}, {"carol+second+second", "carol", false}, {"+second", "carol", false},
-	} {
-		r := b.sane(b.Input(b.ctx, strings.NewReader(c.password+"\n"), "pamtester", "sudo", c.name, "authenticate"))
-		if r.OK() != c.in {
+	}
+	for i, r := range together(len(cases), func(i int) Result {
+		return b.Input(b.ctx, strings.NewReader(cases[i].password+"\n"), "pamtester", "sudo", cases[i].name, "authenticate")
+	}) {
+		c := cases[i]
+		if b.sane(r).OK() != c.in {
 			b.t.Errorf("%s with %q: %s", c.name, c.password, r)
 		}
 	}

@@ -5,6 +5,9 @@
 // namespace, its processes in a PID namespace that ends with the launcher, and
 // its cgroups below one that is removed.
 //
+// Tests have the machines of both releases side by side (testing.T.Parallel), since
+// a login waits more than it computes.
+//
 // A machine has no network but its own loopback. Ninefold gets into it as it
 // gets into any machine: see Install.
 package machine

@@ -10,6 +10,7 @@ import (
 func TestAMachineThatGoesDownParks(t *testing.T) {
 	for _, suite := range suites() {
 		t.Run(suite, func(t *testing.T) {
+			t.Parallel()
 			b := installed(t, suite, Options{})
 			b.configure("[login]\ndefault = \"marked\"\n")
 			for _, user := range People {
@@ -21,15 +22,9 @@ func TestAMachineThatGoesDownParks(t *testing.T) {
 				}
 			}
 			// A new daemon holds what the old one held.
-			was := b.Must("systemctl", "show", "-P", "MainPID", "sessiond.service")
+			was := b.daemon()
 			b.Must("systemctl", "kill", "-s", "KILL", "sessiond.service")
-			b.eventually("the daemon to come back", func() string {
-				is := b.Must("systemctl", "show", "-P", "MainPID", "sessiond.service")
-				if is != was && is != "0" && b.Run("systemctl", "is-active", "sessiond.service").OK() {
-					return ""
-				}
-				return is
-			})
+			b.another(was)
 			b.Reboot()
 			list := b.Must("sessionctl", "session", "list")
 			for _, user := range People {

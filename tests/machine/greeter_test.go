@@ -158,7 +158,7 @@ func (b *Booted) over(user string) {
 func TestGreeters(t *testing.T) {
 	for _, suite := range suites() {
 		t.Run(suite, func(t *testing.T) {
-			t.Parallel() // most of it is waiting for what is shown
+			t.Parallel()
 			b := greeted(t, suite)
 			t.Run("lightdm", func(t *testing.T) { b.For(t).byLightdm(t) })
 			t.Run("sddm", func(t *testing.T) { b.For(t).bySDDM(t) })

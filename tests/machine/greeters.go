@@ -15,8 +15,12 @@ var Greeters = &Set{
 		"etc/security/no-vt.conf":    "XDG_VTNR DEFAULT=0 OVERRIDE=0\n",
 		"etc/lightdm/lightdm.conf.d/90-screenless.conf": "[Seat:*]\nxserver-command=/usr/local/bin/screenless-x\n" +
 			"greeter-hide-users=true\ngreeter-show-manual-login=true\n",
-		"etc/sddm.conf.d/screenless.conf":     "[X11]\nServerPath=/usr/local/bin/screenless-x\n",
-		"etc/systemd/system/greeters.service": "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/usr/local/sbin/seat\nExecStartPost=systemctl restart systemd-logind\n",
+		"etc/sddm.conf.d/screenless.conf":                "[X11]\nServerPath=/usr/local/bin/screenless-x\n",
+		"etc/systemd/system/greeters.service":            "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/usr/local/sbin/seat\nExecStartPost=systemctl restart systemd-logind\n",
+		"etc/systemd/system/lightdm.service.d/stop.conf": stopSoon,
+		"etc/systemd/system/sddm.service.d/stop.conf":    stopSoon,
+		"etc/systemd/system/gdm.service.d/stop.conf":     stopSoon,
+		"etc/systemd/system/greetd.service.d/stop.conf":  stopSoon,
 		// Else a user's manager stays for ten seconds after the last session.
 		"etc/systemd/logind.conf.d/greeters.conf": "[Login]\nUserStopDelaySec=1\n",
 		"usr/local/sbin/seat":                     seat,
@@ -30,6 +34,10 @@ var Greeters = &Set{
 		done`,
 	},
 }
+
+// stopSoon is for a display manager whose session does not end: a window manager
+// that is just starting can miss being told to.
+const stopSoon = "[Service]\nTimeoutStopSec=20\n"
 
 // seat has logind take seat0 for one with graphics: by what udev would have
 // noted of a graphics card, about a device that is there.

@@ -19,6 +19,7 @@ ask user bob profile * as root remember 5m run /usr/bin/id ...
 func TestHost(t *testing.T) {
 	for _, suite := range suites() {
 		t.Run(suite, func(t *testing.T) {
+			t.Parallel()
 			b := installed(t, suite, Options{})
 			b.Write("/etc/ninefold/host.policy", hostPolicy)
 			b.configured()

@@ -22,6 +22,7 @@ allow user alice profile marked as root run /usr/local/bin/*
 func TestHostPolicy(t *testing.T) {
 	for _, suite := range suites() {
 		t.Run(suite, func(t *testing.T) {
+			t.Parallel()
 			b := installed(t, suite, Options{})
 			t.Run("as-installed", func(t *testing.T) { b.For(t).policyAsInstalled(t) })
 			b.Write("/etc/ninefold/host.policy", mistakesPolicy)

@@ -96,15 +96,30 @@ func homeLibrary(t *testing.T) string {
 	return to
 }
 
+// imagedState is a state with the images for one machine alone.
+func imagedState(t *testing.T) string {
+	t.Helper()
+	made, err := image()
+	if err != nil {
+		t.Fatal(err)
+	}
+	state, err := os.MkdirTemp(cacheDir(), "state-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(state) })
+	// Nothing of Ninefold's writes in place in a state, so links are copies.
+	if err := host(t.Context(), "cp", "-al", made+"/.", state); err != nil {
+		t.Fatal(err)
+	}
+	return state
+}
+
 // imagedMachine boots a machine where every login is to enter the image.
 func imagedMachine(t *testing.T, suite string) *Booted {
 	t.Helper()
 	Able(t)
-	state, err := image()
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := installed(t, suite, Options{State: state})
+	b := installed(t, suite, Options{State: imagedState(t)})
 	b.Write(profileDir+"imaged.toml", imaged)
 	b.configure("[login]\ndefault = \"imaged\"\n")
 	return b
@@ -125,6 +140,7 @@ func TestMain(m *testing.M) {
 func TestLoginsToAnImage(t *testing.T) {
 	for _, suite := range suites() {
 		t.Run(suite, func(t *testing.T) {
+			t.Parallel()
 			b := imagedMachine(t, suite)
 			for _, w := range Ways {
 				t.Run(w.Name, func(t *testing.T) {
@@ -170,7 +186,7 @@ func (b *Booted) foundIn() {
 	b.Must("sessionctl", "image", "osv", "import", "/run/hole.json")
 	for _, question := range [][]string{{"--package", "openssh-client>1:1"}, {"--file", "/bin/ssh"}, {"--cve", "CVE-2000-0000"}} {
 		r := b.Run(append([]string{"sessionctl", "image", "find"}, question...)...)
-		// Tests that ran before may have built images on it, in the store that machines share.
+		// Tests that ran before may have built images on it.
 		var found, used []string
 		for _, line := range strings.Split(strings.TrimSpace(r.Stdout), "\n")[1:] {
 			f := strings.Fields(line)

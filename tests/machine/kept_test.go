@@ -16,10 +16,11 @@ import (
 func TestWhatIsKept(t *testing.T) {
 	for _, suite := range suites() {
 		t.Run(suite, func(t *testing.T) {
+			t.Parallel()
 			b := installed(t, suite, Options{})
 			for name, more := range map[string]string{
 				"dots": "home = \"dotfiles\"\n", "private": "home = \"private\"\n", "nohome": "home = \"none\"\n",
-				"kept": "[keep]\nroot = \"user\"\n", "gone": "[keep]\npark = false\n", "sticks": "[project]\nmedia = true\n",
+				"kept": "[keep]\nroot = \"user\"\n", "gone": "[keep]\npark = false\nsize = \"8M\"\n", "sticks": "[project]\nmedia = true\n",
 			} {
 				b.Write(profileDir+name+".toml", "version = 1\nbase = \"host\"\nnamespace = \"file /etc/ninefold-marker "+name+"\"\n"+more)
 			}
@@ -76,13 +77,12 @@ func (b *Booted) dotfiles(t *testing.T) {
 func (b *Booted) keptRoot(t *testing.T) {
 	b.inside("bob", "kept", "echo one > /var/tmp/kept; sudo -n true 2>&1 | grep -q 'no new privileges'")
 	// The same layer while the login lives: by run, and after the daemon was killed.
+	was := b.daemon()
 	b.Must("systemctl", "kill", "-s", "KILL", "sessiond.service")
 	if r := b.Run("sessionctl", "run", "--user", "bob", "kept", "--", "true"); r.Code != 125 || !strings.Contains(r.Stderr, "in use by another session or login") {
 		t.Errorf("run beside the login: %s", r)
 	}
-	b.eventually("the daemon to come back", func() string {
-		return strings.TrimPrefix(b.Run("systemctl", "is-active", "sessiond.service").Stdout, "active\n")
-	})
+	b.another(was)
 	b.want(b.inside("bob", "kept", "cat /var/tmp/kept; sessionctl status | grep ^root"), "one\nroot      what is written outside the home is kept")
 	b.gone("bob")
 	b.want(b.inside("bob", "kept", "cat /var/tmp/kept"), "one")
@@ -241,6 +241,9 @@ func (b *Booted) privateMounts(t *testing.T) {
 // thrownAway leaves nothing, and parks nothing.
 func (b *Booted) thrownAway(t *testing.T) {
 	b.inside("alice", "gone", "echo x > /var/tmp/x; sessionctl status | grep -q '1 file, 2 B outside the home will be discarded at logout'")
+	// Who fills what there is hurts nobody, and gets in again.
+	b.want(b.inside("alice", "gone", "dd if=/dev/zero of=/var/tmp/much bs=1M count=64 2>&1 | grep -o 'No space left on device'"), "No space left on device")
+	b.want(b.inside("alice", "gone", "test $(stat -c %s /var/tmp/much) -le 8388608 && systemctl --user is-active basic.target"), "active")
 	b.want(b.inside("bob", "private", "ls -A ~ | wc -l; echo x > ~/x && echo x > /var/tmp/x && cat ~/x; pwd; stat -f -c %T ~; systemctl --user is-active basic.target"), "0\nx\n/home/bob\ntmpfs\nactive")
 	b.want(b.inside("carol", "nohome", "touch ~/x 2>&1 | grep -c Read-only; ls -A ~ | wc -l; systemctl --user is-active basic.target"), "1\n0\nactive")
 	for _, user := range People {

@@ -3,7 +3,6 @@ package machine
 import (
 	"fmt"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 )
@@ -12,25 +11,26 @@ import (
 func TestLiveSessions(t *testing.T) {
 	for _, suite := range suites() {
 		t.Run(suite, func(t *testing.T) {
+			t.Parallel()
 			b := installed(t, suite, Options{})
-			t.Run("daemon-killed", func(t *testing.T) { b.For(t).killedUnderSessions(t) })
-			t.Run("upgrade", func(t *testing.T) { b.For(t).upgradedUnderSession(t) })
-			t.Run("holder-killed", func(t *testing.T) { b.For(t).holderKilled(t) })
-			t.Run("linger", func(t *testing.T) { b.For(t).lingering(t) })
-			t.Run("recovery", func(t *testing.T) { b.For(t).recovery(t) })
-			t.Run("many-at-once", func(t *testing.T) { b.For(t).manyAtOnce(t) })
-			t.Run("killed-on-the-way", func(t *testing.T) { b.For(t).killedOnTheWay(t) })
-			t.Run("killed-at-every-step", func(t *testing.T) { b.For(t).killedAtEveryStep(t) })
-			t.Run("bad-input", func(t *testing.T) { b.For(t).badInput(t) })
-			t.Run("records", func(t *testing.T) { b.For(t).records(t) })
-			for _, user := range People {
-				b.gone(user)
-			}
-			b.eventually("all views to end", func() string { return b.holders("") })
-			// A session whose leader was killed fails with or without us.
-			failed := b.Must("sh", "-c", "systemctl --failed --plain --no-legend | grep -v ^session- || true")
-			if failed != "" {
-				t.Errorf("units failed: %s", failed)
+			mounts := b.hostMounts()
+			for _, c := range []struct {
+				name string
+				do   func(*Booted, *testing.T)
+			}{
+				{"daemon-killed", (*Booted).killedUnderSessions}, {"daemon-hung", (*Booted).hungUnderSession}, {"upgrade", (*Booted).upgradedUnderSession},
+				{"holder-killed", (*Booted).holderKilled}, {"linger", (*Booted).lingering}, {"recovery", (*Booted).recovery},
+				{"many-at-once", (*Booted).manyAtOnce}, {"killed-on-the-way", (*Booted).killedOnTheWay}, {"killed-at-every-step", (*Booted).killedAtEveryStep},
+				{"bad-input", (*Booted).badInput}, {"records", (*Booted).records},
+			} {
+				t.Run(c.name, func(t *testing.T) {
+					b := b.For(t)
+					c.do(b, t)
+					for _, user := range People {
+						b.gone(user)
+					}
+					b.clean(t, mounts)
+				})
 			}
 		})
 	}
@@ -62,16 +62,14 @@ func (b *Booted) killedUnderSessions(t *testing.T) {
 		term := b.login(People[i%2])
 		terms[term] = b.ns(term)
 	}
-	before := b.holders("")
+	before, was := b.holders(""), b.daemon()
 	b.Must("systemctl", "kill", "-s", "KILL", "sessiond.service")
 	for term, ns := range terms {
 		if now := b.ns(term); now != ns {
 			t.Errorf("a session moved from %s to %s", ns, now)
 		}
 	}
-	b.eventually("the daemon to come back", func() string {
-		return strings.TrimPrefix(b.Run("systemctl", "is-active", "sessiond.service").Stdout, "active\n")
-	})
+	b.another(was)
 	if after := b.holders(""); after != before {
 		t.Errorf("views before:\n%s\nand after:\n%s", before, after)
 	}
@@ -88,6 +86,45 @@ func (b *Booted) killedUnderSessions(t *testing.T) {
 		}
 	}
 	t.Errorf("a login after the restart is not in a view that there was: %v", p)
+}
+
+// daemon is the pid of the daemon.
+func (b *Booted) daemon() string {
+	b.t.Helper()
+	return b.Must("systemctl", "show", "-P", "MainPID", "sessiond.service")
+}
+
+// another waits until a daemon serves that is not the one with pid was.
+func (b *Booted) another(was string) {
+	b.t.Helper()
+	b.eventually("the daemon to come back", func() string {
+		if is := b.daemon(); is == was || is == "0" || !b.Run("systemctl", "is-active", "sessiond.service").OK() {
+			return is
+		}
+		return ""
+	})
+}
+
+// hungUnderSession has the watchdog end a daemon that does nothing any more.
+func (b *Booted) hungUnderSession(t *testing.T) {
+	const sooner = "/run/systemd/system/sessiond.service.d/sooner.conf"
+	b.Write(sooner, "[Service]\nWatchdogSec=3\n")
+	b.Must("systemctl", "daemon-reload")
+	b.Must("systemctl", "restart", "sessiond.service")
+	term := b.login("alice")
+	ns, was := b.ns(term), b.daemon()
+	b.Must("systemctl", "kill", "-s", "STOP", "sessiond.service")
+	b.another(was)
+	if now := b.ns(term); now != ns {
+		t.Errorf("the session moved from %s to %s", ns, now)
+	}
+	if p := b.probe(t, Ways[0], "alice"); p["mnt"] != ns {
+		t.Errorf("a login after the restart is in another view: %v", p)
+	}
+	term.Close()
+	b.Must("rm", sooner)
+	b.Must("systemctl", "daemon-reload")
+	b.Must("systemctl", "restart", "sessiond.service")
 }
 
 func (b *Booted) upgradedUnderSession(t *testing.T) {
@@ -143,6 +180,7 @@ func (b *Booted) recovery(t *testing.T) {
 	}
 	b.Must("systemctl", "start", "sessiond-door.socket", "sessiond.service")
 	// A manager runs on the host: the next login gets one of its own, and is told.
+	b.managed("carol")
 	p, shown := b.look(t, Ways[4], "carol")
 	b.whole(t, p, "carol")
 	if p["mnt"] == host || p["marker"] != "marked" || !strings.Contains(shown, "ninefold: your user manager runs on the host") {
@@ -163,12 +201,9 @@ func (b *Booted) recovery(t *testing.T) {
 
 func (b *Booted) manyAtOnce(t *testing.T) {
 	const logins = 50
-	var wg sync.WaitGroup
-	results := make([]Result, logins)
-	for i := range logins {
-		wg.Go(func() { results[i] = b.Machine.Run(b.ctx, "su", "-l", People[i%3], "-c", "cat /etc/ninefold-marker") })
-	}
-	wg.Wait()
+	results := together(logins, func(i int) Result {
+		return b.Machine.Run(b.ctx, "su", "-l", People[i%3], "-c", "cat /etc/ninefold-marker")
+	})
 	entered := 0
 	for _, r := range results {
 		switch {

@@ -160,8 +160,7 @@ var diskDisasters = []disaster{
 // shellObject is the object that the image's login shell is.
 const shellObject = `d=$(cat /run/shell.digest); o=/var/lib/ninefold/store/objects/$(echo $d | cut -c1-2)/$(echo $d | cut -c3-); `
 
-// imageDisasters happen to the store, which the machine has from the host: each
-// repair puts back what was.
+// imageDisasters happen to the store: each repair puts back what was.
 var imageDisasters = []disaster{
 	{
 		name:   "store missing",
@@ -258,6 +257,7 @@ const fromOutside = `cd /var/lib/ninefold/store && mkdir -p origins && text='{"f
 func TestNobodyIsLockedOut(t *testing.T) {
 	for _, suite := range suites() {
 		t.Run(suite, func(t *testing.T) {
+			t.Parallel()
 			b := installed(t, suite, Options{})
 			mounts := b.hostMounts()
 			b.clean(t, mounts)
@@ -285,6 +285,7 @@ func TestNobodyIsLockedOut(t *testing.T) {
 func TestAFullDiskLocksNobodyOut(t *testing.T) {
 	for _, suite := range suites() {
 		t.Run(suite, func(t *testing.T) {
+			t.Parallel()
 			b := installed(t, suite, Options{Disk: 1 << 30})
 			mounts := b.hostMounts()
 			for _, d := range diskDisasters {
@@ -294,7 +295,8 @@ func TestAFullDiskLocksNobodyOut(t *testing.T) {
 	}
 }
 
-// TestADamagedImageLocksNobodyOut does it to the image that logins enter.
+// TestADamagedImageLocksNobodyOut does it to the image that logins enter. The
+// machines take turns, since it is done in place, to files that they share.
 func TestADamagedImageLocksNobodyOut(t *testing.T) {
 	for _, suite := range suites() {
 		t.Run(suite, func(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 func TestLogins(t *testing.T) {
 	for _, suite := range suites() {
 		t.Run(suite, func(t *testing.T) {
+			t.Parallel()
 			b := installed(t, suite, Options{})
 			units := b.Must("systemctl", "is-system-running")
 			if units != "running" {

@@ -21,6 +21,7 @@ const fire = "run-parts /etc/update-motd.d; sh /etc/ssh/sshrc; sh -lc true; echo
 func TestNothingPlantedRunsAsRoot(t *testing.T) {
 	for _, suite := range suites() {
 		t.Run(suite, func(t *testing.T) {
+			t.Parallel()
 			b := imagedMachine(t, suite)
 			b.Must("install", "-d", "-m", "777", "/home/bob/marks")
 			b.check(b.CopyIn(b.ctx, homeLibrary(t), "/home/bob/planted.so", 0o755))

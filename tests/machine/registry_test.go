@@ -40,20 +40,7 @@ func TestAnImageTravels(t *testing.T) {
 		t.Skip("one machine is not two")
 	}
 	Able(t, testregistry.Program, "ip")
-	made, err := image()
-	if err != nil {
-		t.Fatal(err)
-	}
-	// Nothing in a state is written in place, so links are copies.
-	state, err := os.MkdirTemp(cacheDir(), "state-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(state) })
-	if err := host(t.Context(), "cp", "-al", made+"/.", state); err != nil {
-		t.Fatal(err)
-	}
-	maker, taker := installed(t, "bookworm", Options{State: state}), installed(t, "trixie", Options{})
+	maker, taker := installed(t, "bookworm", Options{State: imagedState(t)}), installed(t, "trixie", Options{})
 	server := joined(t, maker, taker)
 
 	maker.Must("sh", "-c", "sessionctl key new steve >/run/steve.pub")

@@ -79,6 +79,7 @@ const busID = "busctl --user call org.freedesktop.DBus / org.freedesktop.DBus Ge
 func TestTwoRuntimes(t *testing.T) {
 	for _, suite := range suites() {
 		t.Run(suite, func(t *testing.T) {
+			t.Parallel()
 			b := installed(t, suite, Options{})
 			b.choosing()
 			t.Run("at-a-time", func(t *testing.T) { b.For(t).twoRuntimes(t) })

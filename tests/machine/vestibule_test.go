@@ -15,6 +15,7 @@ var loginPrograms = []string{"sshd", "sshd-session", "(sd-pam)"}
 func TestUntrustedLogins(t *testing.T) {
 	for _, suite := range suites() {
 		t.Run(suite, func(t *testing.T) {
+			t.Parallel()
 			b := installed(t, suite, Options{})
 			b.Write(profileDir+"loose.toml", "version = 1\nbase = \"host\"\n")
 			b.Must("chown", "bob", profileDir+"loose.toml")

@@ -3,6 +3,7 @@ package machine
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -37,8 +38,26 @@ func (b *Booted) configure(text string) {
 	b.configured()
 }
 
-// configured gives the daemon time to see that its configuration changed.
-func (b *Booted) configured() { time.Sleep(700 * time.Millisecond) }
+// configured has the configuration as it is now in force. A daemon that is dead
+// or hangs, as a test may want it, is left alone.
+func (b *Booted) configured() {
+	b.t.Helper()
+	b.Run("busctl", "call", "--auto-start=no", "--timeout=1", "org.ninefold", "/org/ninefold", "org.ninefold.Manager", "Reload")
+	if b.options.State != "" {
+		time.Sleep(700 * time.Millisecond) // images are made ready for the profiles
+	}
+}
+
+// together does n things at once.
+func together(n int, do func(i int) Result) []Result {
+	results := make([]Result, n)
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() { results[i] = do(i) })
+	}
+	wg.Wait()
+	return results
+}
 
 // process is one process of a user.
 type process struct{ pid, ns, name string }
@@ -105,7 +124,7 @@ func (b *Booted) holders(uid string) string {
 	return strings.Join(mine, "\n")
 }
 
-// eventually waits until wrong returns "", and for 20 seconds at most.
+// eventually waits until wrong returns "", and for a minute at most.
 func (b *Booted) eventually(what string, wrong func() string) {
 	b.t.Helper()
 	end := time.Now().Add(time.Minute)

@@ -3,7 +3,6 @@ package export
 import (
 	"context"
 	"io"
-	"os"
 
 	"ninefold/roots/driver"
 	"ninefold/roots/erofs"
@@ -21,6 +20,6 @@ func (c contents) Sum(i int) [32]byte { return c.tree.Entries[i-1].Digest }
 
 func (c contents) Open(i int) (io.ReadCloser, error) { return c.s.Object(c.tree.Entries[i-1].Digest) }
 
-func writeErofs(ctx context.Context, s *store.Store, tree *image.Tree, f *os.File) error {
-	return erofs.Write(&canceled{ctx, f}, driver.Nodes(tree), contents{s, tree})
+func writeErofs(ctx context.Context, s *store.Store, tree *image.Tree, w io.Writer) error {
+	return erofs.Write(&canceled{ctx, w}, driver.Nodes(tree), contents{s, tree})
 }

@@ -2,6 +2,7 @@ package export
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +15,7 @@ import (
 	"ninefold/roots/driver"
 	"ninefold/roots/image"
 	"ninefold/roots/layer"
+	"ninefold/roots/pkg"
 	"ninefold/roots/registry"
 	"ninefold/roots/store"
 )
@@ -105,6 +107,21 @@ func Write(ctx context.Context, s *store.Store, tree *image.Tree, form string, f
 		return writeErofs(ctx, s, tree, f)
 	}
 	return fmt.Errorf("form %q: %w of one file", form, ErrForm)
+}
+
+// Sum is the sha256 of what Write writes as Tar or Erofs, which this program makes alone.
+func Sum(ctx context.Context, s *store.Store, tree *image.Tree, form string) (pkg.Digest, error) {
+	h := sha256.New()
+	var err error
+	switch form {
+	case Tar:
+		err = layer.WriteRoot(ctx, s, tree.Entries, h)
+	case Erofs:
+		err = writeErofs(ctx, s, tree, h)
+	default:
+		err = fmt.Errorf("form %q: %w whose sum is known", form, ErrForm)
+	}
+	return pkg.Digest(h.Sum(nil)), err
 }
 
 // canceled ends a write with its context.

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"ninefold/roots/driver"
 	"ninefold/roots/image"
 	"ninefold/roots/pkg"
 	"ninefold/roots/store"
@@ -165,6 +166,15 @@ func TestEveryFormHoldsTheSame(t *testing.T) {
 			b, err := os.ReadFile(again)
 			if err != nil || !bytes.Equal(a, b) {
 				t.Errorf("made twice, %d and %d bytes differ (%v)", len(a), len(b), err)
+			}
+			if form != Squashfs {
+				tree, err := driver.Tree(t.Context(), s, id)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if sum, err := Sum(t.Context(), s, tree, form); err != nil || sum != sha256.Sum256(a) {
+					t.Errorf("its sum is %s (%v)", sum, err)
+				}
 			}
 			out := filepath.Join(t.TempDir(), "out")
 			if got := unpack(t, form, to, out); got != want {

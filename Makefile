@@ -96,7 +96,7 @@ vet: ## go vet
 lint: ## import rules, house style, staticcheck, shellcheck
 	$(GO) test -count=1 ./tests/lint
 	$(GO) tool staticcheck ./...
-	shellcheck scripts/* .ci/run pamhook/session/ninefold-session
+	shellcheck scripts/* .ci/run pamhook/session/ninefold-session roots/boot/early/*.sh
 
 .PHONY: bench
 bench: build out/floor ## the numbers, ours beside others' in one run (BENCH=-long adds image builds over the network)

@@ -36,6 +36,8 @@ func Main(ctx context.Context, args []string) int {
 		err = transfer(ctx, args[0], args[1:])
 	case len(args) > 0 && args[0] == "export":
 		err = exportImage(ctx, args[1:])
+	case len(args) > 0 && args[0] == "boot":
+		err = bootMachine(ctx, args[1:])
 	case len(args) > 0 && args[0] == "import":
 		err = importImage(ctx, args[1:])
 	case len(args) > 0 && args[0] == "osv":

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"errors"
+
 	"ninefold/cmd/internal/exit"
 	"ninefold/internal/tomlfile"
 	"ninefold/namespaces"
+	"ninefold/roots/boot"
 	"ninefold/roots/build"
 	"ninefold/roots/deb"
 	"ninefold/roots/debian"
@@ -32,6 +35,9 @@ var rules = []exit.Rule{
 	{Is: manager.ErrNotRoot, Code: exit.NotPermitted, Hint: "run it as root, or through sudo"},
 	{Is: manager.ErrForeign, Code: exit.NotPermitted, Hint: "install it: sudo make install, or Ninefold's package"},
 	{Is: manager.ErrIncomplete, Code: exit.NotSupported, Hint: "run make build, or install Ninefold's package again"},
+	{Is: boot.ErrImage, Code: exit.NotSupported, Hint: "install a kernel that the image has modules of, or build the image with those of this machine's"},
+	{Is: boot.ErrBusy, Code: exit.Busy},
+	{Is: errors.ErrUnsupported, Code: exit.NotSupported},
 	{Is: recipe.ErrNotFound, Code: exit.NotFound},
 	{Is: recipe.ErrInvalid, Code: exit.BadInput},
 	{Is: recipe.ErrCycle, Code: exit.BadInput},

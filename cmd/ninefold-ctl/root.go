@@ -43,7 +43,7 @@ func (a *app) root() *cobra.Command {
 	})
 	c.AddCommand(a.run(), a.explain(), a.ns(), a.which(), a.profile(), a.image(), a.key(), a.policy(), a.doctor(), a.host(),
 		a.listViews(), a.show(), a.end(), a.enter(), a.tellStatus(), a.logs(), a.bind(), a.mount(), a.unmount(), a.session(), a.job(), a.view(),
-		a.guest(), a.context())
+		a.guest(), a.context(), a.boot())
 	c.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	strictArgs(c)
 	return c
@@ -55,6 +55,7 @@ func (a *app) root() *cobra.Command {
 func strictArgs(c *cobra.Command) {
 	c.SuggestionsMinimumDistance = 2
 	check := c.Args
+	itself := check != nil && c.HasParent() // a command of its own, besides a group
 	if check == nil && c.HasSubCommands() {
 		check = cobra.NoArgs
 		if c.RunE == nil {
@@ -62,7 +63,7 @@ func strictArgs(c *cobra.Command) {
 		}
 	}
 	c.Args = func(c *cobra.Command, args []string) error {
-		if len(args) > 0 && c.HasSubCommands() {
+		if len(args) > 0 && c.HasSubCommands() && !itself {
 			hint := "see " + c.CommandPath() + " --help"
 			if near := c.SuggestionsFor(args[0]); len(near) > 0 {
 				hint = "did you mean " + strings.Join(near, " or ") + "?"

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"errors"
+
 	"ninefold/cmd/internal/exit"
 	"ninefold/cmd/internal/session"
+	"ninefold/roots/boot"
 	"ninefold/sessiond/api"
 	"ninefold/sessiond/bus/remote"
 	"ninefold/sessiond/manager"
@@ -16,6 +19,9 @@ var rules = append([]exit.Rule{
 	{Is: api.ErrPolicy, Code: exit.NotPermitted},
 	{Is: api.ErrInvalid, Code: exit.Usage},
 	{Is: api.ErrBusy, Code: exit.Busy, Hint: "sessionctl job list shows what is under way"},
+	{Is: boot.ErrNothing, Code: exit.NotFound, Hint: "sessionctl boot IMAGE has it start on one"},
+	{Is: boot.ErrBusy, Code: exit.Busy},
+	{Is: errors.ErrUnsupported, Code: exit.NotSupported},
 	{Is: manager.ErrViewGone, Code: exit.NotFound},
 	{Is: api.ErrNotFound, Code: exit.NotFound, Hint: "sessionctl list shows those that there are"},
 }, session.Rules...)

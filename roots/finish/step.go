@@ -75,7 +75,7 @@ var steps = []step{
 	usersStep, baseStep, overridesStep, alternativesStep, pamStep, shellsStep,
 	certificatesStep, ldconfigStep, desktopStep, iconsStep, dpkgStep,
 	// The longest first.
-	fontconfigStep, mimeStep, hwdbStep, xfontsStep, glibSchemasStep, gioModulesStep,
+	fontconfigStep, mimeStep, hwdbStep, depmodStep, xfontsStep, glibSchemasStep, gioModulesStep,
 	pixbufStep, gtk2Step, gtk3Step, dconfStep, gconvStep,
 	fontTreesStep, runStep,
 }

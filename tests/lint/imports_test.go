@@ -118,6 +118,8 @@ var direction = []struct {
 	{from: "roots/registry", to: "roots/foreign", why: "a registry is asked by whoever imports"},
 	{from: "roots/export", to: "roots/build", why: "an image is written out whatever it was built from"},
 	{from: "roots/store", to: "roots/registry", why: "the store knows no network"},
+	{from: "roots/boot", to: "roots/store", why: "a machine starts on a file, wherever it comes from"},
+	{from: "roots/boot", to: "roots/export", why: "a machine starts on a file, wherever it comes from"},
 	{from: "roots/finish", to: "roots/build", why: "the build calls the finishing steps"},
 	{from: "roots/inventory", to: "roots/build", why: "what is inside an image does not depend on how it was made"},
 	{from: "roots/inventory", to: "roots/debian", why: "questions about images need no network"},

@@ -80,6 +80,11 @@ func (j *job) finish(ctx context.Context, m *image.Manifest, built []image.Built
 	if err != nil {
 		return err
 	}
+	remove, err := j.fetch(ctx)
+	if err != nil {
+		return err
+	}
+	defer remove()
 	box := &lazySandbox{job: j, manifest: *m}
 	defer box.close()
 	ran, err := finish.Run(ctx, objects, view, finish.Options{
@@ -101,7 +106,7 @@ func (j *job) finish(ctx context.Context, m *image.Manifest, built []image.Built
 }
 
 func (j *job) params(built []image.Built) finish.Params {
-	p := finish.Params{Run: j.recipe.Finish.Run}
+	p := finish.Params{Run: j.recipe.Finish.Run, Fetched: j.fetched()}
 	var all []*pkg.Package
 	for _, b := range built {
 		for i, q := range b.Packages {

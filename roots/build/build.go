@@ -108,6 +108,8 @@ type job struct {
 	lock   *lock.Lock
 	// imported is the package of a recipe's own directory or tarball.
 	imported []image.Ref
+	// files is the directory with the recipe's fetched files, once they are there.
+	files string
 }
 
 func (j *job) build(ctx context.Context) error {

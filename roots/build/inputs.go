@@ -59,10 +59,11 @@ func (j *job) inputs() (pkg.Digest, error) {
 		Environment   map[string]string
 		SHA256        string
 		Requires      requires.List `json:",omitzero"`
+		Fetch         []string      `json:",omitempty"`
 	}{
 		fmt.Sprint(buildVersion), finish.Fingerprint(), deb.ConverterVersion, j.recipe.Name, j.parent, locked, j.imported, host,
 		finishSteps{j.recipe.Finish.Steps == nil, j.recipe.Finish.Steps, j.recipe.Finish.Run},
-		declared, j.recipe.Exclude, j.recipe.Environment, j.recipe.Source.SHA256, j.recipe.Requires,
+		declared, j.recipe.Exclude, j.recipe.Environment, j.recipe.Source.SHA256, j.recipe.Requires, j.fetched(),
 	})
 	if err != nil {
 		return pkg.Digest{}, err

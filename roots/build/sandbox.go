@@ -13,6 +13,7 @@ import (
 	"ninefold/namespaces"
 	"ninefold/namespaces/plan"
 	"ninefold/roots/finish"
+	"ninefold/roots/recipe"
 )
 
 // sandbox runs the image's own tools: as root of namespaces of its own without
@@ -25,6 +26,8 @@ import (
 type sandbox struct {
 	layers  []plan.Layer // topmost first, without what the steps made
 	initDir string       // holds ninefold-init
+	// fetched holds the recipe's fetched files, "" when there are none.
+	fetched string
 	// epoch is SOURCE_DATE_EPOCH for tools that put a time in what they make.
 	epoch int64
 }
@@ -52,6 +55,9 @@ func (s *sandbox) plan(below []string, upper string) *plan.Plan {
 		plan.Mount{Type: "tmpfs", Target: "/tmp", Flags: inert, Options: []string{"mode=1777"}},
 		plan.Bind{Source: s.initDir, Target: path.Dir(namespaces.InitPath), Flags: plan.Flags{ReadOnly: true, NoSuid: true, NoDev: true}},
 		plan.Chdir{Dir: "/"},
+	}
+	if s.fetched != "" {
+		ops = append(ops, plan.Bind{Source: s.fetched, Target: recipe.FetchedDir, Flags: plan.Flags{ReadOnly: true, NoSuid: true, NoDev: true, NoExec: true}})
 	}
 	for _, e := range [][2]string{
 		{"PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},

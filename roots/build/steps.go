@@ -98,7 +98,7 @@ func (l *lazySandbox) prepare(ctx context.Context) (*sandbox, error) {
 	if l.job.chain.OnHost() {
 		layers = append(layers, plan.Layer{Kind: plan.LayerDir, Source: l.job.Root})
 	}
-	l.sandbox = &sandbox{layers: layers, initDir: l.job.InitDir, epoch: l.job.lock.Date()}
+	l.sandbox = &sandbox{layers: layers, initDir: l.job.InitDir, fetched: l.job.files, epoch: l.job.lock.Date()}
 	return l.sandbox, nil
 }
 

@@ -14,11 +14,18 @@ import (
 
 	"ninefold/internal/progress"
 	"ninefold/roots/lock"
+	"ninefold/roots/pkg"
 )
 
 // Path returns where Fetch puts a package.
 func Path(cacheDir string, p lock.Package) string {
 	return filepath.Join(cacheDir, p.SHA256.String())
+}
+
+// FetchFile makes dest hold the file of that size and hash at an address, as
+// Fetch does of packages: over the machine's proxies, continued where an attempt broke off, whole or not at all.
+func FetchFile(ctx context.Context, address, dest string, size int64, sum pkg.Digest) error {
+	return fetchFile(ctx, address, dest, content{size, sum}, func(int64) {})
 }
 
 // Fetch downloads the packages of a lock that cacheDir does not hold, several

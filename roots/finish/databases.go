@@ -105,6 +105,9 @@ var runStep = step{
 			return inputs{}
 		}
 		in := inputs{extra: fmt.Appendf(nil, "%q", p.Run)}
+		if len(p.Fetched) > 0 {
+			in.extra = fmt.Appendf(in.extra, "%q", p.Fetched)
+		}
 		in.entries = slices.Collect(v.Below(""))
 		// Commands can tell which names are of one file.
 		for i := range in.entries {

@@ -20,6 +20,8 @@ type Params struct {
 	Packages []Installed
 	// Run are commands for /bin/sh, the last step.
 	Run []string
+	// Fetched name the files that Run finds beside the tree, with their hashes.
+	Fetched []string
 }
 
 // Installed is a package of the image, for dpkg's database.

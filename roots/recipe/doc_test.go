@@ -64,6 +64,8 @@ func TestManual(t *testing.T) {
 				row = "| `" + key + "` | "
 			}
 			switch {
+			case kind == reflect.Slice && strings.Contains(text, "\n### [["+key+"]]\n"):
+				keys(f.Type.Elem(), false)
 			case kind == reflect.Slice && f.Type.Elem().Kind() == reflect.Struct:
 				if !strings.Contains(text, "\n| `"+key+"` | `") {
 					t.Errorf("[[declare.%s]] is not explained", key)

@@ -23,7 +23,9 @@ type Recipe struct {
 	Packages []string `toml:"packages"`
 	// Source of the packages; what it leaves open is inherited (Chain.Source).
 	Source Source `toml:"source"`
-	Finish Finish `toml:"finish"`
+	// Fetch are files that Finish.Run finds in FetchedDir.
+	Fetch  []Fetch `toml:"fetch"`
+	Finish Finish  `toml:"finish"`
 	// Declare adds state that files do not show.
 	Declare Declare `toml:"declare"`
 	// Exclude leaves things out of every package of this image.
@@ -59,6 +61,19 @@ type Source struct {
 	Directory    string `toml:"directory"`
 	Tarball      string `toml:"tarball"`
 	SHA256       string `toml:"sha256"` // of Tarball
+}
+
+// FetchedDir is where commands of Finish.Run find the files of Fetch.
+const FetchedDir = "/run/fetched"
+
+// Fetch is a file that is brought over the network before anything runs, and is
+// what its hash says.
+type Fetch struct {
+	URL    string `toml:"url"` // http, https or file
+	SHA256 string `toml:"sha256"`
+	Size   int64  `toml:"size"` // bytes
+	// Name is what it is called in FetchedDir; the last part of the URL if it is not given.
+	Name string `toml:"name"`
 }
 
 // Finish lists what runs over the unpacked packages, in this order.

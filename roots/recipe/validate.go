@@ -16,6 +16,9 @@ import (
 const (
 	maxPackages = 10_000
 	maxName     = 64
+	// maxFetch bounds a recipe's files, and maxFetchSize each of them.
+	maxFetch     = 10_000
+	maxFetchSize = 16 << 30
 	// HostName is what From says for the running machine; no recipe may have
 	// this name.
 	HostName = "host"
@@ -36,6 +39,7 @@ var (
 	envRule   = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 	capsRule  = regexp.MustCompile(`^cap_[a-z_]+(,cap_[a-z_]+)*[=+][eip]+$`)
 	hashRule  = regexp.MustCompile(`^[0-9a-f]{64}$`)
+	fileRule  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+@~-]{0,200}$`)
 	stepRule  = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*$`)
 )
 
@@ -49,6 +53,7 @@ func (r *Recipe) Validate() error {
 	c.finish()
 	c.declare()
 	c.requires()
+	c.fetch()
 	c.rest()
 	if len(c.errs) == 0 {
 		return nil
@@ -215,6 +220,45 @@ func checkMirror(text string) error {
 		return fmt.Errorf("the path has to be absolute")
 	}
 	return nil
+}
+
+func (c *checker) fetch() {
+	seen := map[string]bool{}
+	if len(c.r.Fetch) > maxFetch {
+		c.at("fetch").add("%d files, at most %d are fetched", len(c.r.Fetch), maxFetch)
+		return
+	}
+	for i, f := range c.r.Fetch {
+		at := func(key string) *checker { return c.at("fetch", strconv.Itoa(i), key) }
+		if err := checkMirror(f.URL); err != nil {
+			at("url").add("url %q: %v", f.URL, err)
+		}
+		if !hashRule.MatchString(f.SHA256) {
+			at("sha256").add("sha256 has to be 64 lower-case hex digits")
+		}
+		if f.Size <= 0 || f.Size > maxFetchSize {
+			at("size").add("size has to be the file's bytes, at most %d", int64(maxFetchSize))
+		}
+		switch name := f.FileName(); {
+		case !fileRule.MatchString(name):
+			at("name").add("%q is not the name of a file: use letters, digits and . _ + - @ ~, a letter or digit first", name)
+		case seen[name]:
+			at("name").add("two files are called %q", name)
+		default:
+			seen[name] = true
+		}
+	}
+	if len(c.r.Fetch) > 0 && len(c.r.Finish.Run) == 0 {
+		c.at("fetch").add("nothing reads what is fetched: [finish] has no run")
+	}
+}
+
+// FileName is what the file is called in FetchedDir.
+func (f Fetch) FileName() string {
+	if f.Name != "" {
+		return f.Name
+	}
+	return path.Base(f.URL)
 }
 
 func (c *checker) requires() {

@@ -25,6 +25,8 @@ func contextError(err error) error {
 		{Is: contexts.ErrExists, Code: exit.Failed, Hint: "choose another name, or delete that one first"},
 		{Is: contexts.ErrInUse, Code: exit.Busy, Hint: "wait until nobody is in it; delete --force ends whoever is"},
 		{Is: contexts.ErrNothing, Code: exit.NotFound},
+		{Is: contexts.ErrNoConflict, Code: exit.NotFound, Hint: "sessionctl context status lists the conflicts"},
+		{Is: livectx.ErrReplay, Code: exit.Failed, Hint: "what apt said stands above; the context is as it was"},
 	} {
 		if errors.Is(err, r.Is) {
 			return &exit.Error{Code: r.Code, Hint: r.Hint, Err: err}
@@ -43,7 +45,7 @@ a context is nobody outside. hc is short for sessionctl context.`,
 		Example: "  hc new foo\n  hc enter foo\n  hc diff foo\n  hc delete foo",
 	}
 	c.AddCommand(a.contextNew(), a.contextEnter(), a.contextRun(), a.contextList(), a.contextShow(), a.contextStatus(), a.contextDiff(),
-		a.contextSnapshot(), a.contextUndo(), a.contextRedo(), a.contextRename(), a.contextDelete())
+		a.contextSnapshot(), a.contextUndo(), a.contextRedo(), a.contextRebase(), a.contextSettle(), a.contextRename(), a.contextDelete())
 	return c
 }
 

@@ -42,7 +42,7 @@ func (a *app) contextList() *cobra.Command {
 				if err != nil {
 					broken = errors.Join(broken, err)
 				}
-				s, err := all.Status(r)
+				s, err := all.Glance(r)
 				if err != nil {
 					broken = errors.Join(broken, err)
 				}
@@ -83,11 +83,16 @@ func (a *app) contextShow() *cobra.Command {
 func (a *app) contextStatus() *cobra.Command {
 	return a.jsonFlag(a.onContext("status NAME", "Say whether the machine has changed under a context",
 		`status says "up to date" or "host moved", and then what of the machine has changed
-since the context was begun: what the context holds itself hides the new of that.`,
-		func(_ context.Context, all *livectx.Contexts, r contexts.Record) error {
-			s, err := all.Status(r)
-			if err != nil || a.json {
-				return errors.Join(err, show.JSON(a.Out, s))
+since the context was begun: what the context holds itself hides the new of that.
+It tells which files a rebase would merge, and which would conflict, as far as
+that can be told without the packages; and which conflicts are not settled yet.`,
+		func(ctx context.Context, all *livectx.Contexts, r contexts.Record) error {
+			s, err := all.Status(ctx, r)
+			if err != nil {
+				return err
+			}
+			if a.json {
+				return show.JSON(a.Out, s)
 			}
 			fmt.Fprintln(a.Out, s.State)
 			if s.Release != "" {
@@ -99,8 +104,25 @@ since the context was begun: what the context holds itself hides the new of that
 			for _, p := range s.Packages {
 				fmt.Fprintln(a.Out, packageLine(p))
 			}
+			if s.Rebase != nil {
+				a.tellCarried(s.Rebase, "would be merged", "would conflict")
+			}
+			a.tellConflicts(s.Conflicts, "conflict, not settled")
 			return nil
 		}))
+}
+
+func (a *app) tellCarried(c *contexts.Carried, merged, conflict string) {
+	for _, name := range c.Merged {
+		fmt.Fprintf(a.Out, "%s: %s\n", merged, plain(name))
+	}
+	a.tellConflicts(c.Conflicts, conflict)
+}
+
+func (a *app) tellConflicts(all []contexts.Conflict, what string) {
+	for _, c := range all {
+		fmt.Fprintf(a.Out, "%s: %s: %s\n", what, plain(c.Path), c.Why)
+	}
 }
 
 // signs are what a person sees of a change.
@@ -141,8 +163,11 @@ there for another package; ~ changed, . only owner, mode or times, = a directory
 of which nothing old is seen.`,
 		func(ctx context.Context, all *livectx.Contexts, r contexts.Record) error {
 			d, err := all.Diff(ctx, r, every)
-			if err != nil || a.json {
-				return errors.Join(err, show.JSON(a.Out, d))
+			if err != nil {
+				return err
+			}
+			if a.json {
+				return show.JSON(a.Out, d)
 			}
 			for _, p := range d.Packages {
 				fmt.Fprintln(a.Out, packageLine(p))

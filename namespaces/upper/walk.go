@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path"
 	"slices"
@@ -46,7 +47,8 @@ const (
 
 // Walk visits everything in the layers below dir, a directory before what
 // is in it, and at most so many files. Nothing is followed: a link is a file
-// here. What visit returns ends the walk.
+// here. What visit returns ends the walk, but for fs.SkipDir, which leaves out
+// what is in a directory.
 func Walk(ctx context.Context, dir *os.File, files int, visit func(*Entry) error) error {
 	names, err := List(dir)
 	if err != nil {
@@ -101,7 +103,9 @@ func walkDir(ctx context.Context, dir *os.File, in *Entry, left *int, depth int,
 		if err != nil {
 			return &os.PathError{Op: "stat", Path: e.Name, Err: err}
 		}
-		if err := visit(e); err != nil {
+		if err := visit(e); errors.Is(err, fs.SkipDir) {
+			continue
+		} else if err != nil {
 			return err
 		}
 		if !e.IsDir() {

@@ -41,6 +41,44 @@ func KeepBase(dir, root string) (bool, error) {
 	return true, os.Rename(making, base)
 }
 
+// Requests are what is to be asked of a package manager so that a fresh layer
+// gets the packages of the one in use: names as apt takes them.
+type Requests struct {
+	Install []string // a name with a dash behind it is to be removed
+	Manual  []string // to be marked as asked for
+	Auto    []string
+}
+
+// Requests compares the packages of the layer in use with those it was begun on.
+// Packages that came along with others come along again.
+func (s *Store) Requests(r Record, root string) (q Requests, err error) {
+	changes, err := comparePackagesIn(s.LayerDir(r, r.Layer), root)
+	for _, c := range changes {
+		name := c.Name
+		if c.Arch != "all" && c.Arch != "" {
+			name += ":" + c.Arch
+		}
+		switch c.Change {
+		case "added":
+			if !c.Auto {
+				q.Install = append(q.Install, name)
+			}
+		case "removed":
+			q.Install = append(q.Install, name+"-")
+		case "upgraded":
+			q.Install = append(q.Install, name)
+			if c.Auto {
+				q.Auto = append(q.Auto, name)
+			}
+		case "manual":
+			q.Manual = append(q.Manual, name)
+		case "auto":
+			q.Auto = append(q.Auto, name)
+		}
+	}
+	return q, err
+}
+
 // Since says how the packages of the machine below root changed since a layer
 // was begun.
 func (s *Store) Since(r Record, root string) ([]PackageChange, error) {

@@ -47,6 +47,8 @@ type FileChange struct {
 const (
 	// maxFiles bounds what is looked at in a layer.
 	maxFiles = 1_000_000
+	// maxMerge is the largest file that is merged.
+	maxMerge = 4 << 20
 	// maxCompare is the largest file whose content is compared; of a larger one
 	// the same size is taken for a change.
 	maxCompare = 64 << 20
@@ -58,7 +60,7 @@ const (
 var own = []string{
 	"/var/lib/dpkg", "/var/lib/apt", "/var/cache/apt", "/var/cache/debconf", "/var/cache/ldconfig", "/var/cache/man", "/var/cache/fontconfig",
 	"/var/log/apt", "/var/log/dpkg.log", "/var/log/alternatives.log", "/etc/ld.so.cache", "/var/lib/systemd/deb-systemd-helper-enabled",
-	"/etc/mailcap", "/usr/share/info/dir", "/usr/share/mime", "/usr/share/applications/mimeinfo.cache",
+	"/etc/passwd-", "/etc/group-", "/etc/shadow-", "/etc/gshadow-", "/etc/subuid-", "/etc/subgid-", "/etc/.pwd.lock", "/etc/mailcap", "/usr/share/info/dir", "/usr/share/mime", "/usr/share/applications/mimeinfo.cache",
 }
 
 // Compare compares a layer with the host below root ("/"). With all it tells of
@@ -71,6 +73,10 @@ func (s *Store) Compare(ctx context.Context, r Record, root string, ours map[str
 		return nil, fmt.Errorf("compare the packages of the context %s: %w", r.Name, err)
 	}
 	owners, err := ownersIn(dir)
+	if err != nil {
+		return nil, err
+	}
+	sums, err := sumsIn(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -91,8 +97,8 @@ func (s *Store) Compare(ctx context.Context, r Record, root string, ours map[str
 			return err
 		}
 		f.Package = owners[merged(f.Path)]
-		f.Own = f.Own || slices.ContainsFunc(own, func(dir string) bool { return f.Path == dir || strings.HasPrefix(f.Path, dir+"/") })
-		if !all && (f.Package != "" || f.Own) {
+		f.Own = f.Own || isOwn(f.Path)
+		if !all && (f.Own || f.Package != "" && !edited(sums, e)) {
 			d.Hidden++
 			return nil
 		}
@@ -298,8 +304,7 @@ func (c *comparison) sameContent(e *upper.Entry, was unix.Stat_t, below *os.File
 		return false, err
 	}
 	defer above.Close()
-	// A magic link, to the file that was looked at.
-	under, err := os.Open(fmt.Sprintf("/proc/self/fd/%d", below.Fd()))
+	under, err := os.Open(procName(below))
 	if err != nil {
 		return false, err
 	}
@@ -325,6 +330,13 @@ func sameBytes(a, b io.Reader) (bool, error) {
 }
 
 func ends(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) }
+
+// procName is a magic link to the file that was looked at.
+func procName(f *os.File) string { return fmt.Sprintf("/proc/self/fd/%d", f.Fd()) }
+
+func isOwn(name string) bool {
+	return slices.ContainsFunc(own, func(dir string) bool { return name == dir || strings.HasPrefix(name, dir+"/") })
+}
 
 func openAt(dir int, name string) (*os.File, error) {
 	fd, err := unix.Openat(dir, name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)

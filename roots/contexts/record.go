@@ -32,6 +32,7 @@ type Record struct {
 type Stands struct {
 	// Packages is the digest of the installed packages, "" where there is no dpkg.
 	Packages string    `json:"packages"`
+	Stamp    string    `json:"stamp"`   // differs when Packages may differ
 	Release  string    `json:"release"` // PRETTY_NAME of os-release(5)
 	Kernel   string    `json:"kernel"`  // uname -r
 	At       time.Time `json:"at"`

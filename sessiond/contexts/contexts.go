@@ -36,7 +36,7 @@ func (c *Contexts) Store() *contexts.Store { return c.store }
 
 // Host describes the machine as a context would stand on it now.
 func Host(now time.Time) contexts.Stands {
-	s := contexts.Stands{At: now, Release: "unknown"}
+	s := contexts.Stands{At: now, Release: "unknown", Stamp: compat.Stamp("/")}
 	s.Packages, _ = compat.Fingerprint("/") // a machine without dpkg has none
 	var u unix.Utsname
 	if unix.Uname(&u) == nil {
@@ -78,7 +78,16 @@ func (c *Contexts) Enter(ctx context.Context, r contexts.Record, q Request) (sta
 		return status, err
 	}
 	defer root.close()
+	if q.Stderr != nil && Moved(r) {
+		fmt.Fprintf(q.Stderr, "sessionctl: the machine has changed since the context %s was begun; sessionctl context rebase %s moves it along\n", r.Name, r.Name)
+	}
 	return root.run(ctx, q)
+}
+
+// Moved reports whether the machine has changed since a context was begun. It
+// costs a few stat calls where it has not.
+func Moved(r contexts.Record) bool {
+	return r.Stands.Stamp != compat.Stamp("/") && !r.Stands.Same(Host(time.Time{}))
 }
 
 // leave gives the use of a context back; behind the last user nothing stays live.
@@ -92,7 +101,10 @@ func (c *Contexts) leave(r contexts.Record, use *os.File) error {
 		return err
 	}
 	defer claim.Release()
-	return c.stop(r)
+	if err := c.stop(r); err != nil {
+		return err
+	}
+	return c.store.KeepOriginals(context.Background(), claim.Record(), "/")
 }
 
 // run runs a command in a live root.

@@ -85,14 +85,19 @@ func (c *Contexts) join(ctx context.Context, r contexts.Record) (*root, error) {
 			return &root{p, holder, l.PID}, nil
 		}
 	}
-	root, l, err := c.make(ctx, r, r.Layer)
+	s, l, p, err := c.make(ctx, r, r.Layer)
 	if err != nil {
 		return nil, err
 	}
+	// Until it is let go the holder ends with us: it is never live without a record.
 	if err := liveKind.Write(filepath.Join(c.store.Dir(r), liveFile), l); err != nil {
-		return nil, errors.Join(err, root.end(), root.holder.Close())
+		return nil, errors.Join(err, s.Close())
 	}
-	return root, nil
+	holder, err := s.Detach()
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return &root{p, holder, l.PID}, nil
 }
 
 func (c *Contexts) live(r contexts.Record) *live {
@@ -103,12 +108,11 @@ func (c *Contexts) live(r contexts.Record) *live {
 	return &l
 }
 
-// make makes the namespaces of a context over one of its layers. They outlive
-// this process.
-func (c *Contexts) make(ctx context.Context, r contexts.Record, layer string) (*root, *live, error) {
+// make makes the namespaces of a context over one of its layers.
+func (c *Contexts) make(ctx context.Context, r contexts.Record, layer string) (*namespaces.Session, *live, *plan.Plan, error) {
 	first, ids, err := pickRange(ctx, r.ID)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	defer ids.Close() // the holder has it by then
 	dir := c.store.LayerDir(r, layer)
@@ -118,35 +122,31 @@ func (c *Contexts) make(ctx context.Context, r contexts.Record, layer string) (*
 		Binds: []plan.Bind{{Source: heard, Target: heardDir, Flags: plan.Flags{NoSuid: true, NoDev: true, NoExec: true}}}}
 	p, err := c.m.Context(spec)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	if begun, err := contexts.KeepBase(dir, "/"); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	} else if begun && layer == r.Layer {
 		// Between making and using it the machine may have changed.
 		if err := c.store.Update(r, func(r *contexts.Record) error { r.Stands = Host(time.Now().UTC()); return nil }); err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 	}
 	if err := prepare(dir, p, first); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	s, err := namespaces.Start(context.WithoutCancel(ctx), p, namespaces.Command{Hold: []*os.File{ids}})
 	if err != nil {
-		return nil, nil, fmt.Errorf("make the root of the context %s: %w", r.Name, err)
+		return nil, nil, nil, fmt.Errorf("make the root of the context %s: %w", r.Name, err)
 	}
 	l := &live{Boot: bootID(), PID: s.PID(), Layer: layer, Plan: plan.Print(p)}
 	if l.Start, err = process.StartTime(l.PID); err == nil {
 		l.MountNS, err = process.MountNS(l.PID)
 	}
 	if err != nil {
-		return nil, nil, errors.Join(err, s.Close())
+		return nil, nil, nil, errors.Join(err, s.Close())
 	}
-	holder, err := s.Detach()
-	if err != nil {
-		return nil, nil, errors.Join(err, s.Close())
-	}
-	return &root{p, holder, l.PID}, l, nil
+	return s, l, p, nil
 }
 
 // prepare makes the directories of the layers that a plan writes to, and where

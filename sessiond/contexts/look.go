@@ -46,6 +46,10 @@ type Status struct {
 	Packages []contexts.PackageChange `json:"packages"`
 	Kernel   string                   `json:"kernel,omitempty"`
 	Release  string                   `json:"release,omitempty"`
+	// Rebase is what would become of the files.
+	Rebase *contexts.Carried `json:"rebase,omitempty"`
+	// Conflicts are those of the last rebase that are not settled.
+	Conflicts []contexts.Conflict `json:"conflicts"`
 }
 
 // The states.
@@ -54,20 +58,35 @@ const (
 	HostMoved = "host moved"
 )
 
-// Status compares what a context was begun on with the machine as it is now.
-func (c *Contexts) Status(r contexts.Record) (s Status, err error) {
-	now := Host(time.Now().UTC())
+// Glance says whether the machine has moved, and no more.
+func (c *Contexts) Glance(r contexts.Record) (s Status, err error) {
 	s = Status{Name: r.Name, Running: c.Running(r), State: UpToDate, Packages: []contexts.PackageChange{}}
+	if Moved(r) {
+		s.State = HostMoved
+	}
+	s.Conflicts, err = c.store.Conflicts(r)
+	return s, err
+}
+
+// Status compares what a context was begun on with the machine as it is now.
+func (c *Contexts) Status(ctx context.Context, r contexts.Record) (Status, error) {
+	s, err := c.Glance(r)
+	if err != nil {
+		return s, err
+	}
+	now := Host(time.Now().UTC())
 	if now.Kernel != r.Stands.Kernel {
 		s.Kernel = now.Kernel
 	}
-	if r.Stands.Same(now) {
-		return s, nil
-	}
-	s.State = HostMoved
 	if now.Release != r.Stands.Release {
 		s.Release = now.Release
 	}
-	s.Packages, err = c.store.Since(r, "/")
+	if s.State == UpToDate {
+		return s, nil
+	}
+	if s.Packages, err = c.store.Since(r, "/"); err != nil {
+		return s, err
+	}
+	s.Rebase, err = c.Forecast(ctx, r)
 	return s, err
 }

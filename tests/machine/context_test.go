@@ -38,6 +38,7 @@ func TestContexts(t *testing.T) {
 			b.Write("/etc/apt/sources.list.d/test.list", "deb [trusted=yes] file:/srv/archive test main\n")
 			b.Must("sh", "-c", "rm -f /etc/apt/sources.list /etc/apt/sources.list.d/debian*; apt-get update -qq")
 			t.Run("try", func(t *testing.T) { b.For(t).contextTry() })
+			t.Run("rebase", func(t *testing.T) { b.For(t).contextRebase(t, repo) })
 			t.Run("many", func(t *testing.T) { b.For(t).contextMany() })
 			t.Run("states", func(t *testing.T) { b.For(t).contextStates() })
 		})
@@ -94,7 +95,9 @@ func (b *Booted) contextTry() {
 		b.t.Errorf("show: %s", out)
 	}
 	b.Must("hc", "delete", "bar")
-	b.want(b.Must("sh", "-c", "hc list; ls -A /var/lib/ninefold/contexts"), ".lock")
+	if out := b.Must("sh", "-c", "hc list; ls -A /var/lib/ninefold/contexts"); out != ".lock" {
+		b.t.Errorf("after the last one was deleted: %s", out)
+	}
 	b.want(b.untouched(), before)
 }
 
@@ -116,7 +119,9 @@ func (b *Booted) contextMany() {
 	}
 	b.Must("hc", "delete", "--force", "many")
 	b.eventually("everybody to be out", func() string { return b.Run("pgrep", "-f", "^sleep 1000").Stdout })
-	b.want(b.Must("hc", "list"), "")
+	if out := b.Must("hc", "list"); strings.Contains(out, "many") {
+		b.t.Errorf("after it was deleted: %s", out)
+	}
 }
 
 // contextStates keeps states, and goes back and forth between them.

@@ -1,0 +1,109 @@
+package contexts
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"ninefold/internal/record"
+	"ninefold/namespaces/upper"
+)
+
+// conflictsDir is where a layer keeps the context's side of conflicts.
+const conflictsDir = "conflicts"
+
+var conflictsKind = record.Kind{Magic: "9foldcc\n", Version: 1, Max: 16 << 20}
+
+func conflictsFile(dir string) string { return filepath.Join(dir, "conflicts.record") }
+
+// conflict keeps the context's side of a file.
+func (c *carrier) conflict(e *upper.Entry, name, why string) error {
+	c.out.Conflicts = append(c.out.Conflicts, Conflict{name, why})
+	if c.keep == "" || e.Whiteout() || e.IsDir() {
+		return nil
+	}
+	fd, err := unix.Openat(int(e.Parent.Fd()), e.Base(), unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return &os.PathError{Op: "open", Path: name, Err: err}
+	}
+	f := os.NewFile(uintptr(fd), name)
+	defer f.Close()
+	return keepNode(f, e.Stat, filepath.Join(c.keep, name))
+}
+
+// KeepConflicts writes down which conflicts a layer has.
+func (s *Store) KeepConflicts(r Record, layer string, all []Conflict) error {
+	name := conflictsFile(s.LayerDir(r, layer))
+	if len(all) == 0 {
+		err := os.Remove(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	}
+	return conflictsKind.Write(name, all)
+}
+
+// Conflicts are those of the layer in use that are not settled.
+func (s *Store) Conflicts(r Record) (all []Conflict, err error) {
+	err = conflictsKind.Read(conflictsFile(s.LayerDir(r, r.Layer)), &all)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return all, err
+}
+
+// Mine is the file that holds the context's side of a conflict; "" says that the
+// context had removed it, or that it was a directory.
+func (s *Store) Mine(r Record, name string) (string, error) {
+	all, err := s.Conflicts(r)
+	if err != nil {
+		return "", err
+	}
+	if !slices.ContainsFunc(all, func(c Conflict) bool { return c.Path == name }) {
+		return "", fmt.Errorf("context %s: %s: %w", r.Name, name, ErrNoConflict)
+	}
+	at := filepath.Join(s.LayerDir(r, r.Layer), conflictsDir, name)
+	if _, err := os.Lstat(at); errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	} else if err != nil {
+		return "", err
+	}
+	return at, nil
+}
+
+// ErrNoConflict says that there is no conflict about a file.
+var ErrNoConflict = errors.New("there is no conflict about it")
+
+// Settle takes a conflict off the list. With root, an open directory whose ids
+// are first more than those on disk, the context's side is put in place first.
+func (s *Store) Settle(r Record, name string, root *os.File, first uint32) error {
+	at, err := s.Mine(r, name)
+	if err != nil {
+		return err
+	}
+	if root != nil {
+		t := &target{int(root.Fd()), first}
+		if at == "" {
+			err = t.remove(name)
+		} else {
+			var n node
+			if n, err = nodeAt(unix.AT_FDCWD, at); err == nil {
+				err = t.put(name, n, nil)
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	all, err := s.Conflicts(r)
+	if err != nil {
+		return err
+	}
+	return s.KeepConflicts(r, r.Layer, slices.DeleteFunc(all, func(c Conflict) bool { return c.Path == name }))
+}

@@ -1,0 +1,182 @@
+package contexts
+
+import (
+	"context"
+	"crypto/md5"
+	"encoding/hex"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"ninefold/internal/regular"
+	"ninefold/namespaces/upper"
+	"ninefold/roots/debian/deb822"
+)
+
+// sumsIn are the MD5 sums, which is what dpkg keeps, of the files of packages
+// that were installed or upgraded in a layer, as the packages brought them.
+func sumsIn(dir string) (map[string]string, error) {
+	sums := map[string]string{}
+	lists := inLayer(dir, infoDir)
+	entries, err := os.ReadDir(lists)
+	if errors.Is(err, fs.ErrNotExist) {
+		return sums, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		if !strings.HasSuffix(e.Name(), ".md5sums") || !e.Type().IsRegular() {
+			continue
+		}
+		b, err := regular.Read(filepath.Join(lists, e.Name()), maxStatus)
+		if err != nil {
+			return nil, err
+		}
+		for line := range strings.Lines(string(b)) {
+			if sum, name, ok := strings.Cut(strings.TrimSpace(line), "  "); ok {
+				sums[merged("/"+name)] = sum
+			}
+		}
+	}
+	status, err := text(inLayer(dir, statusFile))
+	if err != nil {
+		return nil, err
+	}
+	return sums, paragraphs(status, func(p deb822.Paragraph) {
+		for _, line := range deb822.Lines(p.Get("Conffiles")) {
+			if f := strings.Fields(line); len(f) >= 2 {
+				sums[merged(f[0])] = f[1]
+			}
+		}
+	})
+}
+
+// edited reports whether a file that a package brought is another one by now. Of
+// what has no sum nothing is known: it is taken for the package's.
+func edited(sums map[string]string, e *upper.Entry) bool {
+	want, ok := sums[merged(e.Path())]
+	if !ok || e.Stat.Mode&unix.S_IFMT != unix.S_IFREG {
+		return false
+	}
+	f, err := openAt(int(e.Parent.Fd()), e.Base())
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	return md5Of(f) != want
+}
+
+func md5Of(r io.Reader) string {
+	h := md5.New()
+	if _, err := io.Copy(h, r); err != nil {
+		return ""
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// originals is where a layer keeps files of the machine as they were before they
+// were changed in it.
+const originals = "files"
+
+// KeepOriginals copies those files of the machine below root that a layer has
+// changed or removed, as they were then: those that the machine has not changed
+// since. Rebase merges by them. It is called when nobody is in the context.
+func (s *Store) KeepOriginals(ctx context.Context, r Record, root string) error {
+	dir := s.LayerDir(r, r.Layer)
+	owners, err := ownersIn(dir)
+	if err != nil {
+		return err
+	}
+	layers, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer layers.Close()
+	host, err := os.Open(root)
+	if err != nil {
+		return err
+	}
+	defer host.Close()
+	c := &comparison{host: host}
+	return upper.Walk(ctx, layers, maxFiles, func(e *upper.Entry) error {
+		name := e.Path()
+		if e.IsDir() {
+			// Of what the machine does not have, nothing is kept.
+			_, f, err := c.below(name)
+			if err != nil || isOwn(name) {
+				return fs.SkipDir
+			}
+			return f.Close()
+		}
+		if isOwn(name) || owners[merged(name)] != "" {
+			return nil
+		}
+		to := filepath.Join(dir, Base, originals, name)
+		if _, err := os.Lstat(to); err == nil {
+			return nil
+		}
+		st, f, err := c.below(name)
+		if err != nil {
+			return nil // there is none, or a link is in the way
+		}
+		defer f.Close()
+		var born unix.Statx_t
+		if err := unix.Statx(int(e.Parent.Fd()), e.Base(), unix.AT_SYMLINK_NOFOLLOW, unix.STATX_BTIME, &born); err != nil || born.Mask&unix.STATX_BTIME == 0 {
+			return nil
+		}
+		if st.Ctim.Sec > born.Btime.Sec || st.Ctim.Sec == born.Btime.Sec && st.Ctim.Nsec >= int64(born.Btime.Nsec) {
+			return nil // the machine's is newer than the context's
+		}
+		if st.Size > maxMerge {
+			return nil
+		}
+		return keepNode(f, st, to)
+	})
+}
+
+// keepNode copies a file or a link, with its owner and mode.
+func keepNode(f *os.File, st unix.Stat_t, to string) error {
+	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+		return err
+	}
+	making := to + ".ninefold-new"
+	if err := os.RemoveAll(making); err != nil {
+		return err
+	}
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFLNK:
+		text, err := readlink(int(f.Fd()), "")
+		if err != nil {
+			return err
+		}
+		if err := os.Symlink(text, making); err != nil {
+			return err
+		}
+	case unix.S_IFREG:
+		from, err := os.Open(procName(f))
+		if err != nil {
+			return err
+		}
+		defer from.Close()
+		made, err := os.OpenFile(making, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		if err != nil {
+			return err
+		}
+		_, err = io.Copy(made, from)
+		if err := errors.Join(err, made.Close()); err != nil {
+			return err
+		}
+		if err := errors.Join(os.Chown(making, int(st.Uid), int(st.Gid)), unix.Chmod(making, st.Mode&0o777)); err != nil {
+			return err
+		}
+	default:
+		return nil
+	}
+	return os.Rename(making, to)
+}

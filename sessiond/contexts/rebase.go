@@ -1,0 +1,231 @@
+package contexts
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"ninefold/namespaces/kernel"
+	"ninefold/namespaces/plan"
+	"ninefold/roots/contexts"
+	"ninefold/sessiond/process"
+)
+
+// ErrReplay says that the package manager could not do again what was asked of it.
+var ErrReplay = errors.New("the packages of the context cannot be had on the machine as it is now")
+
+// Rebased says what became of a context on the machine as it is now.
+type Rebased struct {
+	// Moved is false when the machine had not changed.
+	Moved    bool     `json:"moved"`
+	Packages []string `json:"packages"` // as they were asked for
+	*contexts.Carried
+}
+
+// Rebase moves a context along: it makes a fresh layer over the machine as it is
+// now, has the package manager do in it what it was asked for, and carries over
+// what was changed by hand. Nobody may be in the context. The old layer is kept
+// for undo, and stays in use when anything goes wrong. What the package manager
+// says goes to out.
+func (c *Contexts) Rebase(ctx context.Context, r contexts.Record, out *os.File) (done Rebased, err error) {
+	claim, err := c.Claim(r, false)
+	if err != nil {
+		return done, err
+	}
+	defer claim.Release()
+	r = claim.Record()
+	now := Host(time.Now().UTC())
+	if r.Stands.Same(now) {
+		return done, nil
+	}
+	fail := func(err error) (Rebased, error) {
+		return done, fmt.Errorf("rebase the context %s: %w", r.Name, err)
+	}
+	// Files that the machine has not changed are still what they were.
+	if err := c.store.KeepOriginals(ctx, r, "/"); err != nil {
+		return fail(err)
+	}
+	requests, err := c.store.Requests(r, "/")
+	if err != nil {
+		return fail(err)
+	}
+	layer, err := claim.Begin()
+	if err != nil {
+		return fail(err)
+	}
+	if done.Carried, err = c.fill(ctx, r, layer, requests, out); err != nil {
+		return fail(err)
+	}
+	if err := c.store.KeepConflicts(r, layer, done.Conflicts); err != nil {
+		return fail(err)
+	}
+	done.Moved, done.Packages = true, requests.Install
+	if err := claim.Replace(layer, "rebase", now, time.Now().UTC()); err != nil {
+		return fail(err)
+	}
+	return done, nil
+}
+
+// fill makes in a fresh layer what the context was asked for. The root that is
+// made for that ends with us.
+func (c *Contexts) fill(ctx context.Context, r contexts.Record, layer string, q contexts.Requests, out *os.File) (_ *contexts.Carried, err error) {
+	s, l, p, err := c.make(ctx, r, layer)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	holder, err := process.Open(l.PID, l.Start)
+	if err != nil {
+		return nil, err
+	}
+	root := &root{p, holder, l.PID}
+	defer root.close()
+	// Where packages come from, first of all.
+	sources, err := c.carry(ctx, r, layer, root, ofSources)
+	if err != nil {
+		return nil, err
+	}
+	if err := root.replay(ctx, q, out); err != nil {
+		return nil, err
+	}
+	all, err := c.carry(ctx, r, layer, root, func(name string) bool { return !ofSources(name) })
+	if err == nil {
+		all.Files += sources.Files
+		all.Merged = append(sources.Merged, all.Merged...)
+		all.Conflicts = append(sources.Conflicts, all.Conflicts...)
+	}
+	return all, err
+}
+
+// ofSources reports whether a file says where packages come from, and whom to
+// believe.
+func ofSources(name string) bool {
+	for _, dir := range []string{"/etc/apt", "/usr/share/keyrings", "/usr/local/share/keyrings"} {
+		if inside(name, dir) {
+			return true
+		}
+	}
+	return false
+}
+
+func inside(name, dir string) bool { return name == dir || strings.HasPrefix(name, dir+"/") }
+
+// replay has apt do again what it was asked for.
+func (r *root) replay(ctx context.Context, q contexts.Requests, out *os.File) error {
+	run := func(argv ...string) error {
+		status, err := r.run(ctx, Request{Command: append([]string{"env", "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C.UTF-8"}, argv...), Stdout: out, Stderr: out})
+		if err == nil && status.Code != 0 {
+			err = fmt.Errorf("%w: %s ended with status %d", ErrReplay, argv[0], status.Code)
+		}
+		return err
+	}
+	if len(q.Install) > 0 {
+		// Without a network the lists that are there have to do.
+		if err := run("apt-get", "update", "-qq"); err != nil && !errors.Is(err, ErrReplay) {
+			return err
+		}
+		if err := run(append([]string{"apt-get", "install", "-qq", "-y", "-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold", "--"}, q.Install...)...); err != nil {
+			return err
+		}
+	}
+	for _, m := range []struct {
+		how   string
+		names []string
+	}{{"manual", q.Manual}, {"auto", q.Auto}} {
+		if len(m.names) == 0 {
+			continue
+		}
+		if err := run(append([]string{"apt-mark", "-qq", m.how, "--"}, m.names...)...); err != nil && !errors.Is(err, ErrReplay) {
+			return err // a package that is gone has no mark
+		}
+	}
+	return nil
+}
+
+// carry carries files over into a live root, as its root.
+func (c *Contexts) carry(ctx context.Context, r contexts.Record, layer string, to *root, want func(string) bool) (out *contexts.Carried, err error) {
+	err = to.as(func(at *os.File, first uint32) error {
+		out, err = c.store.Carry(ctx, r, r.Layer, at, first, layer, want)
+		return err
+	})
+	return out, err
+}
+
+// as runs f with the root directory of a live root, as who is root there.
+func (r *root) as(f func(at *os.File, first uint32) error) error {
+	first := r.plan.Ops[0].(plan.Namespaces).First
+	// A magic link, which is what leads into the root.
+	at, err := os.OpenFile("/proc/"+strconv.Itoa(r.pid)+"/root", unix.O_PATH|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return err
+	}
+	defer at.Close()
+	return kernel.OnThread(func() error {
+		if err := kernel.Unshare(unix.CLONE_FS); err != nil { // and a umask of 0
+			return err
+		}
+		return kernel.AsRootOf(first, func() error { return f(at, first) })
+	})
+}
+
+// Forecast says what a rebase would carry over and what would conflict, as far as
+// that can be told without the packages.
+func (c *Contexts) Forecast(ctx context.Context, r contexts.Record) (*contexts.Carried, error) {
+	root, err := os.Open("/")
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	return c.store.Carry(ctx, r, r.Layer, root, 0, "", nil)
+}
+
+// Settle settles a conflict: with mine the context's side is put in place, and
+// otherwise the machine's stays.
+func (c *Contexts) Settle(ctx context.Context, r contexts.Record, name string, mine bool) error {
+	claim, err := c.Claim(r, false)
+	if err != nil {
+		return err
+	}
+	defer claim.Release()
+	r = claim.Record()
+	if !mine {
+		return c.store.Settle(r, name, nil, 0)
+	}
+	if _, err := c.store.Mine(r, name); err != nil {
+		return err
+	}
+	s, l, p, err := c.make(ctx, r, r.Layer)
+	if err != nil {
+		return err
+	}
+	live := &root{plan: p, pid: l.PID}
+	err = live.as(func(at *os.File, first uint32) error { return c.store.Settle(r, name, at, first) })
+	return errors.Join(err, s.Close())
+}
+
+// Mine writes the context's side of a conflict to out.
+func (c *Contexts) Mine(r contexts.Record, name string, out io.Writer) error {
+	at, err := c.store.Mine(r, name)
+	if err != nil || at == "" {
+		return err
+	}
+	if text, err := os.Readlink(at); err == nil {
+		_, err = fmt.Fprintln(out, text)
+		return err
+	}
+	f, err := os.Open(filepath.Clean(at))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = io.Copy(out, f)
+	return err
+}

@@ -184,7 +184,7 @@ func (b *Booted) aliasesElsewhere() {
 func (b *Booted) aliasesGo() {
 	b.t.Helper()
 	const inTheWay = "/etc/ssh/sshd_config.d/zz.conf"
-	for _, line := range []string{"AllowUsers carol bob root", "Match User carol\n\tPasswordAuthentication no", "DenyGroups nobody"} {
+	for _, line := range []string{"AllowUsers carol bob root", "Match User carol\n\tPasswordAuthentication no"} {
 		b.Write(inTheWay, line+"\n")
 		b.named("carol+second", false)
 		if doctor := b.Run("sessionctl", "doctor"); !doctor.OK() || !strings.Contains(doctor.Stdout, inTheWay+":1 tells people apart by the name that they type") {

@@ -227,6 +227,11 @@ func (b *Booted) byGDM(t *testing.T) {
 	b.desktop(t, "bob", "openbox", "x11", ownPrograms...)
 	b.Must("systemctl", "stop", "gdm.service") // else it logs in again at once
 	b.eventually("the view to end with gdm", func() string { return b.holders("") })
+	// Nobody has an entry of his own now: it is the one that is picked.
+	b.check(b.LoginGDMTyped(b.ctx, "bob", "bob", openboxEntry))
+	b.desktop(t, "bob", "openbox", "x11", ownPrograms...)
+	b.Must("systemctl", "stop", "gdm.service")
+	b.eventually("the view to end with gdm", func() string { return b.holders("") })
 }
 
 // withoutView picks the entry while the daemon is away: the machine's own

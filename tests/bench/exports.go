@@ -56,7 +56,7 @@ func (b *bench) exports(ctx context.Context) error {
 			return time.Since(start), err
 		}}
 	}
-	results, failed := interleave(ctx, 5, []contender{
+	results, failed := interleave(ctx, 3, []contender{
 		ours(export.Erofs), stock("mkfs.erofs", "--quiet", "-T0", out, tree),
 		ours(export.Squashfs), stock("mksquashfs", tree, out, "-noappend", "-quiet", "-no-progress", "-comp", "zstd", "-Xcompression-level", "3"),
 	})

@@ -42,6 +42,8 @@ func Main(ctx context.Context, args []string) int {
 		err = importImage(ctx, args[1:])
 	case len(args) > 0 && args[0] == "osv":
 		err = importHoles(ctx, args[1:])
+	case len(args) > 0 && args[0] == "outdated":
+		err = outdated(ctx, args[1:])
 	default:
 		if r, err = parse(args); err == nil {
 			err = r.build(ctx)

@@ -16,7 +16,7 @@ import (
 
 func (a *app) image() *cobra.Command {
 	c := &cobra.Command{Use: "image", Short: "Build, list and look after images"}
-	c.AddCommand(a.imageBuild(), a.imageList(), a.imageShow(), a.imageTree(), a.imageWhy(), a.imageDiff(), a.imageFind(), a.imageOSV(), a.imageSBOM(), a.imageVerify(), a.imageSign(), a.imageTag(), a.imageForget(), a.imagePush(), a.imagePull(), a.imageExport(), a.imageImport(), a.imageRemove(), a.imageGC())
+	c.AddCommand(a.imageBuild(), a.imageList(), a.imageShow(), a.imageTree(), a.imageWhy(), a.imageDiff(), a.imageFind(), a.imageOSV(), a.imageOutdated(), a.imageSBOM(), a.imageVerify(), a.imageSign(), a.imageTag(), a.imageForget(), a.imagePush(), a.imagePull(), a.imageExport(), a.imageImport(), a.imageRemove(), a.imageGC())
 	return c
 }
 

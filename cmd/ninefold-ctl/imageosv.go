@@ -15,3 +15,15 @@ all of Debian's as one zip. What is not about Debian is left out.`,
 	}))
 	return c
 }
+
+func (a *app) imageOutdated() *cobra.Command {
+	return a.jsonFlag(&cobra.Command{
+		Use:   "outdated [IMAGE]...",
+		Short: "Print which packages of images have newer versions in their archives",
+		Long: `outdated asks the archives that the lock files of the images name, and changes
+nothing; without IMAGE it looks at all. With records of image osv import it says
+which known holes a newer version mends.`,
+		ValidArgsFunction: a.completeImage,
+		RunE:              func(c *cobra.Command, args []string) error { return outside(c, args, "outdated") },
+	})
+}

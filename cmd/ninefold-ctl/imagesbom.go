@@ -53,21 +53,11 @@ beside the recipes; for an image whose lock is not there they are left out.`,
 	return c
 }
 
-// locks returns the lock files beside the recipes by their digests. One that
-// cannot be read is that of no image.
+// locks returns the lock files beside the recipes by their digests.
 func (a *app) locks() map[pkg.Digest]*lock.Lock {
-	all := map[pkg.Digest]*lock.Lock{}
+	var dirs []string
 	for _, dir := range a.manager().Config() {
-		files, _ := filepath.Glob(filepath.Join(dir, "recipes", "*.lock"))
-		for _, file := range files {
-			l, err := lock.Read(file)
-			if err != nil {
-				continue
-			}
-			if d, err := l.Digest(); err == nil {
-				all[d] = l
-			}
-		}
+		dirs = append(dirs, filepath.Join(dir, "recipes"))
 	}
-	return all
+	return lock.Known(dirs...)
 }

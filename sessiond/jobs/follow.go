@@ -38,10 +38,6 @@ func (j *Jobs) follow(ctx context.Context, x *job) {
 	over := make(chan outcome, 1)
 	go func() {
 		o, err := j.Units.Outcome(following, unit)
-		// PID 1 can be away for longer than a call may take.
-		for errors.Is(err, context.DeadlineExceeded) && following.Err() == nil {
-			o, err = j.Units.Outcome(following, unit)
-		}
 		over <- outcome{o, err}
 	}()
 	t := time.NewTicker(glance)

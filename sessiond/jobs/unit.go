@@ -2,7 +2,6 @@ package jobs
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -95,7 +94,7 @@ func (j *Jobs) start(ctx context.Context, r Record) error {
 	}
 	// Not ctx: a start that was sent is waited for.
 	_, err := j.Units.Start(context.WithoutCancel(ctx), unitOf(r.Job.ID), j.properties(r, streams))
-	if err != nil && !errors.Is(err, hostbus.ErrBus) && !errors.Is(err, context.DeadlineExceeded) {
+	if err != nil && !hostbus.Away(err) {
 		return fmt.Errorf("start job %s: %w", r.Job.ID, err)
 	}
 	if err != nil {
@@ -110,8 +109,7 @@ func (j *Jobs) stop(ctx context.Context, unit string) {
 		timed, cancel := context.WithTimeout(ctx, stopTimeout+10*time.Second)
 		err := j.Units.Stop(timed, unit)
 		cancel()
-		var answer dbus.Error
-		if err == nil || errors.As(err, &answer) {
+		if err == nil || !hostbus.Away(err) {
 			return // or there is no such unit
 		}
 		select {

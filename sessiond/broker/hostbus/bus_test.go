@@ -110,7 +110,7 @@ func TestTheBusIsGone(t *testing.T) {
 			t.Fatalf("%s: nothing was asked: %v", round, err)
 		}
 		stop()
-		if err := <-ended; err == nil || ctx.Err() != nil {
+		if err := <-ended; !errors.Is(err, ErrBus) {
 			t.Errorf("%s: the bus ended while an answer was waited for: %v", round, err)
 		}
 		stop = startBus(t, socket)

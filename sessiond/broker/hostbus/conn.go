@@ -118,6 +118,9 @@ func (c *conn) close(err error) {
 		return
 	default:
 	}
+	if !errors.Is(err, ErrBus) {
+		err = fmt.Errorf("%w: %w", ErrBus, err)
+	}
 	c.failure = err
 	close(c.dead)
 	c.socket.Close()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/godbus/dbus/v5"
@@ -21,8 +22,8 @@ type Outcome struct {
 }
 
 // Outcome waits for the end of a unit that this connection need not have
-// started: nobody is told of that, so it is looked for. A bus that goes away
-// comes back, or ctx ends. A unit that failed is not forgotten.
+// started: nobody is told of that, so it is looked for. A bus and a systemd that
+// go away come back, or ctx ends. A unit that failed is not forgotten.
 func (s *Bus) Outcome(ctx context.Context, unit string) (Outcome, error) {
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		// A unit that is about to be started is inactive, and has a job. It is
@@ -37,7 +38,7 @@ func (s *Bus) Outcome(ctx context.Context, unit string) (Outcome, error) {
 			st, err = s.State(ctx, unit)
 		}
 		switch {
-		case err != nil && !errors.Is(err, ErrBus):
+		case err != nil && !Away(err):
 			return Outcome{}, err
 		case err == nil && job.ID == 0 && st.Active != "activating" && st.Active != "deactivating" && st.Active != "reloading":
 			o := Outcome{Active: st.Active, Result: st.Result}
@@ -50,6 +51,21 @@ func (s *Bus) Outcome(ctx context.Context, unit string) (Outcome, error) {
 		case <-time.After(wait):
 		}
 	}
+}
+
+// Away reports whether an error says no more than that the bus or PID 1 did not
+// answer: both come back, after systemctl daemon-reexec for one, and nobody
+// knows whether what was asked for was done.
+func Away(err error) bool {
+	var answer dbus.Error
+	if errors.As(err, &answer) {
+		switch strings.TrimPrefix(answer.Name, "org.freedesktop.DBus.Error.") {
+		case "NoReply", "ServiceUnknown", "NameHasNoOwner", "Timeout", "TimedOut", "Disconnected":
+			return true
+		}
+		return strings.HasPrefix(answer.Name, "org.freedesktop.DBus.Error.Spawn.")
+	}
+	return errors.Is(err, ErrBus) || errors.Is(err, context.DeadlineExceeded)
 }
 
 // StatusText is the last STATUS= that a unit sent (sd_notify(3)).

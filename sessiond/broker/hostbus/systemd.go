@@ -142,7 +142,7 @@ func (u *Started) Wait(ctx context.Context) (End, error) {
 		}
 		return u.s.Failed(ctx, u.Unit)
 	case <-u.conn.dead:
-		return End{}, fmt.Errorf("%w: %w", ErrBus, u.conn.failure)
+		return End{}, u.conn.failure
 	case <-ctx.Done():
 		return End{}, ctx.Err()
 	}

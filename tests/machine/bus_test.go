@@ -181,6 +181,7 @@ func (b *Booted) boundLive(t *testing.T, id string, term *Terminal) {
 		t.Errorf("another binds: %s", r)
 	}
 	b.Must("systemctl", "restart", "sessiond.service")
+	b.eventually("the new daemon on the bus", func() string { return b.Run("sessionctl", "list").Stderr })
 	do("sessionctl unmount ~/onto && ls ~/onto | wc -l", "0")
 	b.Must("sessionctl", "unmount", "--view", id, "/n/given")
 	do("ls /n/given | wc -l", "0")

@@ -1,7 +1,10 @@
 package broker
 
 import (
+	"slices"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"ninefold/namespaces/kernel"
 	"ninefold/sessiond/broker/wire"
@@ -19,6 +22,13 @@ const (
 // then lets nothing end the thread, and with it the daemon: so the connections of
 // that user's file systems are cut.
 func (b *Broker) letGo(uid uint32, fds []wire.FD) {
+	fds = slices.DeleteFunc(fds, func(d wire.FD) bool {
+		if mayWait(d) {
+			return false
+		}
+		d.Close()
+		return true
+	})
 	if len(fds) == 0 {
 		return
 	}
@@ -61,6 +71,23 @@ func (b *Broker) letGo(uid uint32, fds []wire.FD) {
 		defer leave()
 		<-done // which can be never: root's own file systems are left alone
 	})
+}
+
+// mayWait reports whether closing d may ask a file system: it is open, and neither
+// a pipe, a socket nor a device.
+func mayWait(d wire.FD) bool {
+	if path, err := namesOnly(int(d)); err == nil && path {
+		return false
+	}
+	f, err := fileOf(int(d))
+	if err != nil {
+		return true
+	}
+	switch f.kind {
+	case unix.S_IFIFO, unix.S_IFSOCK, unix.S_IFCHR, unix.S_IFBLK:
+		return false
+	}
+	return true
 }
 
 // closed waits until all is closed, or nothing more can be done about it.

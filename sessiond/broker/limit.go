@@ -26,6 +26,9 @@ const (
 	maxStarting          = 12
 	maxStartingOfUser    = 4
 	maxStartingOfSession = 2
+	// crowdTime is for how long after a start of theirs a user is one of several: each
+	// of them then has one command started at a time.
+	crowdTime = 100 * time.Millisecond
 	// startTime is after how long a command that goes on no longer counts as one
 	// that is being started.
 	startTime = 50 * time.Millisecond
@@ -45,14 +48,17 @@ type limits struct {
 
 	starting chan struct{}
 	queues   map[queueKey]*queue
+	asked    map[uint32]time.Time // when each user last had something to start
 }
 
-type usage struct{ open, memory, lookups, questions, stuck int }
+type usage struct{ open, memory, questions, stuck int }
 
-// queueKey is a user, or with a session one of theirs.
+// queueKey is what waits together: a user's, those of one session, or what a user
+// has while others have some.
 type queueKey struct {
 	uid     uint32
 	session string
+	crowded bool
 }
 
 type queue struct {
@@ -63,7 +69,7 @@ type queue struct {
 // newLimits is for a daemon that may have that many descriptors open.
 func newLimits(descriptors uint64) *limits {
 	most := places(descriptors)
-	return &limits{most: most, mostOfUser: max(1, min(maxOfUser, most/4)), users: map[uint32]*usage{}, starting: make(chan struct{}, maxStarting), queues: map[queueKey]*queue{}}
+	return &limits{most: most, mostOfUser: max(1, min(maxOfUser, most/2)), users: map[uint32]*usage{}, starting: make(chan struct{}, maxStarting), queues: map[queueKey]*queue{}, asked: map[uint32]time.Time{}}
 }
 
 // ofConversation is how many descriptors one has at most: its socket, what comes
@@ -127,22 +133,17 @@ func (l *limits) question(uid uint32) (leave func(), ok bool) {
 	}, true
 }
 
-// lookup counts a path that is looked up for uid, who is admitted. It can last
-// longer than the conversation.
-func (l *limits) lookup(uid uint32) (leave func(), ok bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	u := l.users[uid]
-	if u == nil || u.lookups >= maxLookups {
-		return nil, false
+// lookup waits for a place among the paths that are looked up for uid, until ctx
+// ends. What holds it can last longer than the conversation.
+func (l *limits) lookup(ctx context.Context, uid uint32) (leave func(), err error) {
+	places, leaveQueue := l.queue(queueKey{uid: uid, session: "lookups"}, maxLookups)
+	select {
+	case places <- struct{}{}:
+		return func() { <-places; leaveQueue() }, nil
+	case <-ctx.Done():
+		leaveQueue()
+		return nil, ctx.Err()
 	}
-	u.lookups++
-	return func() {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		u.lookups--
-		l.forget(uid, u)
-	}, true
 }
 
 // maxStuck bounds the descriptors of a user that do not close.
@@ -194,29 +195,68 @@ func (l *limits) borrow(uid uint32, n int) (give func(), err error) {
 // session come to the last queue, so sessions take turns there.
 func (l *limits) start(ctx context.Context, uid uint32, session string) (done func(), err error) {
 	session = "session " + session // never the queue of the user
-	ofSession, leaveSession := l.queue(queueKey{uid, session}, maxStartingOfSession)
-	ofUser, leaveUser := l.queue(queueKey{uid, ""}, maxStartingOfUser)
-	var held []chan struct{}
+	var given []func()
 	done = func() {
-		for _, c := range held {
-			<-c
+		l.ask(uid)
+		for _, give := range given {
+			give()
 		}
-		leaveSession()
-		leaveUser()
 	}
-	for _, c := range []chan struct{}{ofSession, ofUser, l.starting} {
+	take := func(c chan struct{}) error {
 		select {
 		case c <- struct{}{}:
-			held = append(held, c)
+			given = append(given, func() { <-c })
 		case <-ctx.Done():
 		}
 		// Both can be there at once: a place, and nobody who needs it any more.
-		if err := ctx.Err(); err != nil {
-			done()
-			return nil, err
-		}
+		return ctx.Err()
+	}
+	behind := func(k queueKey, places int) error {
+		c, leave := l.queue(k, places)
+		given = append(given, leave)
+		return take(c)
+	}
+	l.ask(uid)
+	err = behind(queueKey{uid: uid, session: session}, maxStartingOfSession)
+	if err == nil {
+		err = behind(queueKey{uid: uid}, maxStartingOfUser)
+	}
+	if err == nil && l.crowded(uid) {
+		err = behind(queueKey{uid: uid, crowded: true}, 1)
+	}
+	if err == nil {
+		err = take(l.starting)
+	}
+	if err != nil {
+		done()
+		return nil, err
 	}
 	return done, nil
+}
+
+// ask notes that uid has something to start.
+func (l *limits) ask(uid uint32) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	for other, at := range l.asked {
+		if now.Sub(at) > crowdTime {
+			delete(l.asked, other)
+		}
+	}
+	l.asked[uid] = now
+}
+
+// crowded reports whether somebody else than uid has things to start.
+func (l *limits) crowded(uid uint32) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for other, at := range l.asked {
+		if other != uid && time.Since(at) <= crowdTime {
+			return true
+		}
+	}
+	return false
 }
 
 func (l *limits) queue(k queueKey, places int) (chan struct{}, func()) {

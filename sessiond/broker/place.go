@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -72,6 +73,8 @@ func (c *command) home() string {
 const (
 	maxLookups    = 4
 	lookupTimeout = time.Second
+	// lookupWait is how long one waits behind others of the same user.
+	lookupWait = 10 * time.Second
 )
 
 var errLookups = errors.New("the file system does not answer")
@@ -83,8 +86,12 @@ func (b *Broker) sameFile(name string, theirs wire.FD, who *caller) (*os.File, e
 	if !filepath.IsAbs(name) || filepath.Clean(name) != name {
 		return nil, fmt.Errorf("%s is no absolute path without detours", plain(name))
 	}
-	leave, ok := b.limits.lookup(who.peer.UID)
-	if !ok {
+	// Hundreds of commands at once take their turns; it is answers that are not
+	// waited for.
+	turn, cancel := context.WithTimeout(context.Background(), lookupWait)
+	defer cancel()
+	leave, err := b.limits.lookup(turn, who.peer.UID)
+	if err != nil {
 		return nil, fmt.Errorf("%s: %w", plain(name), errLookups)
 	}
 	want, err := fileOf(int(theirs))

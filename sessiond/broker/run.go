@@ -18,12 +18,17 @@ import (
 // run is the conversation about one command.
 // The descriptors that came along are its own.
 func (b *Broker) run(ctx context.Context, c *wire.Conn, who *caller, r *wire.Request, files []wire.FD, understood func()) {
-	letGo := sync.OnceFunc(func() { b.letGo(who.peer.UID, files) })
-	defer letGo()
 	if refused := safe(who.peer.PID, r, files); refused != nil {
 		b.refuse(c, *refused)
+		b.letGo(who.peer.UID, files)
 		return
 	}
+	letGo := sync.OnceFunc(func() { // none of them waits for anybody
+		for _, d := range files {
+			d.Close()
+		}
+	})
+	defer letGo()
 	cmd, refused := b.understand(ctx, who, r, files)
 	defer func() {
 		if cmd != nil && cmd.place != nil {

@@ -57,3 +57,16 @@ func missing(text, part string) string {
 	}
 	return "no " + part + " in: " + text
 }
+
+// reloaded has the daemon read its configuration, right or wrong; what is right is
+// in force then.
+func (b *Booted) reloaded() {
+	b.t.Helper()
+	b.eventually("the daemon to read its configuration", func() string {
+		r := b.Run("busctl", "call", "org.ninefold", "/org/ninefold", "org.ninefold.Manager", "Reload")
+		if r.OK() || strings.Contains(r.Stderr, "/etc/ninefold/") {
+			return ""
+		}
+		return r.String()
+	})
+}

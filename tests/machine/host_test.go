@@ -1,10 +1,8 @@
 package machine
 
 import (
-	"regexp"
 	"strings"
 	"testing"
-	"time"
 )
 
 // hostPolicy lets alice do what the tests do, has bob asked, and denies the rest.
@@ -22,7 +20,7 @@ func TestHost(t *testing.T) {
 			t.Parallel()
 			b := installed(t, suite, Options{})
 			b.Write("/etc/ninefold/host.policy", hostPolicy)
-			b.configured()
+			b.reloaded()
 			t.Run("run", func(t *testing.T) { b.For(t).hostRuns(t) })
 			t.Run("streams", func(t *testing.T) { b.For(t).hostStreams(t) })
 			t.Run("signals", func(t *testing.T) { b.For(t).hostSignals(t) })
@@ -131,12 +129,13 @@ func (b *Booted) hostStreams(t *testing.T) {
 func (b *Booted) hostSignals(t *testing.T) {
 	for name, number := range map[string]int{"HUP": 1, "INT": 2, "QUIT": 3, "USR1": 10, "USR2": 12, "TERM": 15} {
 		// A shell's background jobs ignore SIGINT and SIGQUIT, so env puts them back.
-		r := b.SSH("alice", "env --default-signal=INT,QUIT sessionctl host sleep 600 & p=$!; sleep 0.7; kill -"+name+" $p; wait $p")
+		r := b.SSH("alice", "env --default-signal=INT,QUIT sessionctl host sleep 600 & p=$!; until pgrep -xf 'sleep 600' >/dev/null; do sleep 0.05; done; kill -"+name+" $p; wait $p")
 		if r.Code != 128+number {
 			t.Errorf("SIG%s: %s", name, r)
 		}
 	}
-	r := b.SSH("alice", `sessionctl host bash -c 'trap "echo got" USR1; echo ready; while :; do sleep 0.1; done' & p=$!; sleep 1; kill -USR1 $p; sleep 0.7; kill $p; wait $p`)
+	r := b.SSH("alice", `said() { until grep -q $1 ~/said; do sleep 0.05; done; }; : >~/said
+		sessionctl host bash -c 'trap "echo got" USR1; echo ready; while :; do sleep 0.1; done' >~/said & p=$!; said ready; kill -USR1 $p; said got; kill $p; wait $p; c=$?; cat ~/said; exit $c`)
 	if r.Code != 143 || r.Stdout != "ready\ngot\n" {
 		t.Errorf("a trap: %s", r)
 	}
@@ -164,39 +163,30 @@ func (b *Booted) hostTerminal(t *testing.T) {
 	do("sessionctl host sh -c 'echo to-tty >/dev/tty'", "to-tty")
 	// Ctrl-C reaches what runs there, and the prompt comes back as it was.
 	b.check(term.Type("sessionctl host sleep 600; echo code=$?\n"))
-	time.Sleep(time.Second)
+	b.eventually("the command to run", func() string { return b.wanted("sleep 600", true) })
 	b.check(term.Type("\x03"))
-	if _, _, err := term.Expect(patience, regexp.MustCompile(`code=130\n.*\$ $`)); err != nil {
-		t.Fatalf("%v; shown:\n%s", err, term.Shown())
-	}
+	b.shows(term, `code=130\n.*\$ $`)
 	// Ctrl-Z makes it a stopped job of the shell here, and fg goes on.
-	b.check(term.Type("sessionctl host sh -c 'sleep 2; echo woken'\n"))
-	time.Sleep(time.Second)
+	b.check(term.Type("sessionctl host sh -c 'until [ -e /run/wake ]; do sleep 0.21; done; echo woken'\n"))
+	b.eventually("the command to run", func() string { return b.wanted("sleep 0.21", true) })
 	b.check(term.Type("\x1a"))
-	if _, _, err := term.Expect(patience, regexp.MustCompile("Stopped")); err != nil {
-		t.Fatalf("%v; shown:\n%s", err, term.Shown())
-	}
+	b.shows(term, "Stopped")
+	b.Write("/run/wake", "")
 	do("fg", "woken")
 	// A shell on the host.
 	b.check(term.Type("sessionctl host\n"))
-	if _, _, err := term.Expect(patience, regexp.MustCompile("root@machine:~# $")); err != nil {
-		t.Fatalf("%v; shown:\n%s", err, term.Shown())
-	}
+	b.shows(term, "root@machine:~# $")
 	do("readlink /proc/self/ns/mnt", b.hostNS())
 	b.check(term.Type("exit\n"))
-	if _, _, err := term.Expect(patience, regexp.MustCompile(`alice@machine:~\$ $`)); err != nil {
-		t.Fatalf("%v; shown:\n%s", err, term.Shown())
-	}
+	b.shows(term, `alice@machine:~\$ $`)
 	do("id -un", "alice")
 	// An editor draws, and writes on the host what is typed.
 	b.check(term.Type("TERM=vt100 sessionctl host vi /root/typed\n"))
-	if _, _, err := term.Expect(patience, regexp.MustCompile("/root/typed")); err != nil {
-		t.Fatalf("%v; shown:\n%s", err, term.Shown())
-	}
-	time.Sleep(500 * time.Millisecond)
-	b.check(term.Type("ihello from alice\x1b"))
-	time.Sleep(500 * time.Millisecond)
-	b.check(term.Type(":wq\r"))
+	b.shows(term, `typed".*New`)
+	// Keys come in their order; what is shown says that the escape was one alone.
+	b.check(term.Type("ihello from alice"))
+	b.shows(term, "hello from alice")
+	b.check(term.Type("\x1b:wq\r"))
 	b.eventually("the editor to write", func() string {
 		r := b.Run("cat", "/root/typed")
 		if r.Stdout == "hello from alice\n" {
@@ -204,9 +194,7 @@ func (b *Booted) hostTerminal(t *testing.T) {
 		}
 		return r.String()
 	})
-	if _, _, err := term.Expect(patience, regexp.MustCompile(`alice@machine:~\$ $`)); err != nil {
-		t.Fatalf("%v; shown:\n%s", err, term.Shown())
-	}
+	b.shows(term, `alice@machine:~\$ $`)
 	do("stty -a | grep -c ' echo '", "1")
 	// The terminal disappears.
 	b.check(term.Type("sessionctl host sleep 6543\n"))
@@ -278,7 +266,7 @@ func (b *Booted) hostBadInput(t *testing.T) {
 	}
 	// A policy that does not parse: the last good one is in force.
 	b.Write("/etc/ninefold/host.policy", "ninefold 1\nallow everybody\n")
-	b.configured()
+	b.reloaded()
 	if r := b.onHost("true"); r.Code != 0 {
 		t.Errorf("with a policy that does not parse: %s", r)
 	}
@@ -286,14 +274,13 @@ func (b *Booted) hostBadInput(t *testing.T) {
 		t.Errorf("it is not told:\n%s", out)
 	}
 	b.Write("/etc/ninefold/host.policy", hostPolicy)
-	b.configured()
+	b.reloaded()
 }
 
 func (b *Booted) hostCallerGone(t *testing.T) {
-	r := b.SSH("alice", "sessionctl host sleep 7654 & sleep 1; kill -KILL $!; sleep 0.2")
-	_ = r
+	b.SSH("alice", "sessionctl host sleep 7654 & until pgrep -xf 'sleep 7654' >/dev/null; do sleep 0.05; done; kill -KILL $!")
 	b.eventually("the command to end with its caller", func() string { return b.wanted("sleep 7654", false) })
-	r = b.onHost("--detach sleep 8765")
+	r := b.onHost("--detach sleep 8765")
 	unit := strings.TrimSpace(r.Stdout)
 	if !r.OK() || !strings.HasPrefix(unit, "ninefold-host-1000-") {
 		t.Fatal(r)
@@ -309,8 +296,8 @@ func (b *Booted) hostCallerGone(t *testing.T) {
 func (b *Booted) hostRestart(t *testing.T) {
 	for _, how := range []string{"restart", "kill -s KILL"} {
 		for _, code := range []string{"0", "9"} {
-			r := b.SSH("alice", "sessionctl host sh -c 'sleep 3; echo lived; exit "+code+"' & p=$!; sleep 1; "+
-				"sessionctl host systemctl "+how+" sessiond; wait $p; echo code=$?")
+			r := b.SSH("alice", "rm -f ~/restarted; sessionctl host sh -c 'until [ -e /home/alice/restarted ]; do sleep 0.22; done; echo lived; exit "+code+"' & p=$!; "+
+				"until pgrep -xf 'sleep 0.22' >/dev/null; do sleep 0.05; done; sessionctl host systemctl "+how+" sessiond; touch ~/restarted; wait $p; echo code=$?")
 			if r.Stdout != "lived\ncode="+code+"\n" {
 				t.Errorf("%s, %s: %s", how, code, r)
 			}
@@ -319,7 +306,7 @@ func (b *Booted) hostRestart(t *testing.T) {
 			return strings.TrimPrefix(b.Run("systemctl", "is-active", "sessiond.service").Stdout, "active\n")
 		})
 	}
-	r := b.SSH("alice", "sessionctl host sleep 600 & sleep 1; sudo systemctl restart sessiond; sleep 1; p=$!; kill -TERM $p; wait $p; echo code=$?")
+	r := b.SSH("alice", "sessionctl host sleep 600 & p=$!; until pgrep -xf 'sleep 600' >/dev/null; do sleep 0.05; done; sudo systemctl restart sessiond; kill -TERM $p; wait $p; echo code=$?")
 	if !strings.HasSuffix(r.Stdout, "code=143\n") {
 		t.Errorf("a signal after the restart: %s", r)
 	}
@@ -397,7 +384,7 @@ func (b *Booted) hostConveniences(t *testing.T) {
 // hostRecords looks at what the journal has of a decision.
 func (b *Booted) hostRecords(t *testing.T) {
 	b.Write("/etc/ninefold/host.policy.d/10.policy", "ninefold 1\nallow user alice profile * as root redact 2 run /usr/bin/printf x *\n")
-	b.configured()
+	b.reloaded()
 	b.onHost("printf x secret-word")
 	r := b.Run("journalctl", "--output=json", "--lines=1", "SYSLOG_IDENTIFIER=ninefold-host")
 	for _, want := range []string{`"NINEFOLD_USER":"alice"`, `"NINEFOLD_PROFILE":"marked"`, `"NINEFOLD_RULE":"/etc/ninefold/host.policy.d/10.policy:2"`,
@@ -410,14 +397,14 @@ func (b *Booted) hostRecords(t *testing.T) {
 		t.Errorf("what the rule hides is in the journal %s times", out.Stdout)
 	}
 	b.Must("rm", "/etc/ninefold/host.policy.d/10.policy")
-	b.configured()
+	b.reloaded()
 }
 
 // hostMany: none is lost, and a flood of one session leaves another its turn.
 func (b *Booted) hostMany(t *testing.T) {
 	const n = 500
-	r := b.SSH("alice", `for i in $(seq 500); do sessionctl host sh -c "exit $((i % 100))" & p="$p $!"; done; i=0; for x in $p; do i=$((i+1)); wait $x; [ $? = $((i % 100)) ] || echo wrong $i; done; echo done`)
-	if r.Stdout != "done\n" {
+	r := b.SSH("alice", `for i in $(seq 500); do sessionctl host sh -c "[ \$PWD = /home/alice ] && exit $((i % 100)); exit 200" & p="$p $!"; done; i=0; for x in $p; do i=$((i+1)); wait $x; [ $? = $((i % 100)) ] || echo wrong $i; done; echo done`)
+	if r.Stdout != "done\n" || r.Stderr != "" { // each in alice's directory
 		t.Errorf("of %d commands at once: %s", n, r)
 	}
 }

@@ -10,7 +10,7 @@ import (
 func (b *Booted) hostHostile(t *testing.T) {
 	b.stranger()
 	b.Write("/etc/ninefold/host.policy.d/10.policy", "ninefold 1\nallow user bob profile marked as self run /usr/bin/true\nallow user alice profile none as self run /usr/bin/cat\n")
-	b.configured()
+	b.reloaded()
 	served := func(what string) {
 		t.Helper()
 		if r := b.SSH("bob", "cat /etc/ninefold-marker && sessionctl host --user bob true && sessionctl list >/dev/null"); r.Stdout != "marked" || !r.OK() {
@@ -67,7 +67,7 @@ func (b *Booted) hostHostile(t *testing.T) {
 	b.Must("systemctl", "daemon-reload")
 	b.Must("systemctl", "restart", "sessiond.service")
 	b.Must("rm", "/etc/ninefold/host.policy.d/10.policy")
-	b.configured()
+	b.reloaded()
 }
 
 // hostInSession: a shell in another session of one's own, at a terminal.

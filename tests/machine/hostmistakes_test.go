@@ -77,22 +77,16 @@ func (b *Booted) hostMistakes(t *testing.T) {
 // next one is refused with a word, and when the bus is back both callers know.
 func (b *Booted) hostBusGone(t *testing.T) {
 	waits, asks := b.login("alice"), b.login("alice")
-	shows := func(term *Terminal, want string) {
-		t.Helper()
-		if _, _, err := term.Expect(patience, regexp.MustCompile(want)); err != nil {
-			t.Fatalf("%v; shown:\n%s", err, term.Shown())
-		}
-	}
 	b.check(waits.Type("sessionctl host sh -c 'sleep 7531; exit 7'; echo code=$?\n"))
 	b.eventually("the command to run", func() string { return b.wanted("sleep 7531", true) })
 	b.Must("systemctl", "stop", "dbus.socket", "dbus.service")
 	b.check(asks.Type("sessionctl host true; echo code=$?\n"))
-	shows(asks, `sessionctl: .*bus(.|\n)*code=[1-9]\d*\n`)
+	b.shows(asks, `sessionctl: .*bus(.|\n)*code=[1-9]\d*\n`)
 	b.Must("pkill", "-xf", "sleep 7531")
 	b.Must("systemctl", "start", "dbus.socket", "dbus.service")
-	shows(waits, `code=7\n`)
+	b.shows(waits, `code=7\n`)
 	b.check(asks.Type("sessionctl host --user alice id -un; echo code=$?\n"))
-	shows(asks, `alice\ncode=0\n`)
+	b.shows(asks, `alice\ncode=0\n`)
 	waits.Close()
 	asks.Close()
 }

@@ -26,7 +26,7 @@ func TestHostPolicy(t *testing.T) {
 			b := installed(t, suite, Options{})
 			t.Run("as-installed", func(t *testing.T) { b.For(t).policyAsInstalled(t) })
 			b.Write("/etc/ninefold/host.policy", mistakesPolicy)
-			b.configured()
+			b.reloaded()
 			t.Run("ways-round", func(t *testing.T) { b.For(t).waysRound(t) })
 			t.Run("nothing-comes-along", func(t *testing.T) { b.For(t).nothingComesAlong(t) })
 			t.Run("never-right", func(t *testing.T) { b.For(t).policyNeverRight(t) })
@@ -108,7 +108,7 @@ func (b *Booted) nothingComesAlong(t *testing.T) {
 func (b *Booted) policyNeverRight(t *testing.T) {
 	// One that others can change is none, and what was right before stays.
 	b.Must("chmod", "666", "/etc/ninefold/host.policy")
-	b.configured()
+	b.reloaded()
 	if out := b.Must("sessionctl", "status"); !strings.Contains(out, "not root's alone") {
 		t.Errorf("a policy that everybody can write is not told of:\n%s", out)
 	}
@@ -128,15 +128,15 @@ func (b *Booted) policyNeverRight(t *testing.T) {
 		}
 	}
 	b.Must("rm", "/etc/ninefold/host.policy.d/bad.policy")
-	b.configured()
+	b.reloaded()
 	if r := b.onHost("id -u"); r.Code != 0 {
 		t.Errorf("when it is mended: %s", r)
 	}
 	b.Write("/etc/ninefold/host.policy.d/10.policy", "ninefold 1\ndeny\n")
-	b.configured()
+	b.reloaded()
 	if r := b.onHost("id -u"); r.Code != 124 || !strings.Contains(r.Stderr, "10.policy:2: deny") {
 		t.Errorf("a denial that was just written: %s", r)
 	}
 	b.Must("rm", "/etc/ninefold/host.policy.d/10.policy")
-	b.configured()
+	b.reloaded()
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 	"time"
@@ -46,7 +47,7 @@ func (j *Jobs) follow(ctx context.Context, x *job) {
 	for {
 		select {
 		case o := <-over:
-			if ctx.Err() == nil {
+			if ctx.Err() == nil && !(o.err == nil && o.Active == "inactive" && j.again(x)) {
 				j.end(ctx, x, j.how(x, o.Outcome, o.err))
 			}
 			return
@@ -59,6 +60,25 @@ func (j *Jobs) follow(ctx context.Context, x *job) {
 			j.wg.Go(func() { j.stop(following, unit) })
 		}
 	}
+}
+
+// again puts a job back into the queue whose daemon was killed between writing
+// down that it begins and having it begin: what it prints has no place yet.
+func (j *Jobs) again(x *job) bool {
+	if _, err := os.Lstat(j.file(x.id) + outSuffix); !errors.Is(err, fs.ErrNotExist) {
+		return false
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	next := x.Record
+	next.Job.State, next.Job.Started = api.JobWaiting, time.Time{}
+	if x.Cancelled || j.write(&next) != nil {
+		return false
+	}
+	x.Record = next
+	j.tell(api.JobChanged, x)
+	j.wake()
+	return true
 }
 
 // glanced notes how far a job says it is.

@@ -87,7 +87,7 @@ func TestTheQueue(t *testing.T) {
 func TestJobsOutliveTheDaemon(t *testing.T) {
 	w := newWorld(t)
 	w.run()
-	ended, killed, cancelled := w.start("long"), w.start("long"), w.start("good")
+	ended, killed, last := w.start("long"), w.start("long"), w.start("good")
 	w.becomes(ended, api.JobRunning)
 	w.becomes(killed, api.JobRunning)
 	for end := time.Now().Add(30 * time.Second); w.units.unit(unitOf(killed)) == nil || w.units.unit(unitOf(ended)) == nil; time.Sleep(5 * time.Millisecond) {
@@ -104,7 +104,7 @@ func TestJobsOutliveTheDaemon(t *testing.T) {
 	if err := w.jobs.CancelJob(t.Context(), ended); err != nil {
 		t.Fatal(err)
 	}
-	if x, err := w.jobs.Job(t.Context(), cancelled); err != nil || x.State != api.JobWaiting {
+	if x, err := w.jobs.Job(t.Context(), last); err != nil || x.State != api.JobWaiting {
 		t.Errorf("what waited: %+v %v", x, err)
 	}
 	w.run()
@@ -112,21 +112,32 @@ func TestJobsOutliveTheDaemon(t *testing.T) {
 		t.Errorf("%+v %+v", x, r)
 	}
 	w.becomes(ended, api.JobCancelled)
-	w.becomes(cancelled, api.JobDone)
+	w.becomes(last, api.JobDone)
 	w.leave()
 	if names, _ := w.units.List(t.Context(), ""); len(names) > 0 {
 		t.Errorf("units are left: %v", names)
 	}
-	// A daemon that was killed before it started what it had written down.
-	x := w.jobs.jobs[2]
-	x.Record.Job.State = api.JobRunning
-	if err := w.jobs.write(&x.Record); err != nil {
-		t.Fatal(err)
-	}
-	w.open()
-	w.run()
-	if _, r := w.becomes(cancelled, api.JobFailed); !strings.Contains(r.Message, "gone") {
-		t.Errorf("%+v", r)
+	// A daemon that was killed before it started what it had written down, and one
+	// whose unit somebody took away.
+	for _, begun := range []bool{false, true} {
+		x := w.jobs.jobs[2]
+		x.Record.Job.State = api.JobRunning
+		if err := w.jobs.write(&x.Record); err != nil {
+			t.Fatal(err)
+		}
+		if begun {
+			if err := os.WriteFile(w.jobs.file(last)+outSuffix, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.open()
+		w.run()
+		if !begun {
+			w.becomes(last, api.JobDone)
+		} else if _, r := w.becomes(last, api.JobFailed); !strings.Contains(r.Message, "gone") {
+			t.Errorf("%+v", r)
+		}
+		w.leave()
 	}
 }
 

@@ -22,13 +22,13 @@ const (
 
 // guestProfile is the built-in one, with the attacker's program.
 func guestProfile() profile {
-	return profile{"visitor", fmt.Sprintf("namespace = \"bind -r %s %s\"\n[isolation]\nuser = \"dynamic\"\n", bin, guestBin), 0}
+	return profile{"visitor", fmt.Sprintf("namespace = \"bind -r %s %s\"\n[isolation]\nuser = \"dynamic\"\n[limits]\nnproc = 64\n", bin, guestBin), 0}
 }
 
 // TestGuestTries is what an attacker tries as a guest.
 func TestGuestTries(t *testing.T) {
 	for _, name := range []string{"descriptors", "umask", "old-root", "trace-init", "kill-init", "knobs", "devices", "terminal",
-		"setuid-self", "nested", "vsock", "alg", "calls", "xattrs"} {
+		"setuid-self", "nested", "vsock", "alg", "calls", "xattrs", "tasks", "runaway"} {
 		t.Run(name, func(t *testing.T) { attack(t, guest, "visitor", name) })
 	}
 	secret := filepath.Join(home, "secret")

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/erofs/go-erofs"
@@ -27,6 +28,9 @@ func tarOfErofs(ctx context.Context, f *os.File) io.ReadCloser {
 	}()
 	return r
 }
+
+// maxDepth bounds the nesting of directories.
+const maxDepth = 512
 
 type links interface {
 	fs.FS
@@ -50,6 +54,10 @@ func writeErofs(ctx context.Context, f *os.File, w io.Writer) error {
 		}
 		if err != nil || name == "." {
 			return err
+		}
+		// A directory that holds itself has no end, and each level costs more to reach.
+		if strings.Count(name, "/") > maxDepth {
+			return fmt.Errorf("directories nested more than %d deep", maxDepth)
 		}
 		info, err := d.Info()
 		if err != nil {

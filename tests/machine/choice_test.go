@@ -281,6 +281,7 @@ func (b *Booted) oddNames() {
 func (b *Booted) uidRanges() {
 	b.t.Helper()
 	uid := b.Must("id", "-u", "carol")
+	b.Must("cp", "-p", "/etc/login.defs", "/etc/login.defs.before")
 	b.Must("sed", "-i", "s/^UID_MAX.*/UID_MAX 1001/", "/etc/login.defs")
 	b.Must("systemctl", "restart", "sessiond")
 	for more, want := range map[string]string{"": "", "uids = [\"" + uid + "-" + uid + "\"]\n": "marked"} {
@@ -292,4 +293,6 @@ func (b *Booted) uidRanges() {
 			b.gone(user)
 		}
 	}
+	b.Must("mv", "/etc/login.defs.before", "/etc/login.defs")
+	b.Must("systemctl", "restart", "sessiond")
 }

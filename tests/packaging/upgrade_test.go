@@ -34,7 +34,7 @@ func TestUpgradeKeepsWhatTheAdministratorDid(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			s.must("systemctl", "disable", "sessiond-door.socket", "sessiond-host.socket", "sessiond.service")
+			s.must("systemctl", "disable", "sessiond-door.socket", "sessiond-host.socket", "sessiond.service", "ninefold-guests.timer")
 			s.must("pam-auth-update", "--disable", "ninefold", "ninefold-prepare")
 			stack := s.state("/etc/pam.d")
 

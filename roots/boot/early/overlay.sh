@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Sourced early in a boot, when the machine's own root file system is mounted and
 # nothing of it runs. Every failure leaves that one in its place: the machine
 # then starts as it does without an image.
@@ -38,7 +39,7 @@ ninefold_stack() {
 		modprobe -q "$module"
 	done
 	why="$top cannot be made"
-	mkdir -p -m 700 "$top" && mkdir -p "$top/host" "$top/device" "$top/image" "$top/root" "$top/writes" || return 1
+	(umask 077 && mkdir -p "$top") && mkdir -p "$top/host" "$top/device" "$top/image" "$top/root" "$top/writes" || return 1
 	file=$root$image
 	if [ -n "$device" ]; then
 		why="the file system $device with the image is not there"

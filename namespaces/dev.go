@@ -36,9 +36,18 @@ func cut(word string) (name, value string, found bool) { return strings.Cut(word
 // something of its own into it.
 func (b *builder) mountDev(op plan.Mount) error {
 	adds := b.addsTo(op.Target)
-	mnt, err := b.devTree(adds || len(op.Options) > 0 || b.idmap != kernel.None)
+	mnt, lacking, err := b.devTree(adds || len(op.Options) > 0 || b.idmap != kernel.None)
 	if err != nil {
 		return err
+	}
+	// Before Linux 6.15 nothing can be attached to what is attached nowhere.
+	if err := b.attachDir(mnt, op.Target); err != nil {
+		return err
+	}
+	for _, name := range lacking {
+		if err := b.bindDevice(mnt, name); err != nil {
+			return err
+		}
 	}
 	for _, name := range op.Options {
 		// A profile names what a session may have: a machine without a sound
@@ -52,10 +61,7 @@ func (b *builder) mountDev(op plan.Mount) error {
 		attr |= kernel.ReadOnly
 		b.readonly = append(b.readonly, place{op.Target, mnt})
 	}
-	if err := kernel.SetAttr(mnt, attr, false); err != nil {
-		return err
-	}
-	return b.attachDir(mnt, op.Target)
+	return kernel.SetAttr(mnt, attr, false)
 }
 
 // addsTo reports whether a step makes something below dev, other than on the
@@ -92,9 +98,10 @@ var devTemplate struct {
 	tree  kernel.FD
 }
 
-// devTree returns the /dev of a session, detached, without the host's devices.
-// One that something is put into is the session's own.
-func (b *builder) devTree(own bool) (kernel.FD, error) {
+// devTree returns the /dev of a session, detached, without the host's devices, and
+// the harmless ones that it lacks. One that something is put into is the session's
+// own.
+func (b *builder) devTree(own bool) (tree kernel.FD, lacking []string, err error) {
 	if own || b.plan.Class != plan.Trusted {
 		return b.newDev()
 	}
@@ -106,51 +113,48 @@ func (b *builder) devTree(own bool) (kernel.FD, error) {
 		return b.newDev()
 	}
 	if !t.ready {
-		tree, err := b.newDev()
-		if err != nil {
-			return kernel.None, err
+		if tree, lacking, err = b.newDev(); err != nil || len(lacking) > 0 {
+			return tree, lacking, err
 		}
 		// The builder closes what it holds; the template outlives it.
 		if t.tree, err = kernel.Duplicate(tree); err != nil {
-			return kernel.None, err
+			return kernel.None, nil, err
 		}
 		t.ready = true
 	}
-	tree, err := kernel.OpenTree(t.tree, false)
-	if err != nil {
+	if tree, err = kernel.OpenTree(t.tree, false); err != nil {
 		// Before Linux 6.15 a tree that is attached nowhere cannot be copied.
 		return b.newDev()
 	}
-	return b.hold(tree), nil
+	return b.hold(tree), nil, nil
 }
 
-func (b *builder) newDev() (kernel.FD, error) {
-	mnt, err := kernel.NewMount("tmpfs", kernel.NoSuid|kernel.NoExec,
+func (b *builder) newDev() (mnt kernel.FD, lacking []string, err error) {
+	mnt, err = kernel.NewMount("tmpfs", kernel.NoSuid|kernel.NoExec,
 		kernel.Text("mode", "0755"), kernel.Text("size", "1m"), kernel.Text("source", "dev"))
 	if err != nil {
-		return kernel.None, err
+		return kernel.None, nil, err
 	}
 	b.hold(mnt)
 	for _, d := range devices {
 		err := kernel.Mknod(mnt, d.name, 0o666, d.major, d.minor)
 		if errors.Is(err, unix.EPERM) {
-			err = b.bindDevice(mnt, d.name) // a container without CAP_MKNOD
-		}
-		if err != nil {
-			return kernel.None, err
+			lacking = append(lacking, d.name) // a container without CAP_MKNOD
+		} else if err != nil {
+			return kernel.None, nil, err
 		}
 	}
 	for _, l := range devLinks {
 		if err := kernel.Symlink(l[0], mnt, l[1]); err != nil {
-			return kernel.None, err
+			return kernel.None, nil, err
 		}
 	}
 	for _, d := range devPlaces {
 		if err := kernel.Mkdir(mnt, d, 0o755, 0, 0); err != nil {
-			return kernel.None, err
+			return kernel.None, nil, err
 		}
 	}
-	return mnt, nil
+	return mnt, lacking, nil
 }
 
 // openDevice opens the host's /dev/name, with what the session's user may look

@@ -65,7 +65,7 @@ func (s *Session) enter(session kernel.FD, c Command) (_ *Session, err error) {
 	}
 	defer null.Close()
 	extra := []string{"-j", "6", "-J", strconv.Itoa(s.first.joinFlags()), "-r"}
-	l := launch{held: kernel.None, program: s.hostInit, root: root, session: session, extra: extra}
+	l := launch{held: kernel.None, procs: kernel.None, program: s.hostInit, root: root, session: session, extra: extra}
 	joined := &Session{first: s.first, hostInit: s.hostInit}
 	if own, err := bounded(c.Tasks); err == nil {
 		l.in(&own)
@@ -82,8 +82,7 @@ func (s *Session) enter(session kernel.FD, c Command) (_ *Session, err error) {
 			return nil, err
 		}
 		defer c.Close()
-		l.cgroup = [2]kernel.FD{c.Dir, kernel.None}
-		l.extra = append(l.extra, "-c", "7")
+		l.procs = c.Procs
 	}
 	return joined, joined.launch(c, l)
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"syscall"
 
 	"ninefold/namespaces/kernel"
@@ -25,7 +26,7 @@ func (b *builder) start() (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := launch{held: held, program: InitPath, attr: b.first.clone(), root: b.root, session: kernel.None, extra: extra}
+	l := launch{held: held, procs: kernel.None, program: InitPath, attr: b.first.clone(), root: b.root, session: kernel.None, extra: extra}
 	if b.cgroup != nil {
 		l.in(b.cgroup)
 		s.cgroup = b.cgroup.Name
@@ -43,13 +44,14 @@ type launch struct {
 	root    kernel.FD    // where the session's devpts is found
 	session kernel.FD    // pidfd to join, or None
 	cgroup  [2]kernel.FD // directory and parent; used with -c and -C in extra
+	procs   kernel.FD    // where a command enters its cgroup, or None
 	held    kernel.FD    // the throw-away layers, or None
 	extra   []string
 }
 
 // in has the command enter c, which ninefold-init removes in the end.
 func (l *launch) in(c *kernel.Cgroup) {
-	l.cgroup = [2]kernel.FD{c.Dir, c.Parent}
+	l.cgroup, l.procs = [2]kernel.FD{c.Dir, c.Parent}, c.Procs
 	l.extra = append(l.extra, "-c", "7", "-C", "8", "-N", c.Name)
 }
 
@@ -110,6 +112,14 @@ func (s *Session) launch(c Command, l launch) (err error) {
 			files = append(files, f.Fd())
 		}
 	}
+	var enter []string
+	if len(c.Argv) > 0 && l.procs != kernel.None {
+		for len(files) < firstHeld {
+			files = append(files, ^uintptr(0))
+		}
+		enter = []string{"-P", strconv.Itoa(len(files))}
+		files = append(files, uintptr(l.procs))
+	}
 	filter, err := seccompFilter(s.first.privileges.Seccomp)
 	if err != nil {
 		return err
@@ -124,7 +134,7 @@ func (s *Session) launch(c Command, l launch) (err error) {
 		defer slave.Close()
 		files[0], files[1], files[2] = slave.Fd(), slave.Fd(), slave.Fd()
 	}
-	argv := s.first.arguments(c, filter != kernel.None, l.extra...)
+	argv := s.first.arguments(c, filter != kernel.None, append(enter, l.extra...)...)
 	s.pid, s.pidfd, err = kernel.Spawn(l.program, argv, files, l.attr)
 	if err != nil {
 		return fmt.Errorf("start the session's first process %s: %w", l.program, err)

@@ -56,6 +56,7 @@ enum { MAX_LIMITS = 32, MAX_ENV = 1024, MAX_GROUPS = 65536 };
 
 struct config {
 	int lifeline, status, seccomp, join;
+	int procs;          // cgroup.procs of the command's cgroup
 	int cgroup;         // the session's cgroup directory
 	int cgroup_parent;  // where it is removed from, as cgroup_name
 	const char *cgroup_name;
@@ -140,14 +141,15 @@ static void parse(struct config *c, int argc, char **argv)
 {
 	int opt;
 	*c = (struct config){ .lifeline = -1, .status = -1, .seccomp = -1, .join = -1,
-			      .cgroup = -1, .cgroup_parent = -1 };
-	while ((opt = getopt(argc, argv, "+l:s:f:j:J:c:C:N:Hprtnu:g:G:k:b:d:L:e:")) != -1) {
+			      .procs = -1, .cgroup = -1, .cgroup_parent = -1 };
+	while ((opt = getopt(argc, argv, "+l:s:f:j:J:P:c:C:N:Hprtnu:g:G:k:b:d:L:e:")) != -1) {
 		switch (opt) {
 		case 'l': c->lifeline = (int)number(optarg, 65535); break;
 		case 's': c->status = (int)number(optarg, 65535); break;
 		case 'f': c->seccomp = (int)number(optarg, 65535); break;
 		case 'j': c->join = (int)number(optarg, 65535); break;
 		case 'J': c->join_flags = (long)number(optarg, UINT32_MAX); break;
+		case 'P': c->procs = (int)number(optarg, 65535); break;
 		case 'c': c->cgroup = (int)number(optarg, 65535); break;
 		case 'C': c->cgroup_parent = (int)number(optarg, 65535); break;
 		case 'N': c->cgroup_name = optarg; break;
@@ -217,15 +219,6 @@ static void load_filter(int fd)
 		die(FAILED, "install the seccomp filter: %s", strerror(errno));
 }
 
-static bool write_at(int dir, const char *name, const char *text)
-{
-	int fd = openat(dir, name, O_WRONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : write(fd, text, strlen(text));
-	if (fd >= 0)
-		close(fd);
-	return n == (ssize_t)strlen(text);
-}
-
 // become takes on the identity and drops what the plan does not grant, then
 // tries to get root back and refuses to go on if that works.
 static void become(const struct config *c)
@@ -271,7 +264,7 @@ static void start_command(struct config *c)
 		die(FAILED, "leave the caller's keyring: %s", strerror(errno));
 	// The command enters its limits, this program stays outside of them, so
 	// that it can remove the cgroup once it is empty.
-	if (c->cgroup >= 0 && !write_at(c->cgroup, "cgroup.procs", "0"))
+	if (c->procs >= 0 && write(c->procs, "0", 1) != 1)
 		die(FAILED, "enter the session's cgroup: %s", strerror(errno));
 	if (syscall(SYS_close_range, 3, ~0U, 4 /* CLOSE_RANGE_CLOEXEC */))
 		for (int fd = 3; fd < 64; fd++)

@@ -34,12 +34,17 @@ type Cgroup struct {
 	Dir    FD // the cgroup
 	Parent FD
 	Name   string // below Parent
+	// Procs is cgroup.procs, open for writing. What may be moved is asked of the
+	// cgroup namespace in which it was opened (cgroup_namespaces(7)), so it is
+	// opened before one is made.
+	Procs FD
 }
 
 // Close closes the descriptors and leaves the cgroup.
 func (c *Cgroup) Close() {
 	c.Dir.Close()
 	c.Parent.Close()
+	c.Procs.Close()
 }
 
 // Remove removes the cgroup, which must be empty, and closes it.
@@ -52,7 +57,7 @@ func (c *Cgroup) Remove() {
 // hierarchy and sets its interface files, such as "memory.max" (cgroups(7)).
 // Controllers that are not delegated to this machine's root are an error.
 func NewCgroup(name string, set map[string]string) (c Cgroup, err error) {
-	c = Cgroup{Dir: None, Parent: None, Name: name}
+	c = Cgroup{Dir: None, Parent: None, Procs: None, Name: name}
 	mount, err := cgroupRoot()
 	if err != nil {
 		return c, fail("make a cgroup", name, "", err)
@@ -96,7 +101,16 @@ func NewCgroup(name string, set map[string]string) (c Cgroup, err error) {
 			return c, fail("set cgroup limit", file+" = "+value, "", err)
 		}
 	}
-	return c, nil
+	return c, c.openProcs()
+}
+
+func (c *Cgroup) openProcs() error {
+	fd, err := unix.Openat(int(c.Dir), "cgroup.procs", unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fail("open cgroup.procs of", c.Name, "", err)
+	}
+	c.Procs = FD(fd)
+	return nil
 }
 
 // CgroupControllers are those that NewCgroup can use; none where there is no
@@ -112,12 +126,16 @@ func CgroupControllers() []string {
 
 // OpenCgroup opens a cgroup that NewCgroup made.
 func OpenCgroup(name string) (Cgroup, error) {
-	c := Cgroup{Dir: None, Parent: None, Name: name}
+	c := Cgroup{Dir: None, Parent: None, Procs: None, Name: name}
 	mount, err := cgroupRoot()
 	if err != nil {
 		return c, fail("open cgroup", name, "", err)
 	}
-	c.Dir, err = OpenHost(mount + "/ninefold/" + name)
+	if c.Dir, err = OpenHost(mount + "/ninefold/" + name); err == nil {
+		if err = c.openProcs(); err != nil {
+			c.Dir.Close()
+		}
+	}
 	return c, err
 }
 

@@ -19,6 +19,25 @@ static void cannot_open(const char *what, const char *path, int flags)
 		close(fd);
 }
 
+// can_make tries to make something in a directory, and leaves nothing there. An
+// overlay has nameless files since Linux 6.3; before that, it is a directory.
+static bool can_make(const char *dir)
+{
+	int fd = open(dir, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+	if (fd >= 0) {
+		close(fd);
+		return true;
+	}
+	if (errno != EOPNOTSUPP && errno != EISDIR)
+		return false;
+	char name[256];
+	snprintf(name, sizeof name, "%s/.ninefold-probe-%d", dir, getpid());
+	if (mkdir(name, 0700))
+		return false;
+	rmdir(name);
+	return true;
+}
+
 // empty reports a directory in which nothing is but, perhaps, own.
 static void empty(const char *path, const char *own)
 {
@@ -55,10 +74,7 @@ void try_files(unsigned uid)
 	for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
 		char name[128];
 		snprintf(name, sizeof name, "make a file in %s", places[i]);
-		int fd = open(places[i], O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
-		denied(name, fd < 0);
-		if (fd >= 0)
-			close(fd);
+		denied(name, !can_make(places[i]));
 	}
 	static const char *const people[] = { "/root", "/media", "/mnt", "/srv", "/var/mail", "/var/spool", "/var/log", "/var/backups" };
 	for (size_t i = 0; i < sizeof people / sizeof *people; i++)

@@ -122,7 +122,7 @@ func TestTheProbeFindsWhatIsWeak(t *testing.T) {
 		}
 		out, err := run(user, p.name, argv...)
 		if err == nil || !strings.Contains(out, "\tthrough\t") {
-			t.Errorf("%s the probe found nothing wrong: %v\n%s", what, err, out)
+			t.Errorf("%s the probe found nothing wrong: %v\n%.2000s", what, err, out)
 		}
 		for line := range strings.Lines(out) {
 			if f := strings.Split(strings.TrimSuffix(line, "\n"), "\t"); len(f) == 3 && f[0] != "writable" && !strings.HasPrefix(f[0], "keep something in") {
@@ -142,7 +142,7 @@ func TestTheProbeFindsWhatIsWeak(t *testing.T) {
 		t.Errorf("only %d tries are shown to be able to fail", len(all)-len(never))
 	}
 	for _, name := range []string{"CapEff", "filter", "no-new-privileges", "net-namespace", "pid-namespace", "read /etc/shadow", "make a file in /etc", "look into /home",
-		"talk to /run/dbus/system_bus_socket", "network devices", "process 1", "other processes", "become root", "change the root", "make a user namespace",
+		"talk to /run/dbus/system_bus_socket", "process 1", "other processes", "become root", "change the root", "make a user namespace",
 		"make a user namespace by clone3", "join a namespace", "mount", "make a file system", "a ring of calls", "add a key", "open by handle", "make a disk's device",
 		"trace the first process", "the first process's root", "a raw socket", "set the host's name"} {
 		if !got[name] {

@@ -87,7 +87,7 @@ func (f *firstProcess) setenv(name, value string) {
 
 // arguments builds ninefold-init's command line. Descriptors are numbered as
 // they are passed: 3 lifeline, 4 status, 5 seccomp filter, 6 session
-// to join, 7 and 8 the cgroup and its parent.
+// to join, 7 and 8 the cgroup and its parent, 9 its cgroup.procs.
 func (f *firstProcess) arguments(c Command, filter bool, extra ...string) []string {
 	id := f.identity
 	argv := []string{

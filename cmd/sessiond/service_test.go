@@ -145,7 +145,7 @@ func TestTheOutlookOfALogin(t *testing.T) {
 		t.Error("an outlook for nobody")
 	}
 	profiles, err := s.Profiles(t.Context())
-	if err != nil || len(profiles) != 4 || profiles[3].Name != "plain" || !profiles[3].Choose || profiles[3].Default {
+	if err != nil || len(profiles) != 5 || profiles[4].Name != "plain" || !profiles[4].Choose || profiles[4].Default {
 		t.Errorf("got %+v %v", profiles, err)
 	}
 }

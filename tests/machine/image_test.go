@@ -3,6 +3,7 @@ package machine
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -108,8 +109,21 @@ func imagedState(t *testing.T) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(state) })
-	// Nothing of Ninefold's writes in place in a state, so links are copies.
+	// Nothing of Ninefold's writes in place in a state, so links are copies; but a lock
+	// on one of them would be on the other, too.
 	if err := host(t.Context(), "cp", "-al", made+"/.", state); err != nil {
+		t.Fatal(err)
+	}
+	err = filepath.WalkDir(state, func(name string, e fs.DirEntry, err error) error {
+		if err != nil || !e.Type().IsRegular() {
+			return err
+		}
+		if st, err := e.Info(); err != nil || st.Size() > 0 {
+			return err
+		}
+		return host(t.Context(), "cp", "-p", "--remove-destination", filepath.Join(made, strings.TrimPrefix(name, state)), name)
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
 	return state

@@ -19,6 +19,7 @@ type relay struct {
 	in, out *os.File // our terminal, with a terminal of the command's
 	master  *os.File
 	stop    func() // suspends us
+	gone    func() // is told once when our terminal has hung up
 
 	mu     sync.Mutex
 	before *term.State // of our terminal, when it is raw
@@ -200,10 +201,20 @@ func (r *relay) keys() {
 			}
 		}
 		if err != nil {
-			// The end of input, or a terminal that is gone.
-			return
+			// The kernel tells the leader of the session alone, which may be a login
+			// program that stays.
+			if r.hungUp() {
+				r.gone()
+			}
+			return // the end of input, or a terminal that is gone
 		}
 	}
+}
+
+// hungUp reports whether our terminal is gone: nothing can be asked of it any more.
+func (r *relay) hungUp() bool {
+	_, err := unix.IoctlGetTermios(int(r.in.Fd()), unix.TCGETS)
+	return err == unix.EIO
 }
 
 // suspends finds a key that would stop the command where nothing on the host

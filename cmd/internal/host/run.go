@@ -148,6 +148,7 @@ func (c *call) converse() (int, error) {
 	// take a third of a millisecond.
 	signal.Notify(signals, append([]os.Signal{unix.SIGTSTP, unix.SIGCONT, unix.SIGWINCH}, forwarded...)...)
 	c.relay.stop = func() { c.suspend() }
+	c.relay.gone = func() { signals <- unix.SIGHUP }
 	type heard struct {
 		wire.Event
 		files []*os.File

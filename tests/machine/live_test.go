@@ -26,8 +26,10 @@ func TestLiveSessions(t *testing.T) {
 				t.Run(c.name, func(t *testing.T) {
 					b := b.For(t)
 					// How often a person logs in here is more than systemd lets a unit start.
-					for uid := range 3 {
-						b.Run("systemctl", "reset-failed", fmt.Sprintf("user-runtime-dir@%d.service", 1000+uid))
+					for uid := 1000; uid < 1003; uid++ {
+						for _, unit := range []string{"user-runtime-dir", "user"} {
+							b.Run("systemctl", "reset-failed", fmt.Sprintf("%s@%d.service", unit, uid))
+						}
 					}
 					c.do(b, t)
 					for _, user := range People {

@@ -2,8 +2,13 @@ package machine
 
 import (
 	"strings"
+	"sync"
 	"testing"
 )
+
+// fuseTurn is for machines that run beside each other: their kernel is one, and the
+// daemon of either cuts off the file systems of alice's uid on both.
+var fuseTurn sync.Mutex
 
 // hostHostile has alice do to the broker what would keep others from it, or have it
 // take one process for another.
@@ -20,6 +25,9 @@ func (b *Booted) hostHostile(t *testing.T) {
 
 	// Files of a file system that answers nothing any more. The daemon can only be ended
 	// when it has closed them.
+	fuseTurn.Lock()
+	over := sync.OnceFunc(fuseTurn.Unlock)
+	defer over()
 	b.Must("sh", "-c", "test -e /dev/fuse || mknod /dev/fuse c 10 229; chmod 666 /dev/fuse")
 	hanging := b.background("alice", "stranger hang")
 	b.eventually("the strange files to be passed", func() string { return missing(hanging.shown(), "asked\n") })
@@ -33,6 +41,7 @@ func (b *Booted) hostHostile(t *testing.T) {
 	b.Must("systemctl", "restart", "sessiond.service")
 	hanging.end()
 	served("the daemon has started anew")
+	over()
 
 	// What lies in a mount namespace of alice's own is copied instead.
 	b.Must("sh", "-c", "echo copied >/home/alice/copied")

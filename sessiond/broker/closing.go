@@ -13,8 +13,11 @@ import (
 const (
 	// closeTime is how long a conversation waits for its descriptors to close.
 	closeTime = 50 * time.Millisecond
-	// abortTime is after how long whoever does not let them close is cut off.
-	abortTime = 2 * time.Second
+	// abortTime is after how long whoever does not let them close is cut off. Until
+	// then nothing that the daemon starts gets to its program, which closes what it
+	// inherits, and a login waits for a view no longer than 0.9 s. It meets nobody
+	// honest: sessionctl passes no file of FUSE.
+	abortTime = 300 * time.Millisecond
 )
 
 // letGo closes descriptors that came from uid. Closing one asks its file system, which
@@ -99,6 +102,6 @@ func (b *Broker) closed() {
 	}()
 	select {
 	case <-done:
-	case <-time.After(2 * abortTime):
+	case <-time.After(2*abortTime + time.Second):
 	}
 }

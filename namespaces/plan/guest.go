@@ -13,9 +13,11 @@ const GuestHome = "/home/guest"
 // where the profile says nothing.
 const GuestSize = 1 << 30
 
-// guestTasks bounds what a guest can have running, by the number of processes of
-// its uid, which nobody else has (RLIMIT_NPROC, getrlimit(2)).
-const guestTasks = 2048
+// GuestTasks bounds what a guest can have running, where the profile says nothing,
+// so that a fork bomb leaves the rest of the machine usable: by the number of
+// processes of its uid, which nobody else has (RLIMIT_NPROC, getrlimit(2)), and by
+// its cgroup where there is one.
+const GuestTasks = 2048
 
 // guest makes a spec what a guest gets, whatever the profile says: every
 // namespace, lo alone, the filter, a home in memory and a root that nothing can
@@ -37,7 +39,7 @@ func guest(s *Spec) {
 	}
 	s.Upper = &up // never a kept one
 	s.Limits = slices.Clone(s.Limits)
-	for _, l := range []Limit{{"nproc", guestTasks}, {"core", 0}} {
+	for _, l := range []Limit{{"nproc", GuestTasks}, {"core", 0}} {
 		if !slices.ContainsFunc(s.Limits, func(have Limit) bool { return have.Name == l.Name }) {
 			s.Limits = append(s.Limits, l)
 		}

@@ -4,9 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
-	"ninefold/internal/progress"
 	"ninefold/roots/debversion"
 	"ninefold/roots/lock"
 )
@@ -15,15 +13,7 @@ import (
 // its packages. keyring is what the recipe says of keys, "" for those of the machine;
 // allowExpired is the recipe's, too. Errors are those of verifying an archive.
 func Newest(ctx context.Context, l *lock.Lock, keyring string, allowExpired bool, o Options) (map[string]lock.Available, error) {
-	if o.Root == "" {
-		o.Root = "/"
-	}
-	if o.Now == nil {
-		o.Now = time.Now
-	}
-	if o.Sink == nil {
-		o.Sink = progress.None
-	}
+	o = o.filled()
 	var list []archive
 	for _, s := range append([]lock.Source{l.Source}, l.Updates...) {
 		if s.Suite == "" {

@@ -26,6 +26,20 @@ type Options struct {
 	Sink progress.Sink
 }
 
+// filled is o with its defaults.
+func (o Options) filled() Options {
+	if o.Root == "" {
+		o.Root = "/"
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Sink == nil {
+		o.Sink = progress.None
+	}
+	return o
+}
+
 // NewQuestion makes the question for the last recipe of a chain. parents are
 // the locks of the recipes before it, root first. For a chain on the host the
 // packages installed on the machine stand for the root, and its own release
@@ -82,15 +96,7 @@ func Solve(ctx context.Context, q lock.Question, o Options) (*lock.Lock, error) 
 }
 
 func solve(ctx context.Context, q lock.Question, o Options, l *lock.Lock) (*lock.Lock, error) {
-	if o.Root == "" {
-		o.Root = "/"
-	}
-	if o.Now == nil {
-		o.Now = time.Now
-	}
-	if o.Sink == nil {
-		o.Sink = progress.None
-	}
+	o = o.filled()
 	list, err := archives(q, o.Root)
 	if err != nil {
 		return nil, err

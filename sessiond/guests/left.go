@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"ninefold/sessiond/process"
 )
 
 // left looks for what the kernel knows of uid: processes, System V IPC objects
@@ -39,22 +41,13 @@ func left(uid uint32) ([]string, error) {
 
 // processesOf returns the processes any of whose ids is uid (proc_pid_status(5)).
 func processesOf(uid uint32) ([]int, error) {
-	dir, err := os.Open("/proc")
-	if err != nil {
-		return nil, err
-	}
-	defer dir.Close()
-	names, err := dir.Readdirnames(-1)
+	all, err := process.All()
 	if err != nil {
 		return nil, err
 	}
 	var found []int
-	for _, name := range names {
-		pid, err := strconv.Atoi(name)
-		if err != nil {
-			continue
-		}
-		status, err := os.ReadFile("/proc/" + name + "/status")
+	for _, pid := range all {
+		status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
 		if err != nil {
 			continue // it has ended
 		}

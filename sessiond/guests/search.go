@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"ninefold/internal/mountinfo"
 )
 
 // maxFound bounds how many files are named for one guest.
@@ -85,33 +87,25 @@ func searchable() ([]string, error) {
 		return nil, err
 	}
 	defer f.Close()
-	type place struct{ root, at string }
-	best := map[string]place{}
+	best := map[string]mountinfo.Mount{}
 	lines := bufio.NewScanner(f)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
-		before, after, ok := strings.Cut(lines.Text(), " - ")
-		own, rest := strings.Fields(before), strings.Fields(after)
-		if !ok || len(own) < 6 || len(rest) < 2 {
+		m, ok := mountinfo.Parse(lines.Text())
+		if !ok {
 			return nil, fmt.Errorf("a line of mountinfo that cannot be read: %q", lines.Text())
 		}
-		device, p, kind := own[2], place{unescape(own[3]), unescape(own[4])}, rest[0]
-		if slices.Contains(notFiles, kind) || strings.HasPrefix(kind, "fuse") && kind != "fuseblk" {
+		if slices.Contains(notFiles, m.Type) || strings.HasPrefix(m.Type, "fuse") && m.Type != "fuseblk" {
 			continue
 		}
-		if have, seen := best[device]; !seen || len(p.root) < len(have.root) {
-			best[device] = p
+		if have, seen := best[m.Device]; !seen || len(m.Root) < len(have.Root) {
+			best[m.Device] = m
 		}
 	}
 	var roots []string
-	for _, p := range best {
-		roots = append(roots, p.at)
+	for _, m := range best {
+		roots = append(roots, m.Point)
 	}
 	slices.Sort(roots)
 	return roots, lines.Err()
-}
-
-// unescape undoes how the kernel writes blanks, tabs, newlines and backslashes.
-func unescape(s string) string {
-	return strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(s)
 }

@@ -45,16 +45,11 @@ func (m *Manager) admitGuest(ctx context.Context, p *prepared, r Request, claim 
 	return nil
 }
 
-// guestTasks is how many processes a guest can have, where the profile says
-// nothing and the machine can count them.
-const guestTasks = 2048
-
 // boundGuest bounds what a guest takes of the machine, where the profile does not
-// and the machine can: half of its memory, and so many processes that a fork bomb
-// leaves the rest of it usable.
+// and the machine can: half of its memory, and tasks.
 func boundGuest(s *plan.Spec) {
 	var memory unix.Sysinfo_t
-	bounds := []plan.Limit{{Name: "tasks", Value: guestTasks}}
+	bounds := []plan.Limit{{Name: "tasks", Value: plan.GuestTasks}}
 	if err := unix.Sysinfo(&memory); err == nil {
 		bounds = append(bounds, plan.Limit{Name: "memory", Value: memory.Totalram * uint64(memory.Unit) / 2})
 	}

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"ninefold/internal/mountinfo"
 	"ninefold/internal/regular"
 	"ninefold/namespaces/plan"
 )
@@ -196,21 +197,36 @@ func (m machine) hostMounts() ([]plan.HostMount, error) {
 	var out []plan.HostMount
 	seen := map[string]int{}
 	for s := bufio.NewScanner(bytes.NewReader(b)); s.Scan(); {
-		mnt, ok := parseMount(s.Text())
+		mnt, ok := mountinfo.Parse(s.Text())
 		if !ok || mnt.Point != "/" && !onDisk[mnt.Type] || volatileDir(mnt.Point) {
 			continue
 		}
 		if i, again := seen[mnt.Point]; again {
-			out[i].Flags = mnt.flags(out[i].Flags)
+			out[i].Flags = forbidden(mnt, out[i].Flags)
 			continue
 		}
 		if st, err := os.Stat(mnt.Point); err != nil || !st.IsDir() {
 			continue // a bound file, or a mount that another one hides
 		}
 		seen[mnt.Point] = len(out)
-		out = append(out, plan.HostMount{Path: mnt.Point, Flags: mnt.flags(plan.Flags{})})
+		out = append(out, plan.HostMount{Path: mnt.Point, Flags: forbidden(mnt, plan.Flags{})})
 	}
 	return out, nil
+}
+
+// forbidden adds to f what the mount m forbids.
+func forbidden(m mountinfo.Mount, f plan.Flags) plan.Flags {
+	for _, o := range m.Options {
+		switch o {
+		case "nosuid":
+			f.NoSuid = true
+		case "nodev":
+			f.NoDev = true
+		case "noexec":
+			f.NoExec = true
+		}
+	}
+	return f
 }
 
 // readTable reads a file of /proc in large pieces: the kernel writes the table

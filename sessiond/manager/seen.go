@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"ninefold/internal/mountinfo"
 	"ninefold/namespaces/plan"
 )
 
@@ -29,7 +30,7 @@ type View struct {
 	// process, such as links and files that were made, is not in it.
 	Plan *plan.Plan `json:"-"`
 	// Mounts is the mount table as the kernel tells it.
-	Mounts []MountPoint `json:"mounts"`
+	Mounts []mountinfo.Mount `json:"mounts"`
 }
 
 // Look reads the view of process pid; 0 is the caller. It needs the right to
@@ -45,7 +46,7 @@ func Look(pid int) (*View, error) {
 		return nil, fmt.Errorf("read the view of process %d: %w", v.PID, err)
 	}
 	for s := bufio.NewScanner(bytes.NewReader(table)); s.Scan(); {
-		if m, ok := parseMount(s.Text()); ok {
+		if m, ok := mountinfo.Parse(s.Text()); ok {
 			v.Mounts = append(v.Mounts, m)
 		}
 	}
@@ -131,7 +132,7 @@ func namespacesOf(dir string) (plan.Namespaces, error) {
 
 // hostTable is the caller's own mount table when it looks at another process:
 // there a bind's source can be found by its device.
-func hostTable(pid int) []MountPoint {
+func hostTable(pid int) []mountinfo.Mount {
 	if pid == 0 {
 		return nil
 	}
@@ -139,9 +140,9 @@ func hostTable(pid int) []MountPoint {
 	if err != nil {
 		return nil
 	}
-	var out []MountPoint
+	var out []mountinfo.Mount
 	for line := range strings.Lines(string(b)) {
-		if m, ok := parseMount(strings.TrimSuffix(line, "\n")); ok {
+		if m, ok := mountinfo.Parse(strings.TrimSuffix(line, "\n")); ok {
 			out = append(out, m)
 		}
 	}
@@ -149,7 +150,7 @@ func hostTable(pid int) []MountPoint {
 }
 
 // stepOf words a line of the mount table as the step that would make it.
-func stepOf(m MountPoint, table, host []MountPoint) plan.Op {
+func stepOf(m mountinfo.Mount, table, host []mountinfo.Mount) plan.Op {
 	has := func(o string) bool { return slices.Contains(m.Options, o) }
 	flags := plan.Flags{ReadOnly: has("ro"), NoSuid: has("nosuid"), NoDev: has("nodev"), NoExec: has("noexec")}
 	if m.Type == "overlay" && m.Root == "/" {
@@ -180,11 +181,11 @@ func within(p, dir string) bool {
 	return dir == "/" || p == dir || strings.HasPrefix(p, dir+"/")
 }
 
-func overlayOf(m MountPoint, flags plan.Flags) plan.Op {
+func overlayOf(m mountinfo.Mount, flags plan.Flags) plan.Op {
 	o := plan.Overlay{Target: m.Point, Flags: flags}
 	for _, opt := range m.Super {
 		name, value, _ := strings.Cut(opt, "=")
-		value = unescape(value)
+		value = mountinfo.Unescape(value)
 		switch name {
 		case "lowerdir", "lowerdir+":
 			for _, l := range strings.Split(value, ":") {

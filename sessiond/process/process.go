@@ -154,9 +154,8 @@ func inode(name string) (uint64, error) {
 	return st.Ino, nil
 }
 
-// ByMountNS returns the pids of all processes by mount namespace. What ends
-// meanwhile is left out.
-func ByMountNS() (map[uint64][]int, error) {
+// All returns the pids of all processes.
+func All() ([]int, error) {
 	d, err := os.Open("/proc")
 	if err != nil {
 		return nil, err
@@ -166,12 +165,24 @@ func ByMountNS() (map[uint64][]int, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := map[uint64][]int{}
+	var pids []int
 	for _, name := range names {
-		pid, err := strconv.Atoi(name)
-		if err != nil {
-			continue
+		if pid, err := strconv.Atoi(name); err == nil {
+			pids = append(pids, pid)
 		}
+	}
+	return pids, nil
+}
+
+// ByMountNS returns the pids of all processes by mount namespace. What ends
+// meanwhile is left out.
+func ByMountNS() (map[uint64][]int, error) {
+	pids, err := All()
+	if err != nil {
+		return nil, err
+	}
+	out := map[uint64][]int{}
+	for _, pid := range pids {
 		if ns, err := MountNS(pid); err == nil {
 			out[ns] = append(out[ns], pid)
 		}

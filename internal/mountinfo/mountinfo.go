@@ -1,14 +1,13 @@
-package manager
+// Package mountinfo reads the kernel's tables of mounts (proc_pid_mountinfo(5)).
+package mountinfo
 
 import (
 	"strconv"
 	"strings"
-
-	"ninefold/namespaces/plan"
 )
 
-// MountPoint is one line of mountinfo (proc_pid_mountinfo(5)).
-type MountPoint struct {
+// Mount is one line.
+type Mount struct {
 	ID     int `json:"id"`
 	Parent int `json:"parent"`
 	// Device is major:minor, Root the directory of the file system that is
@@ -23,42 +22,28 @@ type MountPoint struct {
 	Source  string   `json:"source"`
 }
 
-func parseMount(line string) (MountPoint, bool) {
+// Parse reads a line, without its end; false for what is none.
+func Parse(line string) (Mount, bool) {
 	fields, rest, ok := strings.Cut(line, " - ")
 	f, r := strings.Fields(fields), strings.Fields(rest)
 	if !ok || len(f) < 6 || len(r) < 2 {
-		return MountPoint{}, false
+		return Mount{}, false
 	}
 	id, err1 := strconv.Atoi(f[0])
 	parent, err2 := strconv.Atoi(f[1])
 	if err1 != nil || err2 != nil {
-		return MountPoint{}, false
+		return Mount{}, false
 	}
-	m := MountPoint{ID: id, Parent: parent, Device: f[2], Root: unescape(f[3]), Point: unescape(f[4]),
-		Options: strings.Split(f[5], ","), Type: r[0], Source: unescape(r[1])}
+	m := Mount{ID: id, Parent: parent, Device: f[2], Root: Unescape(f[3]), Point: Unescape(f[4]),
+		Options: strings.Split(f[5], ","), Type: r[0], Source: Unescape(r[1])}
 	if len(r) > 2 {
 		m.Super = strings.Split(r[2], ",")
 	}
 	return m, true
 }
 
-// flags adds to f what the mount forbids.
-func (m MountPoint) flags(f plan.Flags) plan.Flags {
-	for _, o := range m.Options {
-		switch o {
-		case "nosuid":
-			f.NoSuid = true
-		case "nodev":
-			f.NoDev = true
-		case "noexec":
-			f.NoExec = true
-		}
-	}
-	return f
-}
-
-// unescape undoes the kernel's octal escapes of blanks and backslashes.
-func unescape(s string) string {
+// Unescape undoes the kernel's octal escapes of blanks and backslashes.
+func Unescape(s string) string {
 	if !strings.Contains(s, `\`) {
 		return s
 	}

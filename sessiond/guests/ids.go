@@ -112,12 +112,10 @@ func (d *id) give() {
 	_ = d.lock.Close()
 }
 
-// inUse reports whether an account, a process or an IPC object has the id.
+// inUse reports whether an account, a group, a process or an IPC object has the id.
 func inUse(ctx context.Context, uid uint32) (bool, error) {
-	if _, err := (identity.Host{}).ByUID(ctx, uid); err == nil {
-		return true, nil
-	} else if !errors.Is(err, identity.ErrNoUser) {
-		return false, err
+	if taken, err := (identity.Host{}).Taken(ctx, uid); taken || err != nil {
+		return taken, err
 	}
 	left, err := left(uid)
 	return len(left) > 0, err

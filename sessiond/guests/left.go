@@ -16,7 +16,7 @@ import (
 // and keys. Files are search's business.
 func left(uid uint32) ([]string, error) {
 	var found []string
-	processes, err := processesOf(uid)
+	processes, err := process.ByUID(uid)
 	if err != nil {
 		return nil, err
 	}
@@ -37,28 +37,6 @@ func left(uid uint32) ([]string, error) {
 		found = append(found, "keys")
 	}
 	return found, err
-}
-
-// processesOf returns the processes any of whose ids is uid (proc_pid_status(5)).
-func processesOf(uid uint32) ([]int, error) {
-	all, err := process.All()
-	if err != nil {
-		return nil, err
-	}
-	var found []int
-	for _, pid := range all {
-		status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
-		if err != nil {
-			continue // it has ended
-		}
-		for line := range strings.Lines(string(status)) {
-			ids, ok := strings.CutPrefix(line, "Uid:")
-			if ok && slices.Contains(strings.Fields(ids), strconv.FormatUint(uint64(uid), 10)) {
-				found = append(found, pid)
-			}
-		}
-	}
-	return found, nil
 }
 
 // ipcOf returns the ids of what uid owns or made, by the columns' names in the

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -37,6 +38,8 @@ type Command struct {
 	// starts, in a cgroup of their own that ends with it; 0 sets no bound. Where
 	// cgroup2 has no controller for it, they count as the caller's.
 	Tasks int
+	// Guard, for Start and Run, is run in the finished session before the command.
+	Guard *Guard
 	// Started, for Run, is called once when the command has been started, from
 	// the thread that made the session; it must not block. The session is
 	// Run's: it may be signalled, not closed.
@@ -50,6 +53,19 @@ type Command struct {
 	// an error the directory and the umask are those from before; it is ErrAway when
 	// the thread could not go back.
 	Here bool
+}
+
+// Guard is a program that runs first in a session, with the identity, privileges
+// and filter of the command, and decides with its keeper whether there is to be one.
+type Guard struct {
+	Argv []string
+	// Time bounds how long it may take, and Max what it may write, in bytes.
+	Time time.Duration
+	Max  int
+	// Passed is given what it wrote, on its output or as an error, and how it ended.
+	// Unless it returns nil the session ends, nothing of it is left, and
+	// Start or Run returns that error.
+	Passed func(said []byte, status Status) error
 }
 
 // The stamps: what is to become of throw-away layers is known by them.

@@ -43,6 +43,7 @@ func Join(p *plan.Plan, pidfd *os.File, pid int, c Command) (*Session, error) {
 }
 
 func (s *Session) enter(session kernel.FD, c Command) (_ *Session, err error) {
+	c.Guard = nil
 	root := kernel.None
 	if c.TTY {
 		// A magic link, which is what leads into the session.

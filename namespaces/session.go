@@ -24,6 +24,7 @@ type Session struct {
 
 	pid    int
 	status kernel.FD // read end
+	guard  kernel.FD // read end of what the guard writes, or None
 	relay  *relay
 
 	mu       sync.Mutex
@@ -57,6 +58,9 @@ func Start(ctx context.Context, p *plan.Plan, c Command) (*Session, error) {
 		return err
 	}); err != nil {
 		return nil, err
+	}
+	if err := s.passGuard(c.Guard); err != nil {
+		return nil, errors.Join(err, s.Close())
 	}
 	if len(c.Argv) == 0 && b.first.proc {
 		if err := s.ready(ctx); err != nil {
@@ -124,6 +128,9 @@ func (b *builder) runToEnd(ctx context.Context) (Status, error) {
 	}
 	if err != nil {
 		return Status{}, err
+	}
+	if err := s.passGuard(b.command.Guard); err != nil {
+		return Status{}, errors.Join(err, s.Close())
 	}
 	if b.command.Started != nil {
 		b.command.Started(s)
@@ -201,6 +208,7 @@ func (s *Session) release() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.status.Close()
+	s.guard.Close()
 	s.pidfd.Close()
 	if s.relay != nil {
 		s.relay.abandon()

@@ -86,7 +86,7 @@ func (s *Session) launch(c Command, l launch) (err error) {
 			s.release()
 		}
 	}()
-	s.lifeline, s.status, s.pidfd = kernel.None, kernel.None, kernel.None
+	s.lifeline, s.status, s.pidfd, s.guard = kernel.None, kernel.None, kernel.None, kernel.None
 	lifeR, lifeW, err := kernel.Pipe()
 	if err != nil {
 		return err
@@ -113,12 +113,27 @@ func (s *Session) launch(c Command, l launch) (err error) {
 		}
 	}
 	var enter []string
-	if len(c.Argv) > 0 && l.procs != kernel.None {
+	if (len(c.Argv) > 0 || c.Guard != nil) && l.procs != kernel.None {
 		for len(files) < firstHeld {
 			files = append(files, ^uintptr(0))
 		}
 		enter = []string{"-P", strconv.Itoa(len(files))}
 		files = append(files, uintptr(l.procs))
+	}
+	if c.Guard != nil {
+		guard, err := s.guardPipe()
+		if err != nil {
+			return err
+		}
+		own = append(own, guard)
+		for len(files) < firstHeld {
+			files = append(files, ^uintptr(0))
+		}
+		enter = append(enter, "-q", strconv.Itoa(len(files)))
+		for _, word := range c.Guard.Argv {
+			enter = append(enter, "-Q", word)
+		}
+		files = append(files, uintptr(guard))
 	}
 	filter, err := seccompFilter(s.first.privileges.Seccomp)
 	if err != nil {

@@ -16,6 +16,12 @@
 // the start when there is no lifeline. What it got as descriptors from 9 on
 // stays open for as long as it lives: locks on what the view stands on.
 //
+// With -q there is a guard: a program (-Q, a word at a time) that runs before the
+// command, with the same identity, privileges and filter, and writes to that
+// descriptor. Its wait status goes to the status pipe, before the command's. A byte
+// on the lifeline then makes room for the command, or for others to join; the
+// lifeline's end takes everything down.
+//
 // With -H it does nothing but hold the namespaces it was started in until the
 // lifeline breaks.
 //
@@ -52,10 +58,13 @@
 
 #include "init.h"
 
-enum { MAX_LIMITS = 32, MAX_ENV = 1024, MAX_GROUPS = 65536 };
+enum { MAX_LIMITS = 32, MAX_ENV = 1024, MAX_GROUPS = 65536, MAX_GUARD = 16 };
 
 struct config {
 	int lifeline, status, seccomp, join;
+	int guard;          // where it writes to
+	char *guard_argv[MAX_GUARD + 1];
+	size_t nguard;
 	int procs;          // cgroup.procs of the command's cgroup
 	int cgroup;         // the session's cgroup directory
 	int cgroup_parent;  // where it is removed from, as cgroup_name
@@ -141,8 +150,8 @@ static void parse(struct config *c, int argc, char **argv)
 {
 	int opt;
 	*c = (struct config){ .lifeline = -1, .status = -1, .seccomp = -1, .join = -1,
-			      .procs = -1, .cgroup = -1, .cgroup_parent = -1 };
-	while ((opt = getopt(argc, argv, "+l:s:f:j:J:P:c:C:N:Hprtnu:g:G:k:b:d:L:e:")) != -1) {
+			      .guard = -1, .procs = -1, .cgroup = -1, .cgroup_parent = -1 };
+	while ((opt = getopt(argc, argv, "+l:s:f:j:J:P:q:Q:c:C:N:Hprtnu:g:G:k:b:d:L:e:")) != -1) {
 		switch (opt) {
 		case 'l': c->lifeline = (int)number(optarg, 65535); break;
 		case 's': c->status = (int)number(optarg, 65535); break;
@@ -150,6 +159,12 @@ static void parse(struct config *c, int argc, char **argv)
 		case 'j': c->join = (int)number(optarg, 65535); break;
 		case 'J': c->join_flags = (long)number(optarg, UINT32_MAX); break;
 		case 'P': c->procs = (int)number(optarg, 65535); break;
+		case 'q': c->guard = (int)number(optarg, 65535); break;
+		case 'Q':
+			if (c->nguard == MAX_GUARD)
+				die(FAILED, "the guard has more than %d words", MAX_GUARD);
+			c->guard_argv[c->nguard++] = optarg;
+			break;
 		case 'c': c->cgroup = (int)number(optarg, 65535); break;
 		case 'C': c->cgroup_parent = (int)number(optarg, 65535); break;
 		case 'N': c->cgroup_name = optarg; break;
@@ -176,6 +191,8 @@ static void parse(struct config *c, int argc, char **argv)
 	c->argv = argv + optind;
 	if (!c->ids)
 		die(FAILED, "no identity given");
+	if ((c->guard >= 0) != (c->nguard > 0))
+		die(FAILED, "a guard is a program and where it writes to");
 }
 
 static void set_caps(uint64_t caps)
@@ -389,6 +406,49 @@ static int supervise(struct config *c, pid_t *command, int signals)
 	}
 }
 
+// guarded runs the guard, and returns whether the keeper let the command in. Before
+// that nothing else runs, so every child that ends is the guard's.
+static bool guarded(struct config *c, int signals)
+{
+	pid_t guard = fork();
+	if (guard == 0) {
+		// No input: what it reads from is for writing only.
+		for (int fd = 0; fd < 3; fd++)
+			if (dup2(c->guard, fd) < 0)
+				_exit(FAILED);
+		struct config g = *c;
+		g.tty = false;
+		g.argv = c->guard_argv;
+		start_command(&g);
+	}
+	if (guard < 0)
+		die(FAILED, "start %s: %s", c->guard_argv[0], strerror(errno));
+	close(c->guard);
+	struct pollfd fds[2] = { { .fd = signals, .events = POLLIN }, { .fd = c->lifeline, .events = POLLIN } };
+	bool ended = false;
+	for (;;) {
+		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+			return false;
+		char byte;
+		if (fds[1].revents)
+			return read(c->lifeline, &byte, 1) == 1 && ended;
+		struct signalfd_siginfo info;
+		while (read(signals, &info, sizeof info) == sizeof info) {
+			if (info.ssi_signo != SIGCHLD)
+				return false;
+			int status;
+			pid_t pid;
+			while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+				if (pid == guard) {
+					ended = true;
+					if (getpid() == 1)
+						kill(-1, SIGKILL); // what it may have left
+					report(c, status);
+				}
+		}
+	}
+}
+
 // remove_cgroup removes the cgroup when it is empty. What a command that joined has
 // left in the session's own PID namespace was killed, and is reaped by that one's
 // first process: that is not for us to wait for but here, and not for long.
@@ -436,8 +496,9 @@ int main(int argc, char **argv)
 	if (signals < 0)
 		die(FAILED, "watch signals: %s", strerror(errno));
 
+	const bool go = c.guard < 0 || guarded(&c, signals);
 	pid_t command = -1;
-	if (c.argv[0]) {
+	if (go && c.argv[0]) {
 		command = fork();
 		if (command == 0)
 			start_command(&c);
@@ -453,7 +514,7 @@ int main(int argc, char **argv)
 	// No file can be opened for writing later.
 	int cgroup_kill = c.cgroup_name ? openat(c.cgroup, "cgroup.kill", O_WRONLY | O_CLOEXEC) : -1;
 	confine(c.cgroup_name);
-	int status = supervise(&c, &command, signals);
+	int status = go ? supervise(&c, &command, signals) : 128 + SIGKILL;
 	if (c.reaper || c.cgroup_name)
 		take_down(command, cgroup_kill);
 	if (c.cgroup_name && !remove_cgroup(&c))

@@ -24,6 +24,8 @@ type Request struct {
 	// Last says that the caller's process ends with the session. Signals are then
 	// not given back to it afterwards, which takes a tenth of a millisecond.
 	Last bool
+	// Guard is asked before the command is let in.
+	Guard *namespaces.Guard
 	// Begun, if set, is called when the command has been started.
 	Begun func()
 	// The files stay the caller's.
@@ -51,7 +53,7 @@ func (s *Session) Run(ctx context.Context, r Request) (namespaces.Status, error)
 	}()
 	status, err := namespaces.Run(ctx, s.From(r.Dir), namespaces.Command{
 		Argv: argv, Stdin: r.Stdin, Stdout: r.Stdout, Stderr: r.Stderr,
-		TTY: IsTerminal(r.Stdin) && IsTerminal(r.Stdout), Here: r.Here,
+		TTY: IsTerminal(r.Stdin) && IsTerminal(r.Stdout), Here: r.Here, Guard: r.Guard,
 		Started: func(live *namespaces.Session) {
 			// A signal that comes before this ends us, and with us what was begun:
 			// listening earlier would delay every start for the rare case.

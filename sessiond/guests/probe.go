@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path"
 	"strings"
@@ -26,44 +25,31 @@ const probeTime = 20 * time.Second
 // namespacesTried are those that a guest's session has of its own.
 var namespacesTried = []string{"mnt", "pid", "net", "ipc", "uts", "cgroup", "user"}
 
-// Probe has tried, inside s and as the guest, what must fail there. ErrBroken
-// names what got through; s is then to be closed and nobody let in.
-func (g *Guest) Probe(s *namespaces.Session) error {
+// Guard has tried, inside a session of g and as the guest, what must fail there.
+// ErrBroken names what got through; nobody is let in then.
+func (g *Guest) Guard() (*namespaces.Guard, error) {
 	argv := []string{path.Join(plan.LibDir, Program), number(g.UID)}
 	for _, kind := range namespacesTried {
 		own, err := os.Readlink("/proc/self/ns/" + kind)
 		if err != nil {
-			return fmt.Errorf("try the session of %s: %w", g.Name, err)
+			return nil, fmt.Errorf("try the session of %s: %w", g.Name, err)
 		}
 		argv = append(argv, own)
 	}
-	r, w, err := os.Pipe()
-	if err != nil {
-		return fmt.Errorf("try the session of %s: %w", g.Name, err)
-	}
-	defer r.Close()
-	probe, err := s.Enter(namespaces.Command{Argv: argv, Stdout: w})
-	w.Close()
-	if err != nil {
-		return fmt.Errorf("try the session of %s: %w", g.Name, err)
-	}
-	defer probe.Close()
-	_ = r.SetReadDeadline(time.Now().Add(probeTime))
-	said, err := io.ReadAll(io.LimitReader(r, maxProbe))
-	if err != nil {
-		return fmt.Errorf("try the session of %s: %w", g.Name, err)
-	}
-	status, err := probe.Wait()
-	if err != nil {
-		return fmt.Errorf("try the session of %s: %w", g.Name, err)
-	}
+	return &namespaces.Guard{Argv: argv, Time: probeTime, Max: maxProbe, Passed: g.judge}, nil
+}
+
+// judge looks at what the probe says, and that everything is written down before
+// the guest is let in. What was tried is written down meanwhile.
+func (g *Guest) judge(said []byte, status namespaces.Status) (err error) {
 	g.Tries, g.Writable, err = parseProbe(string(said))
 	if err != nil || status.Code > 1 {
 		return errors.Join(fmt.Errorf("%w: the probe ended with %d", ErrBroken, status.Code), err)
 	}
-	if err := g.write(); err != nil {
+	if err := g.written(); err != nil {
 		return err
 	}
+	g.write()
 	var through []string
 	for _, t := range g.Tries {
 		if !t.Held {

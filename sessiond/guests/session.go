@@ -38,8 +38,9 @@ func (g *Guests) isTaken(uid uint32) bool {
 // Guest is one that is being had in. End has to be called.
 type Guest struct {
 	Report
-	all *Guests
-	id  *id
+	all     *Guests
+	id      *id
+	pending chan error // the end of what is being written; nil for nothing
 }
 
 // User is what a session of a guest with that id is for.
@@ -48,8 +49,8 @@ func User(uid uint32) identity.User {
 		Groups: []uint32{uid}, GroupNames: map[uint32]string{uid: Name(uid)}, Directory: true}
 }
 
-// Begin takes an id for a session of profile, writes down that it is taken, and
-// makes it known to name services.
+// Begin takes an id for a session of profile. That it is taken is written down, and
+// name services get to know it, before anybody is let in (Guard).
 func (g *Guests) Begin(ctx context.Context, profile string) (*Guest, error) {
 	for _, dir := range []string{g.dir, g.taken(), g.reports()} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -61,23 +62,48 @@ func (g *Guests) Begin(ctx context.Context, profile string) (*Guest, error) {
 		return nil, err
 	}
 	guest := &Guest{all: g, id: id, Report: Report{Name: id.name, UID: id.uid, Profile: profile, State: Live, Begun: time.Now()}}
-	if err := guest.write(); err != nil {
-		id.give()
-		return nil, err
-	}
-	if err := notice(g.users, id.uid, plan.GuestHome); err != nil {
-		_ = os.Remove(g.record(id.uid))
-		id.give()
-		return nil, err
-	}
+	guest.write()
+	guest.later(func() error { return notice(g.users, id.uid, plan.GuestHome) })
 	return guest, nil
 }
 
-func (g *Guest) write() error {
-	if err := kind.Write(g.all.record(g.UID), g.Report); err != nil {
-		return fmt.Errorf("write down the guest %s: %w", g.Name, err)
+// later does f once what was to be done before is done, beside what the caller
+// goes on with: to have something on disk takes as long as to make a session. After
+// an error nothing more is done.
+func (g *Guest) later(f func() error) {
+	before, done := g.pending, make(chan error, 1)
+	g.pending = done
+	go func() {
+		var err error
+		if before != nil {
+			err = <-before
+		}
+		if err == nil {
+			err = f()
+		}
+		done <- err
+	}()
+}
+
+// written waits until all of that is done.
+func (g *Guest) written() error {
+	if g.pending == nil {
+		return nil
 	}
-	return nil
+	err := <-g.pending
+	g.pending = nil
+	return err
+}
+
+// write writes the report down as it is now, some time before written returns.
+func (g *Guest) write() {
+	now := g.Report
+	g.later(func() error {
+		if err := kind.Write(g.all.record(now.UID), now); err != nil {
+			return fmt.Errorf("write down the guest %s: %w", now.Name, err)
+		}
+		return nil
+	})
 }
 
 // gone is how long what ended may still be seen: an exiting process, a key that
@@ -90,6 +116,7 @@ const gone = 5 * time.Second
 // that never began needs none.
 func (g *Guest) End() error {
 	defer g.id.give()
+	begun := g.written()
 	g.Ended = time.Now()
 	for deadline := g.Ended.Add(gone); ; time.Sleep(2 * time.Millisecond) {
 		found, err := left(g.UID)
@@ -110,9 +137,10 @@ func (g *Guest) End() error {
 		g.State = Ended
 	}
 	if g.State == Clean {
-		return g.settle()
+		return errors.Join(begun, g.settle())
 	}
-	if err := g.write(); err != nil || g.State == Ended {
+	g.write()
+	if err := errors.Join(begun, g.written()); err != nil || g.State == Ended {
 		return err
 	}
 	return fmt.Errorf("%w: %s: %s; see sessionctl guest report %s", ErrRemains, g.Name, strings.Join(g.Left, ", "), g.Name)

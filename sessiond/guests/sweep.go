@@ -101,7 +101,8 @@ func (g *Guest) searched(files []string) error {
 	}
 	if len(g.Left) > 0 {
 		g.State = Remains
-		return g.write()
+		g.write()
+		return g.written()
 	}
 	g.State = Clean
 	return g.settle()

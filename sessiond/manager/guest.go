@@ -60,31 +60,16 @@ func boundGuest(s *plan.Spec) {
 	}
 }
 
-// runGuest makes the session without a command, has tried what must fail in it,
-// and only then runs the command.
+// runGuest makes the session, has tried what must fail in it, and only then lets
+// the command in.
 func (m *Manager) runGuest(ctx context.Context, p *prepared, r Request) (status namespaces.Status, err error) {
-	s, err := namespaces.Start(ctx, p.session.Plan, namespaces.Command{})
+	guard, err := p.guest.Guard()
 	if err != nil {
-		return status, fmt.Errorf("make a session of profile %s: %w", p.profile.Name, err)
-	}
-	defer func() { err = errors.Join(err, s.Close()) }()
-	if err := p.guest.Probe(s); err != nil {
 		return status, err
 	}
-	argv := r.Command
-	if len(argv) == 0 {
-		argv = p.session.Command
-	}
-	command, err := s.Enter(namespaces.Command{
-		Argv: argv, Stdin: r.Stdin, Stdout: r.Stdout, Stderr: r.Stderr,
-		TTY: decided.IsTerminal(r.Stdin) && decided.IsTerminal(r.Stdout),
+	return p.session.Run(ctx, decided.Request{
+		Command: r.Command, Guard: guard, Stdin: r.Stdin, Stdout: r.Stdout, Stderr: r.Stderr,
 	})
-	if err != nil {
-		return status, fmt.Errorf("start %s in the session of %s: %w", argv[0], p.guest.Name, err)
-	}
-	stop := decided.Forward(command)
-	defer stop()
-	return command.Wait()
 }
 
 // guestAccounts are the system's alone, and the guest.

@@ -20,6 +20,7 @@ import (
 	"ninefold/cmd/internal/runline"
 	"ninefold/namespaces"
 	"ninefold/sessiond/decided"
+	"ninefold/sessiond/guests"
 )
 
 const (
@@ -59,9 +60,13 @@ func run(r runline.Run) {
 	}
 	s := decided.Find(decided.Dir(state), decided.Question{
 		Config: r.Config, State: r.State, Profile: r.Profile, User: r.User,
-		Terminal: decided.Terminal(), First: decided.Program(decided.First),
+		Terminal: decided.Terminal(), First: decided.Program(decided.First), Guest: r.Guest,
 	}.Ask())
 	if s == nil {
+		return
+	}
+	if s.Guest != 0 {
+		runGuest(state, s, r)
 		return
 	}
 	dir, _ := os.Getwd() // a directory that is gone is no place to start in
@@ -75,6 +80,25 @@ func run(r runline.Run) {
 		os.Exit(status.Code)
 	case begun, errors.Is(err, namespaces.ErrAway):
 		// Away, the other program would be looked up in the session's root.
+		exit.Tell(os.Stderr, "sessionctl", err, "")
+		os.Exit(int(exit.NoSession))
+	}
+}
+
+// runGuest is run for a guest. What its start takes of the machine is done beside
+// each other.
+func runGuest(state string, s *decided.Session, r runline.Run) {
+	runtime.UnlockOSThread()
+	runtime.GOMAXPROCS(2)
+	begun := false
+	status, err := guests.Open(state).Run(context.Background(), s, decided.Request{
+		Command: r.Command, Begun: func() { begun = true },
+		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+	})
+	switch {
+	case err == nil:
+		os.Exit(status.Code)
+	case begun:
 		exit.Tell(os.Stderr, "sessionctl", err, "")
 		os.Exit(int(exit.NoSession))
 	}

@@ -1,6 +1,7 @@
 // What the parts of ninefold-init share.
 #pragma once
 #include <stdbool.h>
+#include <stdint.h>
 
 enum { FAILED = 125, CANNOT_EXECUTE = 126, NOT_FOUND = 127 };
 
@@ -13,3 +14,9 @@ void mount_proc(bool protect);
 
 // confine leaves ninefold-init the calls that it needs from now on: filter.c.
 void confine(bool remove);
+
+// set_caps holds these capabilities and no others, drop_bounding_set leaves those
+// within reach, and load_filter takes on a seccomp filter: privileges.c.
+void set_caps(uint64_t caps);
+void drop_bounding_set(uint64_t keep);
+void load_filter(int fd);

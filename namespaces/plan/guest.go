@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"path"
 	"slices"
+	"strconv"
+	"strings"
 )
 
 // GuestHome is where a guest's home is, in memory.
@@ -44,6 +46,77 @@ func guest(s *Spec) {
 			s.Limits = append(s.Limits, l)
 		}
 	}
+}
+
+// ForGuest returns a plan that was compiled for a guest with the id from, as the
+// same for one with the id to. Whoever compiled it has made sure that the number
+// from stands for nothing else in it. p is left as it is.
+func (p *Plan) ForGuest(from, to uint32) *Plan {
+	old, id := strconv.FormatUint(uint64(from), 10), strconv.FormatUint(uint64(to), 10)
+	text := func(s string) string { return replaceNumber(s, old, id) }
+	number := func(n uint32) uint32 {
+		if n == from {
+			return to
+		}
+		return n
+	}
+	out := &Plan{Class: p.Class, Ops: slices.Clone(p.Ops)}
+	for i, op := range out.Ops {
+		switch o := op.(type) {
+		case Mount:
+			o.Options = slices.Clone(o.Options)
+			for j := range o.Options {
+				o.Options[j] = text(o.Options[j])
+			}
+			op = o
+		case Bind:
+			o.Target = text(o.Target)
+			op = o
+		case Mkdir:
+			o.Path, o.UID, o.GID = text(o.Path), number(o.UID), number(o.GID)
+			op = o
+		case File:
+			o.Content, o.UID, o.GID = text(o.Content), number(o.UID), number(o.GID)
+			op = o
+		case Environment:
+			o.Value = text(o.Value)
+			op = o
+		case Identity:
+			o.UID, o.GID, o.Groups = number(o.UID), number(o.GID), slices.Clone(o.Groups)
+			for j := range o.Groups {
+				o.Groups[j] = number(o.Groups[j])
+			}
+			op = o
+		}
+		out.Ops[i] = op
+	}
+	return out
+}
+
+// replaceNumber puts with in the place of each old in s that is not a part of a
+// longer number.
+func replaceNumber(s, old, with string) string {
+	digit := func(at int) bool { return at >= 0 && at < len(s) && s[at] >= '0' && s[at] <= '9' }
+	var b strings.Builder
+	done := 0
+	for from := 0; ; {
+		n := strings.Index(s[from:], old)
+		if n < 0 {
+			break
+		}
+		at := from + n
+		from = at + len(old)
+		if !digit(at-1) && !digit(from) {
+			b.WriteString(s[done:at])
+			b.WriteString(with)
+			done = from
+		}
+	}
+	if done == 0 {
+		return s
+	}
+	b.WriteString(s[done:])
+	return b.String()
 }
 
 // guestMounts are where the host's own file systems are those of its programs:

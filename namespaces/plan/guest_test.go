@@ -89,3 +89,25 @@ func TestNoGuestIsRoot(t *testing.T) {
 		t.Error("a login became a guest's")
 	}
 }
+
+func TestAPlanForAnotherGuest(t *testing.T) {
+	compiled := func(uid string, id uint32) *Plan {
+		s := generous()
+		s.User = User{Name: "guest-" + uid, UID: id, GID: id, Groups: []uint32{id}, Home: GuestHome, Shell: "/bin/sh"}
+		s.Files = []File{{Path: "/etc/passwd", Content: "other:x:161200:612001::/:/bin/sh\nguest-" + uid + ":x:" + uid + ":" + uid + ":Guest:/home/guest:/bin/sh\n"}}
+		s.Environment = append(s.Environment, Environment{Name: "USER", Value: "guest-" + uid})
+		p, err := Compile(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	one, two := compiled("61200", 61200), compiled("65519", 65519)
+	before := Print(one)
+	if got := Print(one.ForGuest(61200, 65519)); got != Print(two) {
+		t.Errorf("it is\n%s\nand not\n%s", got, Print(two))
+	}
+	if Print(one) != before {
+		t.Error("the plan itself was changed")
+	}
+}

@@ -19,7 +19,7 @@ func decision(t testing.TB) (Question, *Session) {
 		t.Fatal(err)
 	}
 	q := Question{Config: "/c", State: "/s", Profile: "p", First: "/first"}
-	return q, &Session{Profile: "p", Plan: p, Command: []string{"/bin/sh", "-l"}, Stay: Stay{Everywhere: true, Home: "/root"}, Leases: []string{}}
+	return q, &Session{Profile: "p", Plan: p, Command: []string{"/bin/sh", "-l"}, Stay: Stay{Everywhere: true, Home: "/root"}, Leases: []string{}, Guest: 61184}
 }
 
 func TestRecordReadsBack(t *testing.T) {
@@ -52,7 +52,7 @@ func TestDamagedRecordsAreNotRead(t *testing.T) {
 			t.Fatalf("cut after %d bytes, and it is read", i)
 		}
 	}
-	newer := strings.Replace(string(whole), "1:1,", "1:2,", 1)
+	newer := strings.Replace(string(whole), "1:2,", "1:3,", 1)
 	if _, _, _, _, err := decode([]byte(newer)); err == nil {
 		t.Error("one of a newer version is read")
 	}
@@ -65,9 +65,12 @@ func TestEachPartOfTheQuestionCounts(t *testing.T) {
 	v := reflect.ValueOf(&q).Elem()
 	for i := range v.NumField() {
 		was := q.text()
-		if f := v.Field(i); f.Kind() == reflect.String {
+		switch f := v.Field(i); f.Kind() {
+		case reflect.String:
 			f.SetString("/other")
-		} else {
+		case reflect.Bool:
+			f.SetBool(true)
+		default:
 			f.SetInt(7)
 		}
 		if q.text() == was {

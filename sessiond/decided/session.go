@@ -25,6 +25,9 @@ type Session struct {
 	// Leases are the files of which a shared lock keeps what the session stands
 	// on.
 	Leases []string
+	// Guest is the id that stands for the guest's in the plan of a session whose user
+	// exists for it alone; 0 for others. Such a plan is untrusted for that alone.
+	Guest uint32
 }
 
 // Stay says in which of the host's directories a session can begin, since it

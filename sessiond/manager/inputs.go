@@ -22,7 +22,7 @@ const decisions = "decisions"
 // question is what r asks for, as the next start will ask it.
 func (m *Manager) question(r Request) decided.Question {
 	return decided.Question{Config: m.asked.Config, State: m.asked.State, Profile: r.Profile, User: r.User,
-		Terminal: decided.Terminal(), First: m.InitFile()}.Ask()
+		Terminal: decided.Terminal(), First: m.InitFile(), Guest: r.Guest}.Ask()
 }
 
 // keepDecision keeps what was decided for r, where it is root's alone and depends
@@ -30,8 +30,8 @@ func (m *Manager) question(r Request) decided.Question {
 // has looked at them, so that what is kept is what follows from what they are.
 // It saves time and nothing else: where it fails, the next start decides again.
 func (m *Manager) keepDecision(ctx context.Context, r Request, p *prepared) {
-	if p.session.Plan.Class != plan.Trusted || p.kept != nil || r.Keep || p.profile.Keep.Root == "user" ||
-		p.user.Directory || m.fixed != nil || m.host.root != "/" {
+	if !rootsAlone(p) || p.kept != nil || r.Keep || p.profile.Keep.Root == "user" ||
+		p.session.Guest == 0 && p.user.Directory || m.fixed != nil || m.host.root != "/" {
 		return
 	}
 	facts, ok := m.inputs(p)
@@ -49,6 +49,15 @@ func (m *Manager) keepDecision(ctx context.Context, r Request, p *prepared) {
 	}
 	again.session.Leases = m.leaseFiles(p)
 	_ = decided.Keep(m.recordDir(), m.question(r), &again.session, facts, writeRecord)
+}
+
+// rootsAlone reports whether root alone had a hand in p. A guest's session is
+// untrusted for the guest's sake, whom no decision depends on.
+func rootsAlone(p *prepared) bool {
+	if p.session.Guest != 0 {
+		return len(plan.Influences(p.spec)) == 1
+	}
+	return p.session.Plan.Class == plan.Trusted
 }
 
 // recordDir is where decisions are kept.

@@ -24,6 +24,8 @@ type Request struct {
 	User string
 	// Keep keeps the writable layer though the profile does not.
 	Keep bool
+	// Guest makes the session a guest's, whatever the profile says of its user.
+	Guest bool
 	// Dir is the directory to start in where the session has the host's files
 	// there; "" is the user's home.
 	Dir string
@@ -42,8 +44,7 @@ type prepared struct {
 	session decided.Session
 	base    *composition
 	kept    *kept
-	guest   *guests.Guest // nil when the session is somebody's
-	note    string        // for the person
+	note    string // for the person
 }
 
 func (p *prepared) release() {
@@ -60,7 +61,6 @@ func (m *Manager) prepare(ctx context.Context, r Request, claim bool) (_ *prepar
 	defer func() {
 		if err != nil {
 			p.release()
-			err = p.endGuest(err)
 		}
 	}()
 	if r.Image != "" {
@@ -76,8 +76,11 @@ func (m *Manager) prepare(ctx context.Context, r Request, claim bool) (_ *prepar
 	if r.Keep && r.Image != "" {
 		return nil, fmt.Errorf("%w: %s: nothing is kept over a file; import it (sessionctl image import) to do that", ErrFileBase, r.Image)
 	}
+	if r.Guest {
+		p.profile = p.profile.ForGuest()
+	}
 	if p.profile.Guest() {
-		err = m.admitGuest(ctx, p, r, claim)
+		err = m.admitGuest(p, r)
 	} else {
 		p.user, err = findUser(ctx, r.User)
 	}
@@ -95,7 +98,7 @@ func (m *Manager) prepare(ctx context.Context, r Request, claim bool) (_ *prepar
 			return nil, err
 		}
 	}
-	p.session = decided.Session{Profile: p.profile.Name, Command: p.profile.Command, Stay: p.stay()}
+	p.session.Profile, p.session.Command, p.session.Stay = p.profile.Name, p.profile.Command, p.stay()
 	if len(p.session.Command) == 0 {
 		p.session.Command = []string{p.spec.User.Shell}
 	}
@@ -105,7 +108,10 @@ func (m *Manager) prepare(ctx context.Context, r Request, claim bool) (_ *prepar
 	if p.session.Plan, err = plan.Compile(p.spec); err != nil {
 		return nil, err
 	}
-	return p, nil
+	if p.session.Guest != 0 {
+		err = m.example(p)
+	}
+	return p, err
 }
 
 // specify fills in the spec from profile, user, machine and what the session
@@ -122,9 +128,6 @@ func (m *Manager) specify(p *prepared) error {
 	s.Environment = environment(p.user, p.profile.Name, s.User.Shell, language, p.base.environment)
 	if err := p.profile.Fill(s); err != nil {
 		return err
-	}
-	if p.profile.Guest() {
-		boundGuest(s)
 	}
 	var err error
 	if s.InitDir, err = m.InitDir(); err != nil {
@@ -155,5 +158,8 @@ func (m *Manager) Plan(ctx context.Context, r Request) (*plan.Plan, error) {
 		return nil, err
 	}
 	defer p.release()
+	if p.session.Guest != 0 {
+		return guests.Bound(p.session.Plan), nil
+	}
 	return p.session.From(r.Dir), nil
 }

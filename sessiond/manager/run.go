@@ -21,20 +21,23 @@ func (m *Manager) Run(ctx context.Context, r Request) (status namespaces.Status,
 	if err != nil {
 		return namespaces.Status{}, err
 	}
-	defer func() { err = p.endGuest(err) }()
 	defer p.release()
 	if p.note != "" && r.Stderr != nil {
 		fmt.Fprintf(r.Stderr, "sessionctl: %s\n", p.note)
 	}
-	if p.guest != nil {
-		return m.runGuest(ctx, p, r)
+	if p.session.Guest != 0 {
+		if err := rely(m.state); err != nil {
+			return status, err
+		}
 	}
 	if r.Image == "" {
 		m.keepDecision(ctx, r, p)
 	}
-	return p.session.Run(ctx, decided.Request{
-		Dir: r.Dir, Command: r.Command, Stdin: r.Stdin, Stdout: r.Stdout, Stderr: r.Stderr,
-	})
+	start := decided.Request{Dir: r.Dir, Command: r.Command, Stdin: r.Stdin, Stdout: r.Stdout, Stderr: r.Stderr}
+	if p.session.Guest != 0 {
+		return m.Guests().Run(ctx, &p.session, start)
+	}
+	return p.session.Run(ctx, start)
 }
 
 // Try makes a session on the host and takes it down, to prove that it can be

@@ -195,6 +195,18 @@ func guest() *Profile {
 // Guest reports whether the user of p's sessions exists for them alone.
 func (p *Profile) Guest() bool { return p.Isolation.User == Dynamic }
 
+// ForGuest returns p as that of a guest: the user exists for one session, whose home
+// is in memory and of which nothing is kept.
+func (p *Profile) ForGuest() *Profile {
+	g := *p
+	g.Isolation.User = Dynamic
+	g.Keep.Root = "no"
+	if g.Home != "none" {
+		g.Home = "private"
+	}
+	return &g
+}
+
 // OnFile is a profile of root's that stands on an image file, an absolute path.
 // Like the built-in one it takes everything down with its command.
 func OnFile(file string) (*Profile, error) {

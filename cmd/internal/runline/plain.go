@@ -6,7 +6,7 @@ import "strings"
 // Run is a run command.
 type Run struct {
 	Config, State, Profile, User string
-	Keep                         bool
+	Keep, Guest                  bool
 	Command                      []string
 }
 
@@ -35,6 +35,8 @@ func Parse(args []string) (Run, bool) {
 			seen, args = true, args[1:]
 		case seen && args[0] == "--keep":
 			r.Keep, args = true, args[1:]
+		case seen && args[0] == "--guest":
+			r.Guest, args = true, args[1:]
 		case seen && value("--user", &r.User):
 		case args[0] != "" && args[0][0] == '-' && (r.Profile == "" || args[0] != "--"):
 			return r, false

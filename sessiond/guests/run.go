@@ -1,0 +1,51 @@
+package guests
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"ninefold/namespaces"
+	"ninefold/namespaces/plan"
+	"ninefold/sessiond/decided"
+)
+
+// Run has a guest in: it makes the session that was decided in s (s.Guest is not 0)
+// for somebody new, has tried what must fail in it, lets the command in, and looks
+// afterwards for what is left. An error means that nobody was let in, or that
+// something may be left.
+func (g *Guests) Run(ctx context.Context, s *decided.Session, r decided.Request) (status namespaces.Status, err error) {
+	guest, err := g.Begin(ctx, s.Profile)
+	if err != nil {
+		return status, err
+	}
+	defer func() { err = errors.Join(err, guest.End()) }()
+	own := *s
+	own.Plan = Bound(s.Plan.ForGuest(s.Guest, guest.UID))
+	if r.Guard, err = guest.Guard(); err != nil {
+		return status, err
+	}
+	r.Dir = "" // a guest has none of the caller's
+	return own.Run(ctx, r)
+}
+
+// Bound bounds what a guest takes of the machine, where its plan does not and the
+// machine can: half of its memory, and tasks. p is left as it is.
+func Bound(p *plan.Plan) *plan.Plan {
+	bounds := []plan.Limit{{Name: "tasks", Value: plan.GuestTasks}}
+	var memory unix.Sysinfo_t
+	if err := unix.Sysinfo(&memory); err == nil {
+		bounds = append(bounds, plan.Limit{Name: "memory", Value: memory.Totalram * uint64(memory.Unit) / 2})
+	}
+	out := &plan.Plan{Class: p.Class, Ops: slices.Clone(p.Ops)}
+	for _, l := range bounds {
+		at := slices.IndexFunc(out.Ops, func(op plan.Op) bool { _, ok := op.(plan.Limit); return ok })
+		said := slices.ContainsFunc(out.Ops, func(op plan.Op) bool { have, ok := op.(plan.Limit); return ok && have.Name == l.Name })
+		if at >= 0 && !said && namespaces.CanLimit(l.Name) {
+			out.Ops = slices.Insert(out.Ops, at, plan.Op(l))
+		}
+	}
+	return out
+}

@@ -124,6 +124,9 @@ func (d *parts) appeared(ctx context.Context, id string) {
 	case <-ctx.Done():
 		return
 	}
+	if d.logins.Asked(id) {
+		return // as nearly all do
+	}
 	s, err := d.units.Session(ctx, id)
 	if err != nil {
 		d.log.Debug("a session that began was not looked at", "session", id, "error", err) // it may be over

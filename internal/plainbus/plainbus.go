@@ -4,6 +4,7 @@
 package plainbus
 
 import (
+	"bufio"
 	"cmp"
 	"context"
 	"errors"
@@ -53,10 +54,18 @@ func connect(ctx context.Context, address string, options []dbus.ConnOption) (*d
 	return nil, failed
 }
 
+// stream is a connection without the methods for descriptors, so that the library offers
+// none to the bus. It reads ahead: the library reads messages by one to four bytes.
+type stream struct {
+	net.Conn
+	ahead *bufio.Reader
+}
+
+func (s stream) Read(b []byte) (int, error) { return s.ahead.Read(b) }
+
 // introduce says who we are. A bus that is stopped accepts and answers nothing.
 func introduce(ctx context.Context, c net.Conn, options []dbus.ConnOption) (*dbus.Conn, error) {
-	// Without its methods for descriptors the library offers none to the bus.
-	conn, err := dbus.NewConn(struct{ net.Conn }{c}, options...)
+	conn, err := dbus.NewConn(stream{c, bufio.NewReader(c)}, options...)
 	if err != nil {
 		c.Close()
 		return nil, err

@@ -182,6 +182,9 @@ const (
 // OfJob reports whether the event is about a job, and about nothing else.
 func (e Event) OfJob() bool { return e.Kind == JobNew || e.Kind == JobChanged || e.Kind == JobRemoved }
 
+// OfView reports whether the event is about which views there are.
+func (e Event) OfView() bool { return e.Kind == ViewNew || e.Kind == ViewRemoved }
+
 // Event is one change. ID is of the view, session or job; UID whose it is.
 type Event struct {
 	Kind EventKind

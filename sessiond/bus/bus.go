@@ -75,6 +75,8 @@ const (
 	workTimeout = 20 * time.Second
 	// maxWait is the longest pause between two tries to get onto the bus.
 	maxWait = time.Minute
+	// together is how long a change waits for others that come with it.
+	together = 50 * time.Millisecond
 )
 
 // Serve is on the bus until ctx ends, and comes back when the bus was away. The
@@ -133,11 +135,26 @@ func (s *Server) once(ctx context.Context) error {
 			if !ok {
 				return nil
 			}
+			// What comes soon after is told with it: a login is several changes, and
+			// the bus carries what systemd and logind say of it at the same time.
+			if !pause(ctx, together) {
+				return nil
+			}
 			jobs := drain(changes) && e.OfJob()
 			if known, err = c.announce(ctx, conn, known, jobs); err != nil {
 				return err
 			}
 		}
+	}
+}
+
+// pause waits, and reports whether ctx goes on.
+func pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
 	}
 }
 

@@ -32,8 +32,8 @@ type Logins struct {
 	accounts string
 
 	mu      sync.Mutex
-	pending map[uint32]pick               // what a login chose before its manager asks
-	asked   map[journal.Process]time.Time // login processes that were here
+	pending map[uint32]pick // what a login chose before its manager asks
+	asked   asked
 	outside []outsider
 	reading map[uint32]chan struct{} // whose home is being read, closed when it has been
 }
@@ -52,7 +52,7 @@ type pick struct {
 
 // New returns a Logins.
 func New(c *config.Live, v *views.Views, log *slog.Logger) *Logins {
-	return &Logins{config: c, views: v, log: log, limits: identity.ReadLimits(identity.LimitsFile), accounts: accountsDir, pending: map[uint32]pick{}, asked: map[journal.Process]time.Time{}, reading: map[uint32]chan struct{}{}}
+	return &Logins{config: c, views: v, log: log, limits: identity.ReadLimits(identity.LimitsFile), accounts: accountsDir, pending: map[uint32]pick{}, asked: asked{processes: map[journal.Process]time.Time{}, sessions: map[string]time.Time{}}, reading: map[uint32]chan struct{}{}}
 }
 
 // errHost ends in a login on the host with its text as the reason.

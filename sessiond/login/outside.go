@@ -3,6 +3,7 @@ package login
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -38,13 +39,35 @@ func (l *Logins) askedAtTheDoor(r door.Request, from door.Peer) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	now := time.Now()
-	for p, at := range l.asked {
-		if now.Sub(at) > askedFor {
-			delete(l.asked, p)
-		}
+	l.asked.add(journal.Process{PID: from.PID, Start: from.Start}, r.Session, time.Now())
+}
+
+// Asked reports whether somebody asked at the door for logind's session id.
+func (l *Logins) Asked(id string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, ok := l.asked.sessions[id]
+	return ok
+}
+
+// asked is what was here lately: login processes, and logind's sessions.
+type asked struct {
+	processes map[journal.Process]time.Time
+	sessions  map[string]time.Time
+	swept     time.Time
+}
+
+func (a *asked) add(p journal.Process, session string, now time.Time) {
+	if now.Sub(a.swept) > askedFor/4 { // not by each of many logins
+		a.swept = now
+		old := func(at time.Time) bool { return now.Sub(at) > askedFor }
+		maps.DeleteFunc(a.processes, func(_ journal.Process, at time.Time) bool { return old(at) })
+		maps.DeleteFunc(a.sessions, func(_ string, at time.Time) bool { return old(at) })
 	}
-	l.asked[journal.Process{PID: from.PID, Start: from.Start}] = now
+	a.processes[p] = now
+	if session != "" {
+		a.sessions[session] = now
+	}
 }
 
 // Appeared looks whether a session that logind tells of is outside, and says so
@@ -60,7 +83,7 @@ func (l *Logins) Appeared(ctx context.Context, s units.Session) {
 	}
 	o := outsider{Session: s, leader: journal.Process{PID: s.Leader, Start: start}}
 	l.mu.Lock()
-	_, asked := l.asked[o.leader]
+	_, asked := l.asked.processes[o.leader]
 	l.mu.Unlock()
 	if ns, err := process.MountNS(s.Leader); asked || err == nil && l.views.In(ns) != nil {
 		return

@@ -42,6 +42,9 @@ const (
 	// scopeSoon is how often is looked whether a young view has its scope.
 	scopeSoon = 100 * time.Millisecond
 	young     = 10 * time.Second
+	// lookEvery is how often is looked although no view is said to have come or
+	// gone: of very many changes at once some are not heard.
+	lookEvery = time.Minute
 )
 
 // Views are the live views; a part of api.Service.
@@ -90,6 +93,7 @@ func follow(ctx context.Context, views Views, log *slog.Logger) error {
 	changes := views.Subscribe(ctx)
 	again := time.NewTimer(0)
 	defer again.Stop()
+	var looked time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -97,9 +101,13 @@ func follow(ctx context.Context, views Views, log *slog.Logger) error {
 		case <-conn.Context().Done():
 			return errors.New("the bus closed the connection")
 		case <-signals:
-		case <-changes:
+		case e := <-changes:
+			if !e.OfView() && time.Since(looked) < lookEvery {
+				continue
+			}
 		case <-again.C:
 		}
+		looked = time.Now()
 		later, err := compare(ctx, conn, views, log)
 		if err != nil && ctx.Err() == nil {
 			log.Warn("systemd-machined is not told of views", "error", err)

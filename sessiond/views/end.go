@@ -30,6 +30,17 @@ func (vs *Views) Run(ctx context.Context) {
 			return
 		case <-next.C:
 		case <-vs.soon:
+			// The end of a login is several changes, and the next login may be on its
+			// way: looking through all sessions has time.
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(sweepSoon):
+			}
+			select {
+			case <-vs.soon:
+			default:
+			}
 		}
 		next.Reset(vs.sweep(time.Now()))
 	}

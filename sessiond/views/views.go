@@ -34,6 +34,8 @@ const (
 	// sweepEvery is how often is looked for views that nobody uses, besides
 	// whenever something says that one might be.
 	sweepEvery = 30 * time.Second
+	// sweepSoon is how long a change waits for others to be looked at with it.
+	sweepSoon = 50 * time.Millisecond
 )
 
 // ErrUnusable says that a root lacks what a login needs.

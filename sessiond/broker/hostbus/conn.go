@@ -38,6 +38,9 @@ type conn struct {
 	jobs    map[dbus.ObjectPath]chan string
 	failure error
 	dead    chan struct{}
+
+	hearing sync.Mutex
+	hears   *time.Timer // runs while the bus hands us the ends of jobs
 }
 
 // call is one that waits for its answer.
@@ -72,12 +75,6 @@ func dial(ctx context.Context, path string) (*conn, error) {
 	body, err := c.call(ctx, nil, busName, busPath, busName, "GetNameOwner", []any{systemdName})
 	if err == nil {
 		err = dbus.Store(body, &c.systemd)
-	}
-	if err == nil {
-		// Systemd sends it while somebody waits for a job; the bus hands it to
-		// those who have said so.
-		rule := "type='signal',sender='" + systemdName + "',path='" + string(systemdPath) + "',interface='" + managerIface + "',member='JobRemoved'"
-		_, err = c.call(ctx, nil, busName, busPath, busName, "AddMatch", []any{rule})
 	}
 	if err != nil {
 		c.close(err)
@@ -193,8 +190,11 @@ func (c *conn) call(ctx context.Context, job chan string, name string, path dbus
 	if err := c.enter(ctx); err != nil {
 		return nil, fmt.Errorf("%s: %w", method, err)
 	}
-	_, err := c.send(w, 0, name, path, iface, method, body)
-	if err != nil {
+	send := c.send
+	if job != nil {
+		send = c.sendHearing
+	}
+	if _, err := send(w, 0, name, path, iface, method, body); err != nil {
 		return nil, err
 	}
 	return c.await(ctx, w, method)

@@ -202,10 +202,13 @@ func (b *builder) attachDir(mnt kernel.FD, target string) error {
 	return kernel.Attach(mnt, at, target)
 }
 
-// mount mounts a kernel file system.
-func (b *builder) mount(op plan.Mount) error {
+// mount mounts a kernel file system: step i.
+func (b *builder) mount(i int, op plan.Mount) error {
 	if err := b.needRoot(); err != nil {
 		return err
+	}
+	if b.staysEmpty(i, op) {
+		return b.mountEmpty(op)
 	}
 	switch op.Type {
 	case "dev":

@@ -22,14 +22,15 @@ type builder struct {
 	sources map[int]kernel.FD // bind sources by step, opened before anything is mounted
 	held    []kernel.FD       // everything opened, closed at the end whatever happens
 
-	cgroup   *kernel.Cgroup // nil without cgroup limits
-	host     kernel.FD      // the host's root, while its view is whole
-	hostRoot uint64         // mount id of the host's root
-	stack    *layers.Stack  // layers, uppers and places to attach to
-	idmap    kernel.FD      // user namespace with the plan's range of ids, or None
-	root     kernel.FD      // the session's root
-	readonly []place        // what must refuse writing
-	away     bool           // the thread has namespaces of the session's
+	cgroup   *kernel.Cgroup       // nil without cgroup limits
+	host     kernel.FD            // the host's root, while its view is whole
+	hostRoot uint64               // mount id of the host's root
+	stack    *layers.Stack        // layers, uppers and places to attach to
+	idmap    kernel.FD            // user namespace with the plan's range of ids, or None
+	root     kernel.FD            // the session's root
+	empty    map[string]kernel.FD // by kind: see mountEmpty
+	readonly []place              // what must refuse writing
+	away     bool                 // the thread has namespaces of the session's
 }
 
 type place struct {
@@ -182,7 +183,7 @@ func (b *builder) execute(i int, op plan.Op) error {
 	case plan.Overlay:
 		err = wrap(b.overlay(op), "mount the root of the session on %s", op.Target)
 	case plan.Mount:
-		err = wrap(b.mount(op), "mount %s on %s", op.Type, op.Target)
+		err = wrap(b.mount(i, op), "mount %s on %s", op.Type, op.Target)
 	case plan.Bind:
 		err = wrap(b.bind(i, op), "bind %s %s", op.Source, op.Target)
 	case plan.Unmount:

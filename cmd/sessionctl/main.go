@@ -50,9 +50,6 @@ func run(r runline.Run) {
 	if os.Geteuid() != 0 || r.Keep {
 		return
 	}
-	// What a start does, it does one after the other: waking other threads for
-	// it costs more than they bring.
-	runtime.GOMAXPROCS(1)
 	runtime.LockOSThread()
 	state := r.State
 	if state == "" {
@@ -69,6 +66,9 @@ func run(r runline.Run) {
 		runGuest(state, s, r)
 		return
 	}
+	// What a start does, it does one after the other: waking other threads for
+	// it costs more than they bring.
+	runtime.GOMAXPROCS(1)
 	dir, _ := os.Getwd() // a directory that is gone is no place to start in
 	begun := false
 	status, err := s.Run(context.Background(), decided.Request{
@@ -88,17 +88,15 @@ func run(r runline.Run) {
 // runGuest is run for a guest. What its start takes of the machine is done beside
 // each other.
 func runGuest(state string, s *decided.Session, r runline.Run) {
-	runtime.UnlockOSThread()
-	runtime.GOMAXPROCS(2)
 	begun := false
 	status, err := guests.Open(state).Run(context.Background(), s, decided.Request{
-		Command: r.Command, Begun: func() { begun = true },
+		Command: r.Command, Here: true, Last: true, Begun: func() { begun = true },
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 	})
 	switch {
 	case err == nil:
 		os.Exit(status.Code)
-	case begun:
+	case begun, errors.Is(err, namespaces.ErrAway):
 		exit.Tell(os.Stderr, "sessionctl", err, "")
 		os.Exit(int(exit.NoSession))
 	}

@@ -17,13 +17,17 @@ static void cannot_reach(const char *path)
 	snprintf(to.sun_path, sizeof to.sun_path, "%s", path);
 	static const int kinds[] = { SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET };
 	bool reached = false;
-	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds && !reached; i++) {
 		int s = socket(AF_UNIX, kinds[i] | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 		// A full queue, and one of another type, are doors all the same.
-		if (s >= 0 && (connect(s, (struct sockaddr *)&to, sizeof to) == 0 || errno == EAGAIN || errno == EPROTOTYPE))
-			reached = true;
+		if (s < 0 || connect(s, (struct sockaddr *)&to, sizeof to) == 0 || errno == EAGAIN || errno == EPROTOTYPE)
+			reached = s >= 0;
+		int error = errno;
 		if (s >= 0)
 			close(s);
+		errno = error;
+		if (!reached && (error == ENOENT || error == ENOTDIR))
+			break; // there is none, whatever its type
 	}
 	char name[192];
 	snprintf(name, sizeof name, "talk to %s", path);

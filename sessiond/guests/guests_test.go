@@ -152,3 +152,38 @@ func TestIPCTables(t *testing.T) {
 		t.Error("a table without owners was believed")
 	}
 }
+
+// TestAnIDInUseIsGivenUp: an id that somebody has is left alone, with whatever is
+// known of who has it.
+func TestAnIDInUseIsGivenUp(t *testing.T) {
+	g := &Guests{dir: t.TempDir(), locks: t.TempDir(), users: t.TempDir()}
+	if err := os.MkdirAll(g.taken(), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	r := Report{Name: Name(FirstID), UID: FirstID, State: Live}
+	busy := make(chan error, 2)
+	busy <- errInUse
+	if err := r.claim(t.Context(), g, busy); !errors.Is(err, errInUse) {
+		t.Errorf("%v", err)
+	}
+	for _, dir := range []string{g.taken(), g.users} {
+		if names, _ := os.ReadDir(dir); len(names) != 0 {
+			t.Errorf("left are %v", names)
+		}
+	}
+	busy <- nil
+	if err := r.claim(t.Context(), g, busy); err != nil {
+		t.Fatal(err)
+	}
+	if !g.isTaken(FirstID) {
+		t.Error("nothing says that it is taken")
+	}
+	root := Report{Name: Name(0), UID: 0, State: Live}
+	busy <- nil
+	if err := root.claim(t.Context(), g, busy); !errors.Is(err, errInUse) || g.isTaken(0) {
+		t.Errorf("an account's id: %v", err)
+	}
+	if err := unused(uint32(os.Getuid())); !errors.Is(err, errInUse) {
+		t.Errorf("the id of this very process: %v", err)
+	}
+}

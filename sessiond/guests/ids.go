@@ -38,9 +38,9 @@ type id struct {
 // Name is what the guest with this id is called.
 func Name(uid uint32) string { return "guest-" + strconv.FormatUint(uint64(uid), 10) }
 
-// take takes an id that neither systemd nor a file, a process or an account has,
-// and none of which free says no.
-func take(ctx context.Context, dir string, free func(uint32) bool) (*id, error) {
+// take takes an id that systemd has given to nobody, and none of which free says no.
+// Whether anything else has it is to be looked at before it is used (unused).
+func take(dir string, free func(uint32) bool) (*id, error) {
 	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, fmt.Errorf("lock an id for a guest: %w", err)
 	}
@@ -58,22 +58,41 @@ func take(ctx context.Context, dir string, free func(uint32) bool) (*id, error) 
 		if got == nil {
 			continue
 		}
-		used, err := !free(uid), error(nil) // somebody may have come and gone
-		if !used {
-			used, err = inUse(ctx, uid)
+		if !free(uid) { // somebody has come and gone
+			got.give()
+			continue
 		}
-		if err == nil && !used {
-			_, err = got.lock.WriteAt([]byte(got.name+"\n"), 0)
-		}
-		if err == nil && !used {
-			return got, nil
-		}
-		got.give()
-		if err != nil {
+		if _, err = got.lock.WriteAt([]byte(got.name+"\n"), 0); err != nil {
+			got.give()
 			return nil, fmt.Errorf("take the id %d for a guest: %w", uid, err)
 		}
+		return got, nil
 	}
 	return nil, fmt.Errorf("%w: of %d, each is in use or waits for a search; see sessionctl guest list", ErrFull, size)
+}
+
+// errInUse says that an id is somebody's whom systemd's locks do not know.
+var errInUse = errors.New("the id is in use")
+
+// unclaimed is errInUse when an account or a group has uid.
+func unclaimed(ctx context.Context, uid uint32) error {
+	taken, err := identity.Host{}.Taken(ctx, uid)
+	if err == nil && taken {
+		err = fmt.Errorf("%w: %d: an account has it", errInUse, uid)
+	}
+	return err
+}
+
+// unused is errInUse when a process, an IPC object or a key has uid.
+func unused(uid uint32) error {
+	found, err := left(uid)
+	if err != nil {
+		return fmt.Errorf("look whether the id %d is free: %w", uid, err)
+	}
+	if len(found) > 0 {
+		return fmt.Errorf("%w: %d: %s", errInUse, uid, found[0])
+	}
+	return nil
 }
 
 // lock returns nil for an id that somebody has.
@@ -110,13 +129,4 @@ func lock(dir string, uid uint32) (*id, error) {
 func (d *id) give() {
 	_ = os.Remove(d.lock.Name())
 	_ = d.lock.Close()
-}
-
-// inUse reports whether an account, a group, a process or an IPC object has the id.
-func inUse(ctx context.Context, uid uint32) (bool, error) {
-	if taken, err := (identity.Host{}).Taken(ctx, uid); taken || err != nil {
-		return taken, err
-	}
-	left, err := left(uid)
-	return len(left) > 0, err
 }

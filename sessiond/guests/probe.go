@@ -47,6 +47,7 @@ func (g *Guest) judge(said []byte, status namespaces.Status) (err error) {
 		return errors.Join(fmt.Errorf("%w: the probe ended with %d", ErrBroken, status.Code), err)
 	}
 	if err := g.written(); err != nil {
+		g.inUse = errors.Is(err, errInUse)
 		return err
 	}
 	g.write()

@@ -17,17 +17,30 @@ import (
 // afterwards for what is left. An error means that nobody was let in, or that
 // something may be left.
 func (g *Guests) Run(ctx context.Context, s *decided.Session, r decided.Request) (status namespaces.Status, err error) {
+	r.Dir = "" // a guest has none of the caller's
+	for range maxTries {
+		if status, err = g.runOnce(ctx, s, r); !errors.Is(err, errInUse) {
+			break
+		}
+	}
+	return status, err
+}
+
+// maxTries is how many ids are tried that something has after all.
+const maxTries = 8
+
+func (g *Guests) runOnce(ctx context.Context, s *decided.Session, r decided.Request) (status namespaces.Status, err error) {
 	guest, err := g.Begin(ctx, s.Profile)
 	if err != nil {
 		return status, err
 	}
-	defer func() { err = errors.Join(err, guest.End()) }()
+	// A caller's thread that made the session sees the session's objects.
+	defer func() { err = errors.Join(err, <-sideways(guest.End)) }()
 	own := *s
 	own.Plan = Bound(s.Plan.ForGuest(s.Guest, guest.UID))
 	if r.Guard, err = guest.Guard(); err != nil {
 		return status, err
 	}
-	r.Dir = "" // a guest has none of the caller's
 	return own.Run(ctx, r)
 }
 

@@ -40,7 +40,8 @@ type Guest struct {
 	Report
 	all     *Guests
 	id      *id
-	pending chan error // the end of what is being written; nil for nothing
+	inUse   bool         // somebody else has the id
+	pending <-chan error // the end of what is being written; nil for nothing
 }
 
 // User is what a session of a guest with that id is for.
@@ -57,32 +58,65 @@ func (g *Guests) Begin(ctx context.Context, profile string) (*Guest, error) {
 			return nil, fmt.Errorf("begin a guest's session: %w", err)
 		}
 	}
-	id, err := take(ctx, g.locks, func(uid uint32) bool { return !g.isTaken(uid) })
+	id, err := take(g.locks, func(uid uint32) bool { return !g.isTaken(uid) })
 	if err != nil {
 		return nil, err
 	}
 	guest := &Guest{all: g, id: id, Report: Report{Name: id.name, UID: id.uid, Profile: profile, State: Live, Begun: time.Now()}}
-	guest.write()
-	guest.later(func() error { return notice(g.users, id.uid, plan.GuestHome) })
+	first := guest.Report
+	unused := sideways(func() error { return unused(id.uid) })
+	guest.pending = sideways(func() error { return first.claim(ctx, g, unused) })
 	return guest, nil
+}
+
+// claim looks whether anybody has the id, by accounts and by what unused says,
+// writes down that it is taken, and makes it known. After an error nothing of
+// that is left.
+func (r *Report) claim(ctx context.Context, g *Guests, unused <-chan error) error {
+	if err := unclaimed(ctx, r.UID); err != nil {
+		return err
+	}
+	err := r.write(g)
+	if err == nil {
+		err = notice(g.users, r.UID, plan.GuestHome)
+	}
+	if err == nil {
+		err = <-unused
+	}
+	if err != nil {
+		return errors.Join(err, forget(g.users, r.UID), gone(os.Remove(g.record(r.UID))))
+	}
+	return nil
+}
+
+// gone is err, unless it says that there is nothing.
+func gone(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// sideways does f beside what the caller goes on with.
+func sideways(f func() error) <-chan error {
+	done := make(chan error, 1)
+	go func() { done <- f() }()
+	return done
 }
 
 // later does f once what was to be done before is done, beside what the caller
 // goes on with: to have something on disk takes as long as to make a session. After
 // an error nothing more is done.
 func (g *Guest) later(f func() error) {
-	before, done := g.pending, make(chan error, 1)
-	g.pending = done
-	go func() {
-		var err error
+	before := g.pending
+	g.pending = sideways(func() error {
 		if before != nil {
-			err = <-before
+			if err := <-before; err != nil {
+				return err
+			}
 		}
-		if err == nil {
-			err = f()
-		}
-		done <- err
-	}()
+		return f()
+	})
 }
 
 // written waits until all of that is done.
@@ -97,18 +131,20 @@ func (g *Guest) written() error {
 
 // write writes the report down as it is now, some time before written returns.
 func (g *Guest) write() {
-	now := g.Report
-	g.later(func() error {
-		if err := kind.Write(g.all.record(now.UID), now); err != nil {
-			return fmt.Errorf("write down the guest %s: %w", now.Name, err)
-		}
-		return nil
-	})
+	now, all := g.Report, g.all
+	g.later(func() error { return now.write(all) })
 }
 
-// gone is how long what ended may still be seen: an exiting process, a key that
+func (r *Report) write(g *Guests) error {
+	if err := kind.Write(g.record(r.UID), r); err != nil {
+		return fmt.Errorf("write down the guest %s: %w", r.Name, err)
+	}
+	return nil
+}
+
+// lingers is how long what ended may still be seen: an exiting process, a key that
 // the kernel has not collected.
-const gone = 5 * time.Second
+const lingers = 5 * time.Second
 
 // End is called when the session is over. It looks for what is left of the
 // guest; ErrRemains says that something is, and the id stays taken. Otherwise the
@@ -117,8 +153,11 @@ const gone = 5 * time.Second
 func (g *Guest) End() error {
 	defer g.id.give()
 	begun := g.written()
+	if errors.Is(begun, errInUse) || g.inUse {
+		return nil // what has the id is nothing of this guest's, who never was in
+	}
 	g.Ended = time.Now()
-	for deadline := g.Ended.Add(gone); ; time.Sleep(2 * time.Millisecond) {
+	for deadline := g.Ended.Add(lingers); ; time.Sleep(2 * time.Millisecond) {
 		found, err := left(g.UID)
 		if err != nil {
 			return fmt.Errorf("look for what is left of %s: %w", g.Name, err)
@@ -155,7 +194,7 @@ func (g *Guest) settle() error {
 	if err := kind.Write(filepath.Join(g.all.reports(), reportName(&g.Report)), g.Report); err != nil {
 		return err
 	}
-	if err := os.Remove(g.all.record(g.UID)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := gone(os.Remove(g.all.record(g.UID))); err != nil {
 		return err
 	}
 	return g.all.prune()
@@ -175,7 +214,7 @@ func (g *Guests) prune() error {
 		return err
 	}
 	for len(names) > maxReports {
-		if err := os.Remove(filepath.Join(g.reports(), names[0])); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := gone(os.Remove(filepath.Join(g.reports(), names[0]))); err != nil {
 			return err
 		}
 		names = names[1:]

@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 
-	"ninefold/internal/replace"
+	"golang.org/x/sys/unix"
 )
 
 // recordDir is where systemd's user database finds records of users that others
@@ -41,7 +41,7 @@ func notice(dir string, uid uint32, home string) error {
 	} {
 		text, err := json.Marshal(f.what)
 		if err == nil {
-			err = replace.File(filepath.Join(dir, f.name), append(text, '\n'), f.mode)
+			err = place(dir, f.name, append(text, '\n'), f.mode)
 		}
 		if err == nil {
 			link := filepath.Join(dir, f.link)
@@ -56,14 +56,30 @@ func notice(dir string, uid uint32, home string) error {
 	return nil
 }
 
+// place puts a file into dir in one step. It is in memory: there is nothing to wait
+// for until it is on disk.
+func place(dir, name string, text []byte, mode fs.FileMode) error {
+	aside := filepath.Join(dir, "."+name+".new")
+	f, err := os.OpenFile(aside, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW, mode)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	if err = errors.Join(err, f.Chmod(mode), f.Close()); err == nil {
+		err = os.Rename(aside, filepath.Join(dir, name))
+	}
+	if err != nil {
+		_ = os.Remove(aside)
+	}
+	return err
+}
+
 // forget takes back what notice made; what is not there is no error.
 func forget(dir string, uid uint32) error {
 	var failed error
 	for _, who := range []string{number(uid), Name(uid)} {
 		for _, kind := range []string{".user", ".user-privileged", ".group"} {
-			if err := os.Remove(filepath.Join(dir, who+kind)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				failed = errors.Join(failed, err)
-			}
+			failed = errors.Join(failed, gone(os.Remove(filepath.Join(dir, who+kind))))
 		}
 	}
 	return failed

@@ -10,6 +10,8 @@ func TestParse(t *testing.T) {
 		return Run{Profile: profile, Command: command}
 	}
 	full := run("desktop", "ls", "-l", "--", "x")
+	visit := run("desktop", "ls")
+	visit.Guest = true
 	full.Config, full.State, full.User, full.Keep = "/c", "/s", "mia", true
 	for _, c := range []struct {
 		args []string
@@ -22,6 +24,8 @@ func TestParse(t *testing.T) {
 		{[]string{"--config", "/c", "--state=/s", "run", "--user", "mia", "--keep", "desktop", "--", "ls", "-l", "--", "x"}, full, true},
 		{[]string{"run", "--config=/c", "--keep", "--state", "/s", "--user=mia", "desktop", "ls", "-l", "--", "x"}, full, true},
 		{[]string{"run", "desktop", "--user", "mia", "--state=/s", "--keep", "--config", "/c", "--", "ls", "-l", "--", "x"}, full, true},
+		{[]string{"run", "--guest", "desktop", "--", "ls"}, visit, true},
+		{[]string{"run", "desktop", "--guest", "ls"}, visit, true},
 		{[]string{"run", "host", "--", "--user", "x"}, run("host", "--user", "x"), true},
 		{[]string{"run", "host", "ls", "--user", "x"}, run("host", "ls", "--user", "x"), true},
 		{[]string{"run", "host", "--kep", "--", "true"}, Run{}, false},

@@ -8,7 +8,6 @@ SOAKTIME ?= 30m
 SOAKHOST ?= 10000
 SOAKDOOR ?= 10000
 SOAKLOGINS ?= 10000
-SOAKCONTEXTS ?= 200
 BENCH    ?=
 SUITE    ?= trixie
 
@@ -45,7 +44,7 @@ deps: ## install what building and testing need (Debian: apt-get; elsewhere it n
 	@scripts/deps build run test
 
 .PHONY: build
-build: bin/ninefold-init bin/ninefold-probe bin/ninefold-enter bin/ninefold-session bin/pam_ninefold.so ## build the programs into bin/
+build: bin/ninefold-init bin/ninefold-probe bin/ninefold-enter bin/ninefold-guest bin/ninefold-session bin/pam_ninefold.so ## build the programs into bin/
 	@scripts/deps build
 	@mkdir -p bin
 	$(GOBUILD) -o bin/ ./cmd/...
@@ -65,6 +64,12 @@ bin/ninefold-probe: $(wildcard namespaces/probe/*.c namespaces/probe/*.h) Makefi
 DOOR_CLIENT := $(wildcard pamhook/client/*.c pamhook/client/*.h) pamhook/door.h
 
 bin/ninefold-enter: $(wildcard pamhook/enter/*.c) $(DOOR_CLIENT) Makefile scripts/kernel-headers
+	@scripts/deps build
+	@mkdir -p bin
+	@scripts/kernel-headers out/kernel-headers
+	$(INIT_CC) $(INIT_CFLAGS) -o $@.new $(filter %.c,$^) $(INIT_LDFLAGS) && mv $@.new $@
+
+bin/ninefold-guest: $(wildcard pamhook/guest/*.c) Makefile scripts/kernel-headers
 	@scripts/deps build
 	@mkdir -p bin
 	@scripts/kernel-headers out/kernel-headers
@@ -116,11 +121,10 @@ fuzz: ## every fuzz target for FUZZTIME each
 	scripts/fuzz $(FUZZTIME)
 
 .PHONY: soak
-soak: build ## sessions made, killed and undone for SOAKTIME, SOAKHOST commands on the host, SOAKDOOR connections to the door and SOAKLOGINS logins, each change of a context killed SOAKCONTEXTS times, and nothing left behind
+soak: build ## sessions made, killed and undone for SOAKTIME, SOAKHOST commands on the host, SOAKDOOR connections to the door and SOAKLOGINS logins, and nothing left behind
 	@mkdir -p out
 	$(GO) build -o out/soak ./tests/soak
 	$(SUDO) out/soak -for $(SOAKTIME) -host $(SOAKHOST) -door $(SOAKDOOR) -logins $(SOAKLOGINS)
-	@if [ $(SOAKCONTEXTS) -gt 0 ]; then set -x; $(SUDO) env NINEFOLD_MUST_RUN=1 NINEFOLD_CONTEXT_KILLS=$(SOAKCONTEXTS) $(GO) test -count=1 -v -timeout 12h -run '^TestContexts$$/./^killed$$' ./tests/machine; fi
 
 .PHONY: desktops
 desktops: build ## whole desktops in logins on booted machines: pictures in out/desktops, times beside the same installed (LONG=1: more; DESKTOP=xfce: those whose name matches)

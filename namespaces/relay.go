@@ -19,6 +19,8 @@ type relay struct {
 	restore *term.State
 	resize  chan os.Signal
 	output  sync.WaitGroup
+	input   sync.WaitGroup
+	enough  *os.File // closed when no more is to be read
 	stop    sync.Once
 }
 
@@ -46,9 +48,43 @@ func (r *relay) start() {
 		// EIO is how a terminal says that its last user is gone.
 		_, _ = io.Copy(r.out, r.master)
 	}()
-	// Reading the caller's terminal cannot be interrupted; the goroutine ends
-	// with the process or at the next key, whose write then fails.
-	go func() { _, _ = io.Copy(r.master, r.in) }()
+	over, enough, err := os.Pipe()
+	if err != nil {
+		// The goroutine then ends with the process or at the next key, whose write fails.
+		go func() { _, _ = io.Copy(r.master, r.in) }()
+		return
+	}
+	r.enough = enough
+	r.input.Go(func() {
+		defer over.Close()
+		r.copyKeys(int(over.Fd()))
+	})
+}
+
+// copyKeys copies what is typed until there is something about over. A read of a
+// terminal cannot be interrupted: it would take the next key, which is somebody
+// else's by then, and keep the terminal open.
+func (r *relay) copyKeys(over int) {
+	keys := int(r.in.Fd())
+	b := make([]byte, 4096)
+	for {
+		ready := []unix.PollFd{{Fd: int32(keys), Events: unix.POLLIN}, {Fd: int32(over), Events: unix.POLLIN}}
+		if _, err := unix.Poll(ready, -1); err == unix.EINTR {
+			continue
+		} else if err != nil || ready[1].Revents != 0 {
+			return
+		}
+		n, err := unix.Read(keys, b)
+		if err == unix.EINTR || err == unix.EAGAIN {
+			continue
+		}
+		if err != nil || n <= 0 {
+			return
+		}
+		if _, err := r.master.Write(b[:n]); err != nil {
+			return
+		}
+	}
 }
 
 func (r *relay) copySize() {
@@ -73,11 +109,17 @@ func (r *relay) finish() {
 	})
 }
 
-// abandon gives the terminal back without waiting; a second call does nothing.
+// abandon gives the terminal back without waiting for output; a second call does
+// nothing.
 func (r *relay) abandon() {
+	if r.enough != nil {
+		r.enough.Close()
+	}
+	r.master.Close() // and ends a write to a session that does not read
+	r.input.Wait()
+	r.enough = nil
 	if r.restore != nil {
 		_ = term.Restore(int(r.in.Fd()), r.restore)
 		r.restore = nil
 	}
-	r.master.Close()
 }

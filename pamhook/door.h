@@ -31,6 +31,9 @@ enum door_op {
 	DOOR_PING = 5,    // is anybody there? (anybody)
 	DOOR_CHOICES = 6, // PAM, in auth: what to ask this person for (root only); environment
 	                  // holds NINEFOLD_CHOICE=PROFILE for each, the default first
+	DOOR_GUEST = 7,   // PAM, in auth: a guest wants in (root only); view is the name of the
+	                  // account that was made, which this process alone may go on with
+	DOOR_GUEST_SESSION = 8, // PAM, last in session: the vestibule of that guest (root only), once
 };
 
 // What is answered.

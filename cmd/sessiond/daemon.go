@@ -31,6 +31,8 @@ type options struct {
 	userdb                 string
 	grace                  time.Duration
 	debug, forget          bool
+	guest                  uint
+	longest                time.Duration
 	inside                 int // descriptor of the host's mount namespace, -1 before that is left
 }
 
@@ -45,6 +47,8 @@ func parse(args []string) (options, error) {
 	f.DurationVar(&o.grace, "grace", 0, "keep a view that nobody is in for `DURATION` (default 1m)")
 	f.BoolVar(&o.debug, "debug", false, "log every question")
 	f.BoolVar(&o.forget, "forget", false, "take away the records of names with a profile, and end")
+	f.UintVar(&o.guest, guestFlag, 0, "used by sessiond itself: keep the session of the guest with this `UID`, whose lock is the standard input")
+	f.DurationVar(&o.longest, longestFlag, 0, "used by sessiond itself: how long that guest may stay")
 	f.IntVar(&o.inside, insideFlag, -1, "used by sessiond itself: its mount namespace is made, and `FD` is the host's")
 	err := f.Parse(args)
 	if err == nil && f.NArg() > 0 {
@@ -66,6 +70,9 @@ func run(args []string) error {
 	}
 	if o.forget && o.userdb != "" {
 		return aliases.Sync(o.userdb, nil)
+	}
+	if o.guest != 0 {
+		return o.keepGuest()
 	}
 	if o.inside < 0 {
 		return enterOwnNamespace(args)

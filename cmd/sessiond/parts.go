@@ -73,6 +73,7 @@ func (o options) assemble(ctx context.Context, log *slog.Logger) (*parts, error)
 		return nil, err
 	}
 	logins := login.New(live, vs, log)
+	logins.LetGuestsIn(o.guestParts(base))
 	d := &parts{shelf: shelf, log: log, config: live, views: vs, logins: logins, units: u, manager: m, ready: ready, entries: o.entries,
 		names:   names{dir: o.userdb, changed: changed, log: log},
 		service: service.New(live, vs, logins, m, u, events), events: events}

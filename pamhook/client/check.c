@@ -59,7 +59,7 @@ bool door_check(const struct door_reply *r, uint16_t op, size_t nfds)
 	}
 	// A view is a mount namespace at the least. What is to come, and nothing
 	// that could be entered now, is the answer to a preparation.
-	bool enters = r->verdict == DOOR_ENTER && op != DOOR_PREPARE && op != DOOR_PING;
+	bool enters = r->verdict == DOOR_ENTER && op != DOOR_PREPARE && op != DOOR_PING && op != DOOR_GUEST;
 	if (enters != seen[DOOR_FD_MOUNT] || (!enters && nfds))
 		return false;
 	return ended(r->view, sizeof r->view) && ended(r->profile, sizeof r->profile) &&

@@ -15,7 +15,9 @@ struct options {
 	bool deny;           // on-failure=deny
 	bool ask;            // in auth: ask for a profile
 	bool alias;          // names that sshd knows: see alias.c
+	bool guest;          // a guest's lines: see guest.c
 	bool debug;
+	const char *service; // the one that a guest's line is for
 	const char *profile; // what the service asks for where the person does not
 };
 
@@ -57,6 +59,17 @@ int alias_groups(pam_handle_t *pamh, int flags);
 // is_alias_by_sshd reports whether PAM_USER is an alias that sshd is asked for,
 // which must not change before the session.
 bool is_alias_by_sshd(pam_handle_t *pamh);
+
+// The answers of the lines with the option guest, PAM_IGNORE for whoever is none:
+// guest_authenticate has sessiond make an account for who types "guest" in
+// front of this machine and makes it the handle's user, guest_account lets that
+// very login pass, and guest_session brings it where nothing of the host's runs.
+int guest_authenticate(pam_handle_t *pamh, int flags, const struct options *o);
+int guest_account(pam_handle_t *pamh);
+int guest_session(pam_handle_t *pamh, int flags, const struct options *o);
+
+// is_guest reports whether guest_authenticate has let this login in.
+bool is_guest(pam_handle_t *pamh);
 
 // ask_for_choice asks the person which profile it is to be, where sessiond
 // offers some, and puts the answer into NINEFOLD_PROFILE. It asks at the prompts

@@ -24,7 +24,12 @@
 // first in each let sshd take NAME+PROFILE, where sessiond keeps a record of
 // that name (alias.c).
 //
-// Options: prepare, ask, alias, profile=NAME, on-failure=host|deny, debug.
+//   auth    [success=done ignore=ignore module_unknown=ignore default=die] pam_ninefold.so guest service=NAME
+//
+// and the like for account and session let the service NAME have guests
+// (guest.c); sessionctl guest enable writes them.
+//
+// Options: prepare, ask, alias, guest, service=NAME, profile=NAME, on-failure=host|deny, debug.
 //
 // Whatever fails leaves the login on the host with a line that says why, or
 // with on-failure=deny refuses it. The module takes DOOR_TIMEOUT_MS at most,
@@ -61,6 +66,10 @@ static void parse(pam_handle_t *pamh, int argc, const char **argv, struct option
 			o->ask = true;
 		else if (!strcmp(argv[i], "alias"))
 			o->alias = true;
+		else if (!strcmp(argv[i], "guest"))
+			o->guest = true;
+		else if (!strncmp(argv[i], "service=", 8))
+			o->service = argv[i] + 8;
 		else if (!strcmp(argv[i], "debug"))
 			o->debug = true;
 		else if (!strcmp(argv[i], "on-failure=deny"))
@@ -214,6 +223,13 @@ EXPORT int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const ch
 		errno = saved;
 		return result;
 	}
+	if (o.guest) {
+		result = guest_session(pamh, flags, &o);
+		errno = saved;
+		return result;
+	}
+	if (is_guest(pamh)) // it has lines of its own
+		return PAM_IGNORE;
 	if (!login_of(pamh, &o, &login)) {
 		remind(pamh, flags, &o, &login);
 		errno = saved;
@@ -245,6 +261,8 @@ EXPORT int pam_sm_authenticate(pam_handle_t *pamh, int flags, int argc, const ch
 	parse(pamh, argc, argv, &o);
 	if (o.alias)
 		result = alias_authenticate(pamh, flags);
+	else if (o.guest)
+		result = guest_authenticate(pamh, flags, &o);
 	else if (o.ask)
 		ask_for_choice(pamh, flags, &o);
 	else
@@ -258,7 +276,11 @@ EXPORT int pam_sm_setcred(pam_handle_t *pamh, int flags, int argc, const char **
 	struct options o;
 	int saved = errno;
 	parse(pamh, argc, argv, &o);
-	int result = o.alias ? alias_groups(pamh, flags) : PAM_IGNORE;
+	int result = PAM_IGNORE;
+	if (o.alias)
+		result = alias_groups(pamh, flags);
+	else if (o.guest && is_guest(pamh))
+		result = PAM_SUCCESS; // it has no groups but its own, and no password that others know
 	errno = saved;
 	return result;
 }
@@ -268,7 +290,11 @@ EXPORT int pam_sm_acct_mgmt(pam_handle_t *pamh, int flags, int argc, const char 
 	struct options o;
 	int saved = errno;
 	parse(pamh, argc, argv, &o);
-	int result = o.alias ? alias_account(pamh, flags) : PAM_IGNORE;
+	int result = PAM_IGNORE;
+	if (o.alias)
+		result = alias_account(pamh, flags);
+	else if (o.guest)
+		result = guest_account(pamh);
 	errno = saved;
 	return result;
 }

@@ -32,6 +32,8 @@ type Config struct {
 	Trust Trust `toml:"trust"`
 	Login Login `toml:"login"`
 	Mount Mount `toml:"mount"`
+	// Guests bounds guests that log in.
+	Guests Guests `toml:"guests"`
 	// File is where it was read; "" when there is none.
 	File string `toml:"-"`
 }
@@ -41,6 +43,7 @@ type Config struct {
 func (c *Config) Named() []string {
 	names := append([]string{c.Login.Default}, c.Login.Choose...)
 	names = append(names, slices.Collect(maps.Values(c.Login.Users))...)
+	names = append(names, c.Guests.Profile)
 	slices.Sort(names)
 	return slices.DeleteFunc(slices.Compact(names), func(name string) bool { return name == "" || name == Plain })
 }
@@ -191,6 +194,10 @@ func (c *Config) check(data []byte) error {
 			bad(fmt.Sprintf("mount.memory is %q; write a size like \"512M\" or \"2G\"", m), "mount", "memory")
 		}
 	}
+	if c.Guests.Profile != "" {
+		name(c.Guests.Profile, "guests", "profile")
+	}
+	c.Guests.check(bad)
 	for _, s := range l.UIDs {
 		if _, err := identity.ParseRange(s); err != nil {
 			bad(fmt.Sprintf("login.uids: %v", err), "login", "uids")

@@ -145,6 +145,9 @@ func (s *Server) serve(ctx context.Context, c *net.UnixConn, accepted time.Durat
 		s.log.Debug("refused a message at the door", "uid", uid, "bytes", n, "error", err)
 		return
 	}
+	if r.Op == Guest && hungUp(c) {
+		return // what would be made for it would be nobody's
+	}
 	from, err := Identify(c, accepted)
 	if err != nil {
 		s.log.Warn("refused a caller at the door", "uid", uid, "error", err)
@@ -178,6 +181,21 @@ func uidOf(c syscall.Conn) (uint32, error) {
 		return 0, err
 	}
 	return cred.Uid, nil
+}
+
+// hungUp reports whether the other end has closed the connection.
+func hungUp(c syscall.Conn) bool {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return true
+	}
+	over := false
+	cerr := raw.Control(func(fd uintptr) {
+		ready := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
+		n, err := unix.Poll(ready, 0)
+		over = err == nil && n > 0
+	})
+	return over || cerr != nil
 }
 
 func send(c *net.UnixConn, r Reply, files []*os.File) error {

@@ -35,6 +35,9 @@ const (
 	Join    Op = 4 // ninefold-enter in a session of its own uid
 	Ping    Op = 5
 	Choices Op = 6 // PAM, in auth: what the person may be asked for
+	Guest   Op = 7 // PAM, in auth: an account for a guest
+	// GuestSession is PAM, last in session: the vestibule of that guest.
+	GuestSession Op = 8
 )
 
 // Verdict is what is answered.
@@ -137,7 +140,7 @@ func DecodeRequest(b []byte) (Request, error) {
 	if r.Version != version {
 		return Request{}, bad("version %d", r.Version)
 	}
-	if r.Op < Prepare || r.Op > Choices {
+	if r.Op < Prepare || r.Op > GuestSession {
 		return Request{}, bad("op %d", r.Op)
 	}
 	for _, s := range requestStrings {

@@ -21,7 +21,7 @@ int main(void)
 {
 	printf("%s %u %u %u %u %zu %zu\n", DOOR_PATH, DOOR_MAGIC, DOOR_VERSION, DOOR_TIMEOUT_MS, DOOR_MAX_FDS,
 	       sizeof(struct door_request), sizeof(struct door_reply));
-	printf("%d %d %d %d %d %d\n", DOOR_PREPARE, DOOR_SESSION, DOOR_MANAGER, DOOR_JOIN, DOOR_PING, DOOR_CHOICES);
+	printf("%d %d %d %d %d %d %d %d\n", DOOR_PREPARE, DOOR_SESSION, DOOR_MANAGER, DOOR_JOIN, DOOR_PING, DOOR_CHOICES, DOOR_GUEST, DOOR_GUEST_SESSION);
 	printf("%d %d %d\n", DOOR_ENTER, DOOR_HOST, DOOR_REFUSE);
 	printf("%d %d %d %d %d %d %u %u\n", DOOR_FD_MOUNT, DOOR_FD_USER, DOOR_FD_PID, DOOR_FD_IPC, DOOR_FD_UTS, DOOR_FD_NET,
 	       DOOR_VESTIBULE, DOOR_NO_NEW_PRIVS);
@@ -57,7 +57,7 @@ func TestLayout(t *testing.T) {
 	}
 	want := []string{
 		"/run/ninefold/door 1380929348 1 1000 8 880 1760",
-		"1 2 3 4 5 6", "1 2 3", "1 2 3 4 5 6 1 2",
+		"1 2 3 4 5 6 7 8", "1 2 3", "1 2 3 4 5 6 1 2",
 		"0 4", "4 4", "8 2", "10 2", "12 4",
 	}
 	for _, s := range requestStrings {
@@ -94,7 +94,7 @@ func TestRequestsAreStrict(t *testing.T) {
 		"magic":             func(b []byte) []byte { b[0] ^= 1; return b },
 		"length":            func(b []byte) []byte { b[4] ^= 1; return b },
 		"version":           func(b []byte) []byte { b[8] = 2; return b },
-		"op":                func(b []byte) []byte { b[10] = 7; return b },
+		"op":                func(b []byte) []byte { b[10] = 9; return b },
 		"op 0":              func(b []byte) []byte { b[10] = 0; return b },
 		"endless name":      func(b []byte) []byte { copy(b[16:], strings.Repeat("x", 256)); return b },
 		"hidden tail":       func(b []byte) []byte { b[16+10] = 'x'; return b },

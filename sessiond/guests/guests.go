@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"ninefold/internal/record"
+	"ninefold/sessiond/journal"
 )
 
 // The errors a caller tells apart.
@@ -28,7 +29,6 @@ type State string
 
 // The states, in their order.
 const (
-	Waiting State = "waiting" // a session is prepared, and nobody is in it
 	Live    State = "live"    // a session runs, or its keeper was killed
 	Ended   State = "ended"   // its processes are gone, and file systems are still to be searched
 	Clean   State = "clean"   // nothing of it is left
@@ -37,12 +37,17 @@ const (
 
 // Report is what is known of one guest; it is kept when the guest is gone.
 type Report struct {
-	Name    string    `json:"name"`
-	UID     uint32    `json:"uid"`
-	Profile string    `json:"profile"`
-	State   State     `json:"state"`
-	Begun   time.Time `json:"begun"`
-	Ended   time.Time `json:"ended,omitzero"`
+	Name    string `json:"name"`
+	UID     uint32 `json:"uid"`
+	Profile string `json:"profile"`
+	// Service and Terminal are those of a guest who logged in.
+	Service  string `json:"service,omitempty"`
+	Terminal string `json:"terminal,omitempty"`
+	// Keeper is the process that has the session, as long as it is live.
+	Keeper journal.Process `json:"keeper,omitzero"`
+	State  State           `json:"state"`
+	Begun  time.Time       `json:"begun"`
+	Ended  time.Time       `json:"ended,omitzero"`
 	// Tries are what was tried before the guest came in, by ninefold-probe.
 	Tries []Try `json:"tries"`
 	// Writable are the session's mounts that a guest could write to, as its own

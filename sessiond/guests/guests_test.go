@@ -81,7 +81,7 @@ func TestLock(t *testing.T) {
 
 func TestNotice(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "userdb")
-	if err := notice(dir, FirstID, "/home/guest"); err != nil {
+	if err := notice(dir, FirstID, "/home/guest", "/usr/sbin/nologin"); err != nil {
 		t.Fatal(err)
 	}
 	b, err := os.ReadFile(filepath.Join(dir, number(FirstID)+".user"))
@@ -163,7 +163,7 @@ func TestAnIDInUseIsGivenUp(t *testing.T) {
 	r := Report{Name: Name(FirstID), UID: FirstID, State: Live}
 	busy := make(chan error, 2)
 	busy <- errInUse
-	if err := r.claim(t.Context(), g, busy); !errors.Is(err, errInUse) {
+	if err := r.claim(t.Context(), g, "/home/guest", "/usr/sbin/nologin", busy); !errors.Is(err, errInUse) {
 		t.Errorf("%v", err)
 	}
 	for _, dir := range []string{g.taken(), g.users} {
@@ -172,7 +172,7 @@ func TestAnIDInUseIsGivenUp(t *testing.T) {
 		}
 	}
 	busy <- nil
-	if err := r.claim(t.Context(), g, busy); err != nil {
+	if err := r.claim(t.Context(), g, "/home/guest", "/usr/sbin/nologin", busy); err != nil {
 		t.Fatal(err)
 	}
 	if !g.isTaken(FirstID) {
@@ -180,7 +180,7 @@ func TestAnIDInUseIsGivenUp(t *testing.T) {
 	}
 	root := Report{Name: Name(0), UID: 0, State: Live}
 	busy <- nil
-	if err := root.claim(t.Context(), g, busy); !errors.Is(err, errInUse) || g.isTaken(0) {
+	if err := root.claim(t.Context(), g, "/home/guest", "/usr/sbin/nologin", busy); !errors.Is(err, errInUse) || g.isTaken(0) {
 		t.Errorf("an account's id: %v", err)
 	}
 	if err := unused(uint32(os.Getuid())); !errors.Is(err, errInUse) {

@@ -3,6 +3,7 @@ package guests
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -37,11 +38,27 @@ func (g *Guests) runOnce(ctx context.Context, s *decided.Session, r decided.Requ
 	// A caller's thread that made the session sees the session's objects.
 	defer func() { err = errors.Join(err, <-sideways(guest.End)) }()
 	own := *s
-	own.Plan = Bound(s.Plan.ForGuest(s.Guest, guest.UID))
+	own.Plan = guest.plan(s)
 	if r.Guard, err = guest.Guard(); err != nil {
 		return status, err
 	}
 	return own.Run(ctx, r)
+}
+
+// plan is that of the guest's own session.
+func (g *Guest) plan(s *decided.Session) *plan.Plan { return Bound(s.Plan.ForGuest(s.Guest, g.UID)) }
+
+// Start makes the session of a guest who logs in, as Run does, without a command.
+func (g *Guest) Start(ctx context.Context, s *decided.Session) (*namespaces.Session, error) {
+	guard, err := g.Guard()
+	if err != nil {
+		return nil, err
+	}
+	made, err := namespaces.Start(ctx, g.plan(s), namespaces.Command{Guard: guard})
+	if err != nil {
+		return nil, fmt.Errorf("make a session of profile %s: %w", s.Profile, err)
+	}
+	return made, nil
 }
 
 // Bound bounds what a guest takes of the machine, where its plan does not and the

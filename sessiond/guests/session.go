@@ -12,9 +12,9 @@ import (
 	"strings"
 	"time"
 
-	"ninefold/namespaces"
 	"ninefold/namespaces/plan"
 	"ninefold/sessiond/identity"
+	"ninefold/sessiond/process"
 )
 
 // Guests are the guests of a machine.
@@ -41,7 +41,6 @@ type Guest struct {
 	Report
 	all     *Guests
 	id      *id
-	guard   *namespaces.Guard
 	inUse   bool         // somebody else has the id
 	pending <-chan error // the end of what is being written; nil for nothing
 }
@@ -55,6 +54,11 @@ func User(uid uint32) identity.User {
 // Begin takes an id for a session of profile. That it is taken is written down, and
 // name services get to know it, before anybody is let in (Guard).
 func (g *Guests) Begin(ctx context.Context, profile string) (*Guest, error) {
+	return g.begin(ctx, Report{Profile: profile, Keeper: self()}, plan.GuestHome, "/usr/sbin/nologin")
+}
+
+// begin is Begin for a guest with that home and shell on the host.
+func (g *Guests) begin(ctx context.Context, r Report, home, shell string) (*Guest, error) {
 	for _, dir := range []string{g.dir, g.taken(), g.reports()} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("begin a guest's session: %w", err)
@@ -64,23 +68,23 @@ func (g *Guests) Begin(ctx context.Context, profile string) (*Guest, error) {
 	if err != nil {
 		return nil, err
 	}
-	guest := &Guest{all: g, id: id, Report: Report{Name: id.name, UID: id.uid, Profile: profile, State: Live, Begun: time.Now()}}
-	first := guest.Report
+	r.Name, r.UID, r.State, r.Begun = id.name, id.uid, Live, time.Now()
+	guest := &Guest{all: g, id: id, Report: r}
 	unused := sideways(func() error { return unused(id.uid) })
-	guest.pending = sideways(func() error { return first.claim(ctx, g, unused) })
+	guest.pending = sideways(func() error { return r.claim(ctx, g, home, shell, unused) })
 	return guest, nil
 }
 
 // claim looks whether anybody has the id, by accounts and by what unused says,
 // writes down that it is taken, and makes it known. After an error nothing of
 // that is left.
-func (r *Report) claim(ctx context.Context, g *Guests, unused <-chan error) error {
+func (r *Report) claim(ctx context.Context, g *Guests, home, shell string, unused <-chan error) error {
 	if err := unclaimed(ctx, r.UID); err != nil {
 		return err
 	}
 	err := r.write(g)
 	if err == nil {
-		err = notice(g.users, r.UID, plan.GuestHome)
+		err = notice(g.users, r.UID, home, shell)
 	}
 	if err == nil {
 		err = <-unused
@@ -161,6 +165,9 @@ func (g *Guest) End() error {
 	g.Ended = time.Now()
 	for deadline := g.Ended.Add(lingers); ; time.Sleep(2 * time.Millisecond) {
 		found, err := left(g.UID)
+		if err == nil {
+			err = forgetKeys(g.UID)
+		}
 		if err != nil {
 			return fmt.Errorf("look for what is left of %s: %w", g.Name, err)
 		}
@@ -172,7 +179,7 @@ func (g *Guest) End() error {
 	switch {
 	case len(g.Left) > 0:
 		g.State = Remains
-	case len(g.Tries) == 0 || g.State == Waiting:
+	case len(g.Tries) == 0:
 		g.State = Clean // nobody ever was in it
 	default:
 		g.State = Ended
@@ -253,9 +260,13 @@ func (g *Guests) List() ([]Report, error) {
 			if errors.Is(err, fs.ErrNotExist) {
 				continue // it has just been settled
 			}
-			if failed = errors.Join(failed, err); err == nil {
-				all = append(all, r)
+			if failed = errors.Join(failed, err); err != nil {
+				continue
 			}
+			if r.State == Live && r.Keeper.PID != 0 && !process.Alive(r.Keeper.PID, r.Keeper.Start) {
+				r.State = Ended // with its keeper, which had no time to say so
+			}
+			all = append(all, r)
 		}
 	}
 	slices.SortFunc(all, func(a, b Report) int { return a.Begun.Compare(b.Begun) })

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"strconv"
 	"time"
 )
@@ -13,7 +14,7 @@ import (
 type Swept struct {
 	Clean   []string `json:"clean"`   // whose ids are free again
 	Remains []string `json:"remains"` // of whom something was found
-	Live    []string `json:"live"`    // whose sessions run
+	Live    []string `json:"live"`    // whose sessions run, or whose login logind still takes down
 	Files   uint64   `json:"files"`   // that were looked at
 }
 
@@ -44,6 +45,9 @@ func (g *Guests) Sweep(ctx context.Context) (Swept, error) {
 		case errors.Is(err, fs.ErrNotExist):
 		case err != nil:
 			failed = errors.Join(failed, err)
+		case guest != nil && stillOut(guest.UID):
+			guest.id.give()
+			out.Live = append(out.Live, guest.Name)
 		case guest == nil:
 			out.Live = append(out.Live, Name(uint32(uid)))
 		default:
@@ -74,6 +78,13 @@ func (g *Guests) Sweep(ctx context.Context) (Swept, error) {
 	return out, failed
 }
 
+// stillOut reports whether logind still has the user of a guest who logged in: for
+// some seconds it keeps an empty directory, which the next sweep finds gone.
+func stillOut(uid uint32) bool {
+	entries, err := os.ReadDir("/run/user/" + number(uid))
+	return err == nil && len(entries) == 0
+}
+
 // resume returns the guest with the id uid, whose session is over, with its
 // lock; nil while one runs.
 func (g *Guests) resume(uid uint32) (*Guest, error) {
@@ -91,6 +102,9 @@ func (g *Guests) resume(uid uint32) (*Guest, error) {
 
 // searched notes the files that were found, and what else is there now.
 func (g *Guest) searched(files []string) error {
+	if err := forgetKeys(g.UID); err != nil {
+		return err
+	}
 	now, err := left(g.UID)
 	if err != nil {
 		return fmt.Errorf("look for what is left of %s: %w", g.Name, err)

@@ -17,14 +17,15 @@ import (
 const recordDir = "/run/userdb"
 
 // notice makes the guest known to name services: getent, ps and logind then say
-// its name. The password is locked and no shell is named, so the account opens
-// nothing. It is taken back by forget.
-func notice(dir string, uid uint32, home string) error {
+// its name. The password is locked and the record too, which PAM takes for an
+// expired account: it opens nothing but what pam_ninefold lets pass. It is taken
+// back by forget.
+func notice(dir string, uid uint32, home, shell string) error {
 	name := Name(uid)
 	secret := map[string]any{"privileged": map[string]any{"hashedPassword": []string{"!*"}}}
 	user := map[string]any{
 		"userName": name, "realName": "Guest", "uid": uid, "gid": uid, "homeDirectory": home,
-		"shell": "/usr/sbin/nologin", "disposition": "dynamic", "service": "ninefold", "locked": true,
+		"shell": shell, "disposition": "dynamic", "service": "ninefold", "locked": true,
 	}
 	group := map[string]any{"groupName": name, "gid": uid, "disposition": "dynamic", "service": "ninefold"}
 	if err := os.MkdirAll(dir, 0o755); err != nil {

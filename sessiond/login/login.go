@@ -36,6 +36,9 @@ type Logins struct {
 	asked   asked
 	outside []outsider
 	reading map[uint32]chan struct{} // whose home is being read, closed when it has been
+
+	guests  GuestParts
+	tickets map[uint32]ticket // of guests on their way, by uid
 }
 
 // pendingFor is how long a choice waits for the manager of its login.
@@ -66,6 +69,9 @@ func (e *errHost) Unwrap() error { return e.err }
 
 // Answer answers one request of the door.
 func (l *Logins) Answer(ctx context.Context, r door.Request, from door.Peer) (door.Reply, []*os.File) {
+	if r.Op == door.Guest || r.Op == door.GuestSession {
+		return l.answerGuest(ctx, r, from)
+	}
 	guest := l.guest(r, from)
 	if why := authorised(r, from); why != "" && guest == nil {
 		l.log.Warn("refused at the door", "op", r.Op, "uid", from.UID, "pid", from.PID, "for", r.UID, "why", why)
@@ -118,7 +124,7 @@ func reason(err error) string {
 // put it: the user manager's unit, or a session of that user.
 func authorised(r door.Request, from door.Peer) string {
 	switch r.Op {
-	case door.Prepare, door.Session, door.Choices:
+	case door.Prepare, door.Session, door.Choices, door.Guest, door.GuestSession:
 		if from.UID != 0 {
 			return "only root may ask for the login of somebody"
 		}

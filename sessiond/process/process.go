@@ -189,3 +189,19 @@ func ByMountNS() (map[uint64][]int, error) {
 	}
 	return out, nil
 }
+
+// Terminal returns the device number of the process's controlling terminal, 0
+// where it has none (proc_pid_stat(5), field 7).
+func Terminal(pid int) (uint64, error) {
+	fields, err := stat(pid)
+	if err != nil {
+		return 0, err
+	}
+	n, err := strconv.ParseInt(fields[4], 10, 32)
+	if err != nil {
+		return 0, fmt.Errorf("/proc/%d/stat is not understood", pid)
+	}
+	// The kernel writes it as an int of 32 bits: the minor's high bits, the major, its low ones.
+	d := uint32(n)
+	return unix.Mkdev(d>>8&0xfff, d&0xff|d>>12&0xfff00), nil
+}

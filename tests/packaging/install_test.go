@@ -17,6 +17,7 @@ var installed = map[string]os.FileMode{
 	"usr/lib/ninefold/ninefold-init":                          0o755,
 	"usr/lib/ninefold/ninefold-probe":                         0o755,
 	"usr/lib/ninefold/ninefold-enter":                         0o755,
+	"usr/lib/ninefold/ninefold-guest":                         0o755,
 	"usr/lib/ninefold/ninefold-session":                       0o755,
 	"usr/share/lightdm/lightdm.conf.d/60-ninefold.conf":       0o644,
 	"usr/lib/ninefold/sessiond":                               0o755,

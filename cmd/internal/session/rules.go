@@ -8,6 +8,7 @@ import (
 	"ninefold/roots/sign"
 	"ninefold/roots/store"
 	"ninefold/roots/trust"
+	"ninefold/sessiond/guestpam"
 	"ninefold/sessiond/guests"
 	"ninefold/sessiond/identity"
 	"ninefold/sessiond/manager"
@@ -30,6 +31,9 @@ var Rules = []exit.Rule{
 	{Is: guests.ErrFull, Code: exit.Busy, Hint: "sessionctl guest sweep frees the ids of guests that are gone"},
 	{Is: guests.ErrBroken, Code: exit.Failed, Hint: "this is a fault of Ninefold, of the kernel or of the profile; sessionctl guest report shows all that was tried"},
 	{Is: guests.ErrRemains, Code: exit.Failed, Hint: "its id stays taken; remove what is named, then run sessionctl guest sweep"},
+	{Is: guests.ErrNoGuest, Code: exit.NotFound, Hint: "sessionctl guest list shows those that there are"},
+	{Is: guestpam.ErrNoService, Code: exit.NotFound, Hint: "install the login program, or name another with --service"},
+	{Is: guestpam.ErrFile, Code: exit.NotSupported, Hint: "write its lines yourself, see pam_ninefold(8)"},
 	{Is: identity.ErrNoUser, Code: exit.NotFound},
 	{Is: profile.ErrNotFound, Code: exit.NotFound, Hint: "sessionctl profile list shows those that there are"},
 	{Is: profile.ErrInvalid, Code: exit.BadInput},

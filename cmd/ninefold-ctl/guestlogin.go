@@ -1,0 +1,262 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"ninefold/cmd/internal/exit"
+	"ninefold/sessiond/config"
+	"ninefold/sessiond/guestpam"
+	"ninefold/sessiond/guests"
+	"ninefold/sessiond/identity"
+	"ninefold/sessiond/login"
+	"ninefold/sessiond/manager"
+)
+
+func (a *app) enableGuests() *cobra.Command {
+	var services []string
+	var profile string
+	c := &cobra.Command{
+		Use:   "enable",
+		Short: "Let anybody in front of this machine log in as guest, without a password",
+		Long: `enable writes lines into the PAM stacks of the login programs that are installed,
+or of those named. Who types guest there gets a session with a user of its own;
+ninefold.toml says how many may be in, and for how long. No other service knows
+a guest.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := a.guestsPossible(c.Context(), profile); err != nil {
+				return err
+			}
+			named, err := guestServices(services, true)
+			if err != nil {
+				return err
+			}
+			for _, s := range named {
+				if err := guestpam.Enable("", s, profile); err != nil {
+					return errors.Join(err, a.withdraw(named))
+				}
+			}
+			_, err = fmt.Fprintf(a.Out, "guests can log in by %s, as %s\n", strings.Join(named, ", "), login.GuestName)
+			return err
+		},
+	}
+	serviceFlag(c, &services)
+	c.Flags().StringVar(&profile, "profile", "", "what guests get by these services (default: guests.profile of ninefold.toml)")
+	_ = c.RegisterFlagCompletionFunc("profile", a.completeProfile)
+	return c
+}
+
+// withdraw takes the lines of services away after one could not be written.
+func (a *app) withdraw(services []string) error {
+	var failed error
+	for _, s := range services {
+		failed = errors.Join(failed, guestpam.Disable("", s))
+	}
+	return failed
+}
+
+func serviceFlag(c *cobra.Command, to *[]string) {
+	c.Flags().StringSliceVar(to, "service", nil, "the login programs: "+strings.Join(config.GuestServices, ", "))
+	_ = c.RegisterFlagCompletionFunc("service", cobra.FixedCompletions(config.GuestServices, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// guestServices are the services meant; without any, those that the machine has.
+func guestServices(named []string, there bool) ([]string, error) {
+	for _, s := range named {
+		if !slices.Contains(config.GuestServices, s) {
+			return nil, exit.Usagef("give some of "+strings.Join(config.GuestServices, ", "), "guests cannot log in by %q", s)
+		}
+	}
+	if len(named) > 0 {
+		return named, nil
+	}
+	for _, s := range config.GuestServices {
+		if _, err := guestpam.Has("", s); err != nil {
+			return nil, err
+		}
+		if _, err := os.Lstat("/etc/pam.d/" + s); err == nil || !there {
+			named = append(named, s)
+		}
+	}
+	return named, nil
+}
+
+// guestsPossible says why guests could not log in, or nil.
+func (a *app) guestsPossible(ctx context.Context, profile string) error {
+	if os.Geteuid() != 0 {
+		return fmt.Errorf("let guests in: %w", manager.ErrNotRoot)
+	}
+	if _, err := (identity.Host{}).ByName(ctx, login.GuestName); err == nil {
+		return &exit.Error{Code: exit.Failed, Hint: "rename that account, or remove it", Err: fmt.Errorf("let guests in: there is a user called %s, who would log in by that name", login.GuestName)}
+	} else if !errors.Is(err, identity.ErrNoUser) {
+		return err
+	}
+	m := manager.Open(manager.Options{Config: a.config, State: a.state})
+	if profile == "" {
+		c, err := config.Load(m.Config())
+		if err != nil {
+			return err
+		}
+		profile = c.Guests.ProfileName()
+	}
+	p, err := m.Profiles().Find(profile)
+	if err != nil {
+		return err
+	}
+	if !p.Guest() {
+		return &exit.Error{Code: exit.Usage, Hint: `guests get profiles with user = "dynamic", such as guest`, Err: fmt.Errorf("profile %s is for somebody that there is", profile)}
+	}
+	return nil
+}
+
+func (a *app) disableGuests() *cobra.Command {
+	var services []string
+	c := &cobra.Command{
+		Use:   "disable",
+		Short: "Let nobody log in as guest",
+		Long:  "disable takes away what enable wrote, and nothing else. Guests who are in stay.",
+		Args:  cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			if os.Geteuid() != 0 {
+				return fmt.Errorf("let no guests in: %w", manager.ErrNotRoot)
+			}
+			named, err := guestServices(services, false)
+			if err != nil {
+				return err
+			}
+			return a.withdraw(named)
+		},
+	}
+	serviceFlag(c, &services)
+	return c
+}
+
+// guestStatus is what is known of guests' logins.
+type guestStatus struct {
+	Services []string `json:"services"` // that let guests in
+	Profile  string   `json:"profile"`
+	Most     int      `json:"most"`
+	Stay     string   `json:"stay"`
+	In       int      `json:"in"`
+	Obstacle string   `json:"obstacle,omitempty"` // why nobody comes in all the same
+}
+
+func (a *app) tellGuests() *cobra.Command {
+	return a.jsonFlag(&cobra.Command{
+		Use:   "status",
+		Short: "Show by which login programs guests come in, and how many are in",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			m := manager.Open(manager.Options{Config: a.config, State: a.state})
+			conf, err := config.Load(m.Config())
+			if err != nil {
+				return err
+			}
+			st := guestStatus{Services: []string{}, Profile: conf.Guests.ProfileName(), Most: conf.Guests.AtOnce(), Stay: conf.Guests.Longest().String()}
+			for _, s := range config.GuestServices {
+				has, err := guestpam.Has("", s)
+				if err != nil {
+					return err
+				}
+				if has && conf.Guests.By(s) {
+					st.Services = append(st.Services, s)
+				}
+			}
+			in, err := m.Guests().In()
+			if err != nil && !errors.Is(err, os.ErrPermission) {
+				return err
+			}
+			st.In = len(in)
+			if _, err := (identity.Host{}).ByName(c.Context(), login.GuestName); err == nil {
+				st.Obstacle = "there is a user called " + login.GuestName
+			}
+			services := strings.Join(st.Services, ", ")
+			if services == "" {
+				services = "none"
+			}
+			rows := [][]string{{"services", services}, {"profile", st.Profile}, {"in", fmt.Sprintf("%d of %d", st.In, st.Most)}, {"stay", st.Stay}}
+			if st.Obstacle != "" {
+				rows = append(rows, []string{"obstacle", st.Obstacle})
+			}
+			return a.list(st, []string{"GUESTS", ""}, rows)
+		},
+	})
+}
+
+func (a *app) endGuests() *cobra.Command {
+	var everyone bool
+	c := &cobra.Command{
+		Use:   "end GUEST|UID | --all",
+		Short: "End the session of a guest",
+		Long:  "end has the guest's session taken down, with all that runs in it, and returns\nwhen it was looked for what is left.",
+		Args:  cobra.MaximumNArgs(1),
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			in, _ := a.guests().In()
+			var names []string
+			for _, r := range in {
+				names = append(names, r.Name)
+			}
+			return names, cobra.ShellCompDirectiveNoFileComp
+		},
+		RunE: func(c *cobra.Command, args []string) error {
+			if everyone == (len(args) == 1) {
+				return exit.Usagef("usage: "+c.UseLine(), "name one guest, or give --all")
+			}
+			if os.Geteuid() != 0 {
+				return fmt.Errorf("end a guest's session: %w", manager.ErrNotRoot)
+			}
+			all := a.guests()
+			in, err := all.In()
+			if err != nil {
+				return err
+			}
+			if !everyone {
+				in = slices.DeleteFunc(in, func(r guests.Report) bool {
+					return r.Name != args[0] && strconv.FormatUint(uint64(r.UID), 10) != args[0]
+				})
+				if len(in) == 0 {
+					return fmt.Errorf("%w: %s", guests.ErrNoGuest, args[0])
+				}
+			}
+			for _, r := range in {
+				err = errors.Join(err, endGuest(all, &r))
+			}
+			return err
+		},
+	}
+	c.Flags().BoolVar(&everyone, "all", false, "end all of them")
+	return c
+}
+
+// The time that a guest's keeper has to end it, before it is killed, and after.
+const (
+	endPolitely = 10 * time.Second
+	endKilled   = 10 * time.Second
+)
+
+func endGuest(all *guests.Guests, r *guests.Report) error {
+	for _, step := range []struct {
+		signal unix.Signal
+		within time.Duration
+	}{{unix.SIGTERM, endPolitely}, {unix.SIGKILL, endKilled}} {
+		if err := r.Signal(step.signal); err != nil {
+			return nil // it is over
+		}
+		for end := time.Now().Add(step.within); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+			if there, err := all.Present(r); err != nil || !there {
+				return err
+			}
+		}
+	}
+	return fmt.Errorf("the session of %s does not end, though its keeper was killed", r.Name)
+}

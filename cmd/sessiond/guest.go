@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+	"golang.org/x/sys/unix"
+
+	"ninefold/sessiond/broker/hostbus"
+	"ninefold/sessiond/guests"
+	"ninefold/sessiond/login"
+	"ninefold/sessiond/manager"
+)
+
+const guestFlag, longestFlag = "keep-guest", "longest"
+
+// guestParts are what the logins of guests take.
+func (o options) guestParts(m *manager.Manager) login.GuestParts {
+	bus := hostbus.New(hostbus.DefaultSocket)
+	return login.GuestParts{
+		Guests: m.Guests,
+		Host:   o.hostNamespace,
+		Program: func() (string, error) {
+			dir, err := m.InitDir()
+			return filepath.Join(dir, guests.LoginShell), err
+		},
+		Keep: func(ctx context.Context, g *guests.Guest, longest time.Duration) error {
+			return o.startKeeper(ctx, bus, g, longest)
+		},
+	}
+}
+
+// startKeeper has systemd start this program anew, as the keeper of g, with the
+// guest's lock for its input: it outlives the daemon.
+func (o options) startKeeper(ctx context.Context, bus *hostbus.Bus, g *guests.Guest, longest time.Duration) error {
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find this program: %w", err)
+	}
+	argv := []string{self, "-" + guestFlag, strconv.FormatUint(uint64(g.UID), 10), "-" + longestFlag, longest.String()}
+	if o.config != "" {
+		argv = append(argv, "-config", o.config)
+	}
+	if o.state != "" {
+		argv = append(argv, "-state", o.state)
+	}
+	set := hostbus.Set
+	_, err = bus.Start(ctx, "ninefold-"+g.Name+".service", []hostbus.Property{
+		set("Description", "Session of the guest "+g.Name),
+		set("Slice", "ninefold.slice"),
+		set("CollectMode", "inactive-or-failed"),
+		set("Type", "exec"),
+		set("ExecStartEx", []hostbus.Exec{{Path: self, Argv: argv, Flags: []string{"no-env-expand"}}}),
+		set("StandardInputFileDescriptor", dbus.UnixFD(g.Lock().Fd())),
+		// It ends what it keeps itself; what is left then is killed.
+		set("KillMode", "mixed"),
+		set("TimeoutStopUSec", uint64(20*time.Second/time.Microsecond)),
+	})
+	return err
+}
+
+// keepGuest keeps the session of a guest until that is over.
+func (o options) keepGuest() error {
+	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM, unix.SIGINT)
+	defer stop()
+	m := manager.Open(manager.Options{Config: o.config, State: o.state})
+	if err := m.KeepGuest(ctx, uint32(o.guest), os.Stdin, o.longest); err != nil {
+		return fmt.Errorf("guest %s: %w", guests.Name(uint32(o.guest)), err)
+	}
+	return nil
+}

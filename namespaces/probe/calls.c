@@ -155,8 +155,9 @@ void try_calls(void)
 	call("load a module", SYS_finit_module, -1, tmp, 0, 0, 0);
 	call("load a kernel", SYS_kexec_file_load, -1, -1, 0, 0, 0);
 	call("set the time", SYS_settimeofday, 0, 0, 0, 0, 0);
-	call("set the host's name", SYS_sethostname, tmp, 4, 0, 0, 0);
+	call("set the host's name", SYS_sethostname, tmp, -1, 0, 0, 0);
 	call("make a disk's device", SYS_mknodat, AT_FDCWD, (long)"/tmp/.probe", S_IFBLK | 0600, 0x800, 0);
+	unlink("/tmp/.probe"); // where it could be made
 	call("lock memory without bound", SYS_setrlimit, 8, (long)(unsigned long[]){ ~0UL, ~0UL }, 0, 0, 0);
 	int terminal = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
 	say("a terminal of the host's", terminal < 0, "%s", terminal < 0 ? strerror(errno) : "there is one");

@@ -38,7 +38,8 @@ void try_sockets(void)
 {
 	static const char *const doors[] = { "/run/dbus/system_bus_socket", "/run/systemd/private", "/run/systemd/notify",
 		"/run/systemd/journal/socket", "/run/systemd/journal/stdout", "/run/systemd/journal/dev-log", "/dev/log",
-		"/run/systemd/resolve/io.systemd.Resolve", "/run/systemd/userdb/io.systemd.DynamicUser", "/run/udev/control",
+		"/run/systemd/resolve/io.systemd.Resolve", "/run/systemd/userdb/io.systemd.DynamicUser",
+		"/run/systemd/machine/io.systemd.Machine", "/run/udev/control",
 		"/run/nscd/socket", "/var/lib/sss/pipes/nss", "/run/docker.sock", "/run/podman/podman.sock", "/run/containerd/containerd.sock",
 		"/run/ninefold/door", "/run/ninefold/host", "/run/cups/cups.sock", "/run/pcscd/pcscd.comm", "/tmp/.X11-unix/X0", "/run/snapd.socket" };
 	for (size_t i = 0; i < sizeof doors / sizeof *doors; i++)

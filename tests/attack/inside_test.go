@@ -52,6 +52,14 @@ var tries = map[string]func(args []string) error{
 	"xattrs":        plantXattrs,
 	"runaway":       runAway,
 	"probe-capable": probeCapable,
+	"waits":         waits,
+	"capable":       capable,
+	"set-knob":      setKnob,
+	"set-sysfs":     setSysfs,
+	"release-agent": releaseAgent,
+	"leave-cgroup":  leaveCgroup,
+	"join":          join,
+	"forks":         forks,
 }
 
 func try(name string, args []string) int {

@@ -27,8 +27,22 @@ var bin, dir, home string
 // plugged in and accounts made that the machine never sees. With a try's name
 // it is the attacker in a session.
 func TestMain(m *testing.M) {
+	if len(os.Args) > 3 && os.Args[1] == "try" && os.Args[2] == "list" {
+		if err := tryList(os.Args[3:]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	if len(os.Args) > 2 && os.Args[1] == "try" {
 		os.Exit(try(os.Args[2], os.Args[3:]))
+	}
+	if len(os.Args) > 5 && os.Args[1] == "weak" {
+		if err := weak(os.Args[2], os.Args[3], os.Args[4], os.Args[5:]...); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
 	}
 	if os.Geteuid() != 0 {
 		if os.Getenv("NINEFOLD_MUST_RUN") == "1" {

@@ -31,6 +31,7 @@ func TestWhatIsKept(t *testing.T) {
 			t.Run("mounts", func(t *testing.T) { b.For(t).privateMounts(t) })
 			b.configure("[login]\ndefault = \"marked\"\n[login.users]\nalice = \"gone\"\nbob = \"private\"\ncarol = \"nohome\"\n")
 			t.Run("thrown-away", func(t *testing.T) { b.For(t).thrownAway(t) })
+			t.Run("attacked", func(t *testing.T) { b.For(t).attacked(t) })
 			t.Run("guests", func(t *testing.T) { b.For(t).guests(t) })
 			for _, user := range People {
 				b.gone(user)

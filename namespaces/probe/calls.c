@@ -112,7 +112,8 @@ void try_processes(void)
 	denied("trace the first process", ptrace(PTRACE_SEIZE, 1, 0, 0) < 0);
 	char byte;
 	struct iovec here = { &byte, 1 }, there = { (void *)0x400000, 1 };
-	denied("read the first process's memory", process_vm_readv(1, &here, 1, &there, 1, 0) < 0);
+	// Nothing has to lie at that address.
+	denied("read the first process's memory", process_vm_readv(1, &here, 1, &there, 1, 0) < 0 && errno != EFAULT);
 }
 
 void try_calls(void)

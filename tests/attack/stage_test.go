@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -118,7 +119,9 @@ func waits(args []string) error {
 		return fmt.Errorf("a message queue: %w", e)
 	}
 	fmt.Println("waits")
-	select {}
+	for {
+		time.Sleep(time.Hour)
+	}
 }
 
 // begin starts a victim, and finds the process of it that works in the session.

@@ -53,7 +53,7 @@ func importImage(ctx context.Context, args []string) error {
 				return err
 			}
 		}
-		i.o.Accept = i.accept
+		i.o.Accept, i.o.InitDir = i.accept, m.InitDir
 		id, reference, err := i.run(ctx, args[0])
 		if err != nil {
 			return err

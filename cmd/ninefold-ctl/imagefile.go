@@ -37,7 +37,7 @@ func (a *app) imageImport() *cobra.Command {
 		Short: "Bring an image from a file, or one of containers from anywhere",
 		Long: `import brings what image export --to oci wrote, with its signatures. Of others it takes
 images of containers (a registry's, an OCI layout, what docker save writes) and whole roots (a tar,
-an erofs file, a directory); these are unpacked by Ninefold itself, and become one package. They carry
+a squashfs or erofs file, a directory); these are unpacked by Ninefold itself, and become one package. They carry
 no signature: trust.toml has to allow them, or --sign signs them.`,
 		Args: cobra.ExactArgs(1),
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {

@@ -26,6 +26,9 @@ type Options struct {
 	Reference string
 	// Layer is the one layer that is wanted, counted from 1; 0 is all of them.
 	Layer int
+	// InitDir tells which directory holds ninefold-init; it is asked for the session that
+	// reads a squashfs file.
+	InitDir func() (string, error)
 	// Accept gives an image, which is in the store, its name there, or refuses it.
 	Accept func(ctx context.Context, reference string, id image.ID) error
 }
@@ -73,10 +76,17 @@ func put(ctx context.Context, s *store.Store, as deb.Identity, environment map[s
 	}
 	m := &image.Manifest{Version: image.Version, Name: as.Name, Environment: environment,
 		Packages: []image.Ref{{Name: p.Name, Version: p.Version, Digest: id}}}
+	there := s.HasImage(m.ID())
 	if r.ID, err = s.PutPulled(m, store.Origin{From: from, References: []string{r.Reference}}); err != nil {
 		return nil, err
 	}
-	return r, o.Accept(ctx, r.Reference, r.ID)
+	if err := o.Accept(ctx, r.Reference, r.ID); err != nil {
+		if !there {
+			err = errors.Join(err, s.Withdraw(r.ID))
+		}
+		return nil, err
+	}
+	return r, nil
 }
 
 // room is what may be unpacked: nine tenths of what is free, so that a bomb leaves

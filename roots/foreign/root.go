@@ -26,7 +26,8 @@ var (
 )
 
 // Root brings a whole root: a tar, plain or compressed with gzip, xz, zstd or bzip2; an
-// erofs file without compression; or a directory.
+// erofs file without compression; a squashfs file, which a program of the machine's reads as
+// nobody in a session of its own (ErrTool without it); or a directory.
 func Root(ctx context.Context, s *store.Store, path string, o Options) (*Result, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -54,13 +55,24 @@ func Root(ctx context.Context, s *store.Store, path string, o Options) (*Result,
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
+	var squashfs *squashed
+	if form == export.Squashfs {
+		if squashfs, err = copySquashfs(s, f, o.InitDir); err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		defer squashfs.remove()
+		f = squashfs.File
+	}
 	h := sha256.New()
 	if _, err := io.Copy(h, f); err != nil {
 		return nil, err
 	}
 	layer := deb.Layer{Name: path, Open: func(ctx context.Context) (io.ReadCloser, error) {
-		if form == export.Erofs {
+		switch form {
+		case export.Erofs:
 			return tarOfErofs(ctx, f), nil
+		case export.Squashfs:
+			return squashfs.tar(ctx)
 		}
 		return io.NopCloser(io.NewSectionReader(f, 0, info.Size())), nil
 	}}
@@ -83,7 +95,7 @@ func formOf(f *os.File) (string, error) {
 	}
 	switch head = head[:n]; {
 	case n >= 4 && string(head[:4]) == "hsqs":
-		return "", fmt.Errorf("%w: squashfs; unsquashfs makes a directory of it, which can be", ErrForm)
+		return export.Squashfs, nil
 	case n >= 1028 && string(head[1024:1028]) == "\xe2\xe1\xf5\xe0":
 		return export.Erofs, nil
 	}

@@ -32,6 +32,17 @@ const (
 // ErrNothing says that there is no record of Debian in what was to be imported.
 var ErrNothing = errors.New("no record says anything of Debian")
 
+// ErrArchive says that what was to be imported is no archive, or a damaged one.
+var ErrArchive = errors.New("it is neither a directory nor an archive that can be read")
+
+// unreadable says that err is about what is in an archive, unless the file itself cannot be read.
+func unreadable(err error) error {
+	if failed := (*fs.PathError)(nil); err == nil || errors.As(err, &failed) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrArchive, err)
+}
+
 // Imported is what an import did.
 type Imported struct {
 	Holes int `json:"holes"`
@@ -83,7 +94,7 @@ func (i *importing) path(ctx context.Context, path string) error {
 		})
 	}
 	if !info.Mode().IsRegular() {
-		return regular.ErrNot
+		return unreadable(regular.ErrNot)
 	}
 	f, err := os.Open(path)
 	if err != nil {
@@ -98,13 +109,13 @@ func (i *importing) path(ctx context.Context, path string) error {
 	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
 		z, err := gzip.NewReader(r)
 		if err != nil {
-			return err
+			return unreadable(err)
 		}
 		return i.tar(ctx, z)
 	case bytes.Equal(head, []byte{0x28, 0xb5, 0x2f, 0xfd}):
 		z, err := zstd.NewReader(r, zstd.WithDecoderMaxWindow(128<<20))
 		if err != nil {
-			return err
+			return unreadable(err)
 		}
 		defer z.Close()
 		return i.tar(ctx, z)
@@ -117,7 +128,7 @@ func (i *importing) path(ctx context.Context, path string) error {
 func (i *importing) zip(ctx context.Context, f *os.File, size int64) error {
 	z, err := zip.NewReader(f, size)
 	if err != nil {
-		return err
+		return unreadable(err)
 	}
 	for _, m := range z.File {
 		err := i.file(ctx, m.Name, func() ([]byte, error) {
@@ -144,7 +155,7 @@ func (i *importing) tar(ctx context.Context, r io.Reader) error {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("it is neither a directory nor an archive that can be read: %w", err)
+			return unreadable(err)
 		}
 		if h.Typeflag != tar.TypeReg {
 			continue
@@ -157,7 +168,7 @@ func (i *importing) tar(ctx context.Context, r io.Reader) error {
 			}
 			return b, err
 		})
-		if err = errors.Join(err, broken); err != nil {
+		if err = errors.Join(err, unreadable(broken)); err != nil {
 			return err
 		}
 	}

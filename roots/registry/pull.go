@@ -81,16 +81,25 @@ func (p *pull) run(ctx context.Context, from, reference string) (image.ID, error
 }
 
 // admit puts the images of a chain into the store, as ones from outside, and
-// gives the last one its name if it may have it.
-func (p *pull) admit(ctx context.Context, chain []*image.Manifest, from, reference string) error {
+// gives the last one its name if it may have it. Otherwise those that were not there
+// before go again.
+func (p *pull) admit(ctx context.Context, chain []*image.Manifest, from, reference string) (err error) {
 	var id image.ID
+	var fresh []image.ID
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.s.Withdraw(fresh...))
+		}
+	}()
 	for i, m := range chain {
+		if id = m.ID(); !p.s.HasImage(id) {
+			fresh = append([]image.ID{id}, fresh...)
+		}
 		o := store.Origin{From: from}
 		if i == len(chain)-1 {
 			o.References = []string{reference}
 		}
-		var err error
-		if id, err = p.s.PutPulled(m, o); err != nil {
+		if _, err = p.s.PutPulled(m, o); err != nil {
 			return err
 		}
 	}

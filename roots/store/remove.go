@@ -121,14 +121,10 @@ func (s *Store) RemoveImage(id image.ID) error {
 		return fmt.Errorf("image %s: a session or a build uses it: %w", id.Short(), ErrBusy)
 	}
 	defer f.Close()
-	ids, err := s.Images()
-	if err != nil {
+	if m, err := s.child(id); err != nil {
 		return err
-	}
-	for _, other := range ids {
-		if m, err := s.Image(other); err == nil && m.Parent == id {
-			return fmt.Errorf("image %s: image %s (%s) is built on it: %w", id.Short(), m.Name, other.Short(), ErrBusy)
-		}
+	} else if m != nil {
+		return fmt.Errorf("image %s: image %s (%s) is built on it: %w", id.Short(), m.Name, m.ID().Short(), ErrBusy)
 	}
 	tags, err := s.Tags()
 	if err != nil {
@@ -144,15 +140,30 @@ func (s *Store) RemoveImage(id image.ID) error {
 	if err := s.removeImage(id); err != nil {
 		return s.explain(err)
 	}
+	return s.explain(s.removeComposed(id))
+}
+
+// child returns an image that is built on image id; nil when there is none.
+func (s *Store) child(id image.ID) (*image.Manifest, error) {
+	ids, err := s.Images()
+	for _, other := range ids {
+		if m, err := s.Image(other); err == nil && m.Parent == id {
+			return m, nil
+		}
+	}
+	return nil, err
+}
+
+func (s *Store) removeComposed(id image.ID) error {
 	for _, dir := range []string{"composefs", "farm"} {
 		all, err := names(s.path(dir))
 		if err != nil {
-			return s.explain(err)
+			return err
 		}
 		for _, name := range all {
 			if strings.HasPrefix(name, id.String()) {
 				if err := removeTree(s.path(dir, name)); err != nil {
-					return s.explain(err)
+					return err
 				}
 			}
 		}

@@ -14,6 +14,7 @@ var needed = []struct {
 	{"apt-get", "solving Debian packages", Missing, "images can be built from lock files only; install apt"},
 	{"xz", "unpacking packages", Fallback, "packages are unpacked by Ninefold itself, more slowly; install xz-utils"},
 	{"mksquashfs", "image export --to squashfs", Missing, "images can be exported in every other form; install squashfs-tools"},
+	{"sqfs2tar", "image import of squashfs files", Missing, "squashfs files cannot be imported; install squashfs-tools-ng"},
 	{"git", "recipes from git", Missing, "recipes cannot be fetched from git; install git"},
 	{"getent", "users from a directory (LDAP, SSSD)", Missing, "only users in /etc/passwd are found; install libc-bin"},
 }

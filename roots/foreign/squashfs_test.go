@@ -1,0 +1,123 @@
+package foreign
+
+import (
+	"encoding/binary"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"ninefold/roots/driver"
+	"ninefold/roots/pkg"
+)
+
+// initDir is where make build puts the first process of sessions.
+func initDir() (string, error) {
+	dir, err := filepath.Abs("../../bin")
+	if err == nil {
+		_, err = os.Stat(filepath.Join(dir, "ninefold-init"))
+	}
+	return dir, err
+}
+
+// squashfs makes a file of what fill writes below a directory, as others do, for root alone.
+func squashfs(t *testing.T, fill string) string {
+	t.Helper()
+	for _, program := range []string{"mksquashfs", unsquasher, "setcap"} {
+		if _, err := exec.LookPath(program); err != nil || os.Geteuid() != 0 {
+			if os.Getenv("NINEFOLD_MUST_RUN") == "1" {
+				t.Fatalf("needs root and %s: %v", program, err)
+			}
+			t.Skipf("needs root and %s: %v", program, err)
+		}
+	}
+	dir, file := filepath.Join(t.TempDir(), "root"), filepath.Join(t.TempDir(), "file")
+	for _, c := range []*exec.Cmd{
+		exec.Command("mkdir", dir),
+		exec.Command("sh", "-ec", fill),
+		exec.Command("mksquashfs", dir, file, "-quiet", "-no-progress", "-noappend"),
+		exec.Command("chmod", "600", file),
+	} {
+		if c.Args[0] == "sh" {
+			c.Dir = dir
+		}
+		if b, err := c.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %v: %s", c.Args, err, b)
+		}
+	}
+	return file
+}
+
+func TestSquashfsOfOthers(t *testing.T) {
+	file := squashfs(t, `mkdir -p usr/bin var/mail; printf hello > usr/bin/a; ln usr/bin/a usr/bin/b; ln -s /etc/passwd usr/bin/l
+chown 12:34 usr/bin/a; chmod 4755 usr/bin/a; chmod 2775 var/mail; printf x > usr/bin/ping; setcap cap_net_raw+ep usr/bin/ping
+mknod null c 1 3; mkdir dev; mv null dev; touch -d @86400 usr/bin/ping`)
+	s := open(t)
+	r, err := Root(t.Context(), s, file, accepting(s, Options{Reference: "x", InitDir: initDir}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tree, err := driver.Tree(t.Context(), s, r.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]pkg.Entry{}
+	for _, e := range tree.Entries {
+		got[e.Path] = e
+	}
+	if a := got["usr/bin/a"]; a.Mode != 0o4755 || a.UID != 12 || a.GID != 34 || a.Size != 5 {
+		t.Errorf("/usr/bin/a is %+v", a)
+	}
+	if b := got["usr/bin/b"]; b.Link != "usr/bin/a" {
+		t.Errorf("/usr/bin/b is %+v", b)
+	}
+	if l := got["usr/bin/l"]; l.Target != "/etc/passwd" {
+		t.Errorf("/usr/bin/l is %+v", l)
+	}
+	if m := got["var/mail"]; m.Mode != 0o2775 {
+		t.Errorf("/var/mail is %+v", m)
+	}
+	if p := got["usr/bin/ping"]; len(p.Xattrs) != 1 || p.Xattrs[0].Name != "security.capability" || p.MTime != 86400 {
+		t.Errorf("/usr/bin/ping is %+v", p)
+	}
+	if r.Notes.Devices != 1 {
+		t.Errorf("%+v", r.Notes)
+	}
+}
+
+// TestSquashfsThatIsDamaged: nothing of it is taken, and nothing is left.
+func TestSquashfsThatIsDamaged(t *testing.T) {
+	file := squashfs(t, "for i in 1 2 3 4 5 6 7 8; do head -c 300000 /dev/urandom > $i; done")
+	whole, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	flipped := append([]byte{}, whole...)
+	// Its header says where what it says about the files begins.
+	inodes := binary.LittleEndian.Uint64(whole[64:])
+	for i := inodes + 2; i < inodes+20; i++ {
+		flipped[i] ^= 0x55
+	}
+	s := open(t)
+	for name, b := range map[string][]byte{"cut": whole[:len(whole)/2], "flipped": flipped, "head": whole[:96], "magic": []byte("hsqs0000")} {
+		if err := os.WriteFile(file, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Root(t.Context(), s, file, accepting(s, Options{Reference: name, InitDir: initDir})); !errors.Is(err, ErrUnusable) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	left(t, s.Dir())
+}
+
+// TestSquashfsBomb: a small file of much is stopped before it fills the disk.
+func TestSquashfsBomb(t *testing.T) {
+	said, full, after := onSmallDisk(t, "64m", "import DIR "+squashfs(t, "truncate -s 300M zeros"))
+	if !strings.Contains(said, "more than") {
+		t.Errorf("said %s", said)
+	}
+	left(t, full)
+	whole(t, after)
+}

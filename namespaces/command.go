@@ -66,6 +66,9 @@ type Guard struct {
 	// Unless it returns nil the session ends, nothing of it is left, and
 	// Start or Run returns that error.
 	Passed func(said []byte, status Status) error
+	// Took is how long it took, the start of the session's first process included.
+	// It is set before Passed is called.
+	Took time.Duration
 }
 
 // The stamps: what is to become of throw-away layers is known by them.

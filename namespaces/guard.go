@@ -31,7 +31,8 @@ func (s *Session) passGuard(g *Guard) error {
 		return nil
 	}
 	fail := func(err error) error { return fmt.Errorf("%w: %s: %w", ErrGuard, path.Base(g.Argv[0]), err) }
-	until := time.Now().Add(g.Time)
+	begun := time.Now()
+	until := begun.Add(g.Time)
 	said, err := readBounded(s.guard, g.Max, until)
 	s.guard.Close()
 	if err != nil {
@@ -44,6 +45,7 @@ func (s *Session) passGuard(g *Guard) error {
 	if n, _ := unix.Read(s.status.Int(), raw[:]); n != len(raw) {
 		return fail(errEnded)
 	}
+	g.Took = time.Since(begun)
 	if err := g.Passed(said, statusOf(syscall.WaitStatus(binary.NativeEndian.Uint32(raw[:])))); err != nil {
 		return err
 	}

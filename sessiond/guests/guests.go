@@ -29,6 +29,7 @@ type State string
 
 // The states, in their order.
 const (
+	Waiting State = "waiting" // a session is prepared, and nobody is in it
 	Live    State = "live"    // a session runs, or its keeper was killed
 	Ended   State = "ended"   // its processes are gone, and file systems are still to be searched
 	Clean   State = "clean"   // nothing of it is left

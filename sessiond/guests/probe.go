@@ -36,7 +36,8 @@ func (g *Guest) Guard() (*namespaces.Guard, error) {
 		}
 		argv = append(argv, own)
 	}
-	return &namespaces.Guard{Argv: argv, Time: probeTime, Max: maxProbe, Passed: g.judge}, nil
+	g.guard = &namespaces.Guard{Argv: argv, Time: probeTime, Max: maxProbe, Passed: g.judge}
+	return g.guard, nil
 }
 
 // judge looks at what the probe says, and that everything is written down before

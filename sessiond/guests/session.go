@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"ninefold/namespaces"
 	"ninefold/namespaces/plan"
 	"ninefold/sessiond/identity"
 	"ninefold/sessiond/process"
@@ -41,6 +42,7 @@ type Guest struct {
 	Report
 	all     *Guests
 	id      *id
+	guard   *namespaces.Guard
 	inUse   bool         // somebody else has the id
 	pending <-chan error // the end of what is being written; nil for nothing
 }
@@ -179,7 +181,7 @@ func (g *Guest) End() error {
 	switch {
 	case len(g.Left) > 0:
 		g.State = Remains
-	case len(g.Tries) == 0:
+	case len(g.Tries) == 0 || g.State == Waiting:
 		g.State = Clean // nobody ever was in it
 	default:
 		g.State = Ended

@@ -1,10 +1,12 @@
 package manager
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
 	"ninefold/namespaces/plan"
+	"ninefold/sessiond/decided"
 	"ninefold/sessiond/guests"
 	"ninefold/sessiond/identity"
 )
@@ -49,6 +51,19 @@ func (m *Manager) example(p *prepared) error {
 		return fmt.Errorf("profile %s: %w: it uses %d or %d, which stand for the guest's own id", p.profile.Name, plan.ErrInvalid, guests.FirstID, guests.LastID)
 	}
 	return nil
+}
+
+// DecideGuest decides how sessions of a profile are for guests, whatever the
+// profile says of its user. What they stand on is held until release is called.
+func (m *Manager) DecideGuest(ctx context.Context, name string) (s *decided.Session, release func(), err error) {
+	if err := rely(m.state); err != nil {
+		return nil, nil, err
+	}
+	p, err := m.prepare(ctx, Request{Profile: name, Guest: true}, true)
+	if err != nil {
+		return nil, nil, err
+	}
+	return &p.session, p.release, nil
 }
 
 // guestAccounts are the system's alone, and the guest.

@@ -12,20 +12,11 @@ import (
 // bubblewrap is the contender that overlays by itself: Debian 12's cannot yet,
 // so Debian 13's is fetched into the cache and runs with its own libraries.
 func (b *bench) bubblewrap(ctx context.Context, j job) (contender, error) {
-	root := filepath.Join(b.cache, "bubblewrap")
-	bwrap := filepath.Join(root, "usr/bin/bwrap")
-	if _, err := os.Stat(bwrap); err != nil {
-		if err := fetchTrixie(ctx, root, "bubblewrap", "libc6", "libcap2", "libselinux1", "libpcre2-8-0"); err != nil {
-			return contender{}, fmt.Errorf("fetch bubblewrap of Debian 13: %w", err)
-		}
+	argv, err := b.fetchBubblewrap(ctx)
+	if err != nil {
+		return contender{}, err
 	}
-	loaders, _ := filepath.Glob(filepath.Join(root, "usr/lib*/ld-linux-*.so.*"))
-	libs, _ := filepath.Glob(filepath.Join(root, "usr/lib/*-linux-gnu"))
-	if len(loaders) == 0 || len(libs) == 0 {
-		return contender{}, fmt.Errorf("%s holds no loader or no libraries: remove it and run again", root)
-	}
-	argv := []string{loaders[0], "--library-path", libs[0], bwrap}
-	version, err := exec.CommandContext(ctx, argv[0], append(argv[1:], "--version")...).Output()
+	version, err := exec.CommandContext(ctx, argv[0], append(argv[1:len(argv):len(argv)], "--version")...).Output()
 	if err != nil {
 		return contender{}, fmt.Errorf("bwrap --version: %w", err)
 	}
@@ -42,6 +33,23 @@ func (b *bench) bubblewrap(ctx context.Context, j job) (contender, error) {
 		argv = append(argv, "--ro-bind", j.path("binds", from), to)
 	}
 	return process(nameBwrap, append(argv, "/bin/true")...), nil
+}
+
+// fetchBubblewrap is the beginning of a command line.
+func (b *bench) fetchBubblewrap(ctx context.Context) ([]string, error) {
+	root := filepath.Join(b.cache, "bubblewrap")
+	bwrap := filepath.Join(root, "usr/bin/bwrap")
+	if _, err := os.Stat(bwrap); err != nil {
+		if err := fetchTrixie(ctx, root, "bubblewrap", "libc6", "libcap2", "libselinux1", "libpcre2-8-0"); err != nil {
+			return nil, fmt.Errorf("fetch bubblewrap of Debian 13: %w", err)
+		}
+	}
+	loaders, _ := filepath.Glob(filepath.Join(root, "usr/lib*/ld-linux-*.so.*"))
+	libs, _ := filepath.Glob(filepath.Join(root, "usr/lib/*-linux-gnu"))
+	if len(loaders) == 0 || len(libs) == 0 {
+		return nil, fmt.Errorf("%s holds no loader or no libraries: remove it and run again", root)
+	}
+	return []string{loaders[0], "--library-path", libs[0], bwrap}, nil
 }
 
 func firstLine(ctx context.Context, name string, args ...string) string {

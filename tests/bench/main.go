@@ -47,7 +47,7 @@ func run(ctx context.Context, args []string) int {
 	flags.StringVar(&b.cache, "cache", "out/bench-cache", "where fetched and generated things are kept between runs")
 	flags.StringVar(&b.bin, "bin", "bin", "where the built programs are")
 	flags.StringVar(&b.floor, "floor", "out/floor", "the compiled floor/floor.c")
-	only := flags.String("only", "", "run only the groups whose name contains this: sessions, held, images, exports, logins, host, build")
+	only := flags.String("only", "", "run only the groups whose name contains this: sessions, held, guests, images, exports, logins, host, build")
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}
@@ -95,6 +95,7 @@ func (b *bench) all(ctx context.Context, only string) (err error) {
 	}{
 		{"sessions", b.sessions, false},
 		{"held", b.held, false},
+		{"guests", b.guests, false},
 		{"images", b.images, false}, {"exports", b.exports, false},
 		{"logins", b.logins, false},
 		{"host", b.onHost, false},

@@ -19,6 +19,9 @@ import (
 
 // contextRules are the exit codes of context commands.
 func contextError(err error) error {
+	if gone, ok := errors.AsType[*livectx.GoneError](err); ok {
+		return &exit.Error{Code: exit.Failed, Hint: "the context is as it was; to go on without: --without " + strings.Join(gone.Packages, " --without "), Err: err}
+	}
 	for _, r := range []exit.Rule{
 		{Is: contexts.ErrName, Code: exit.Usage, Hint: "a name is made of a-z, 0-9, and after the first of . _ and -"},
 		{Is: contexts.ErrNotFound, Code: exit.NotFound, Hint: "sessionctl context list shows those that there are"},
@@ -26,6 +29,7 @@ func contextError(err error) error {
 		{Is: contexts.ErrInUse, Code: exit.Busy, Hint: "wait until nobody is in it; delete --force ends whoever is"},
 		{Is: contexts.ErrNothing, Code: exit.NotFound},
 		{Is: contexts.ErrNoConflict, Code: exit.NotFound, Hint: "sessionctl context status lists the conflicts"},
+		{Is: contexts.ErrFull, Code: exit.Failed, Hint: "remove in the context what is in it, and settle again"},
 		{Is: livectx.ErrReplay, Code: exit.Failed, Hint: "what apt said stands above; the context is as it was"},
 	} {
 		if errors.Is(err, r.Is) {

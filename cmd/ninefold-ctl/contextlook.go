@@ -116,6 +116,9 @@ func (a *app) tellCarried(c *contexts.Carried, merged, conflict string) {
 	for _, name := range c.Merged {
 		fmt.Fprintf(a.Out, "%s: %s\n", merged, plain(name))
 	}
+	for _, name := range c.LeftOut {
+		fmt.Fprintf(a.Out, "left out, a socket, a pipe or a device: %s\n", plain(name))
+	}
 	a.tellConflicts(c.Conflicts, conflict)
 }
 

@@ -13,16 +13,19 @@ import (
 )
 
 func (a *app) contextRebase() *cobra.Command {
-	return a.jsonFlag(a.onContext("rebase NAME", "Move a context along to the machine as it is now",
+	var without []string
+	c := a.jsonFlag(a.onContext("rebase [--without PACKAGE]... NAME", "Move a context along to the machine as it is now",
 		`rebase begins a fresh layer over the machine as it is now, has apt install in it
 what was asked for in the context, and carries over the files that were changed by
 hand, merged with what the machine has changed in them since. Where that cannot be
 merged the machine's file stays in place, and settle decides.
 
 The old state is kept: undo brings it back. When apt fails nothing has changed.
+Packages that no archive has, those that were installed from a file, can be left
+behind by name: --without.
 Nobody may be in the context meanwhile.`,
 		func(ctx context.Context, all *livectx.Contexts, r contexts.Record) error {
-			done, err := all.Rebase(ctx, r, a.Err)
+			done, err := all.Rebase(ctx, r, without, a.Err)
 			if err != nil {
 				return err
 			}
@@ -40,6 +43,8 @@ Nobody may be in the context meanwhile.`,
 			}
 			return nil
 		}))
+	c.Flags().StringArrayVar(&without, "without", nil, "leave `PACKAGE` behind; can be given several times")
+	return c
 }
 
 func (a *app) contextSettle() *cobra.Command {

@@ -31,8 +31,8 @@ type Carried struct {
 	Files     int        `json:"files"`
 	Merged    []string   `json:"merged"`
 	Conflicts []Conflict `json:"conflicts"`
-	// LeftOut are sockets, pipes and devices.
-	LeftOut int `json:"left_out"`
+	// LeftOut are sockets, pipes and devices, which are not carried over.
+	LeftOut []string `json:"left_out"`
 }
 
 // Carry carries what was changed by hand in the layer from, which nobody writes
@@ -41,7 +41,7 @@ type Carried struct {
 // empty layer name to nothing is written, and only said what would be. Otherwise
 // the context's side of conflicts is kept in the layer to.
 func (s *Store) Carry(ctx context.Context, r Record, from string, root *os.File, first uint32, to string, want func(path string) bool) (*Carried, error) {
-	c := &carrier{dir: s.LayerDir(r, from), to: &target{int(root.Fd()), first}, out: &Carried{Merged: []string{}, Conflicts: []Conflict{}}}
+	c := &carrier{dir: s.LayerDir(r, from), to: &target{int(root.Fd()), first}, out: &Carried{Merged: []string{}, Conflicts: []Conflict{}, LeftOut: []string{}}}
 	if to != "" {
 		c.keep = filepath.Join(s.LayerDir(r, to), conflictsDir)
 	}
@@ -50,6 +50,9 @@ func (s *Store) Carry(ctx context.Context, r Record, from string, root *os.File,
 		return nil, err
 	}
 	if c.sums, err = sumsIn(c.dir); err != nil {
+		return nil, err
+	}
+	if c.dirs, err = directoriesOf(c.dir); err != nil {
 		return nil, err
 	}
 	layers, err := os.Open(c.dir)
@@ -76,6 +79,7 @@ type carrier struct {
 	keep   string // where the context's side of conflicts goes; "" writes nothing at all
 	owners map[string]string
 	sums   map[string]string
+	dirs   map[string]directory
 	out    *Carried
 }
 
@@ -104,7 +108,7 @@ func (c *carrier) entry(e *upper.Entry, name string) error {
 		return c.directory(e, name, mine, theirs)
 	case unix.S_IFREG, unix.S_IFLNK:
 	default:
-		c.out.LeftOut++
+		c.out.LeftOut = append(c.out.LeftOut, name)
 		return nil
 	}
 	old, known := c.original(name)
@@ -173,10 +177,17 @@ func (c *carrier) directory(e *upper.Entry, name string, mine, theirs node) erro
 		return c.conflict(e, name, "it is no directory on the machine")
 	case theirs.exists && isOpaque(e):
 		return c.conflict(e, name, "all of it was replaced in the context")
-	case theirs.exists:
-		return nil // made by the way, mostly: what is in it counts
+	case !theirs.exists:
+		return c.carry(e, name, mine)
 	}
-	return c.carry(e, name, mine)
+	was, noted := c.dirs[name]
+	switch {
+	case mine.sameOwner(theirs), !noted, mine.sameOwner(was.node()):
+		return nil // made by the way: what is in it counts
+	case theirs.sameOwner(was.node()):
+		return c.carry(e, name, mine)
+	}
+	return c.conflict(e, name, "owner or mode of the directory were changed on the machine too")
 }
 
 // removed removes what was removed in the context, unless the machine has made

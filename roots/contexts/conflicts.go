@@ -8,8 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 
-	"golang.org/x/sys/unix"
-
 	"ninefold/internal/record"
 	"ninefold/namespaces/upper"
 )
@@ -24,14 +22,13 @@ func conflictsFile(dir string) string { return filepath.Join(dir, "conflicts.rec
 // conflict keeps the context's side of a file.
 func (c *carrier) conflict(e *upper.Entry, name, why string) error {
 	c.out.Conflicts = append(c.out.Conflicts, Conflict{name, why})
-	if c.keep == "" || e.Whiteout() || e.IsDir() {
+	if c.keep == "" || e.Whiteout() {
 		return nil
 	}
-	fd, err := unix.Openat(int(e.Parent.Fd()), e.Base(), unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	f, err := pathAt(int(e.Parent.Fd()), e.Base())
 	if err != nil {
-		return &os.PathError{Op: "open", Path: name, Err: err}
+		return err
 	}
-	f := os.NewFile(uintptr(fd), name)
 	defer f.Close()
 	return keepNode(f, e.Stat, filepath.Join(c.keep, name))
 }
@@ -58,8 +55,8 @@ func (s *Store) Conflicts(r Record) (all []Conflict, err error) {
 	return all, err
 }
 
-// Mine is the file that holds the context's side of a conflict; "" says that the
-// context had removed it, or that it was a directory.
+// Mine is what holds the context's side of a conflict; "" says that the context had
+// removed it. Of a directory it is one with its owner and mode.
 func (s *Store) Mine(r Record, name string) (string, error) {
 	all, err := s.Conflicts(r)
 	if err != nil {
@@ -92,10 +89,7 @@ func (s *Store) Settle(r Record, name string, root *os.File, first uint32) error
 		if at == "" {
 			err = t.remove(name)
 		} else {
-			var n node
-			if n, err = nodeAt(unix.AT_FDCWD, at); err == nil {
-				err = t.put(name, n, nil)
-			}
+			err = t.putCopy(name, at)
 		}
 		if err != nil {
 			return err

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -103,16 +104,25 @@ func (s *Store) KeepOriginals(ctx context.Context, r Record, root string) error 
 		return err
 	}
 	defer host.Close()
+	noted, err := directoriesOf(dir)
+	if err != nil {
+		return err
+	}
+	before := maps.Clone(noted)
 	c := &comparison{host: host}
-	return upper.Walk(ctx, layers, maxFiles, func(e *upper.Entry) error {
+	err = upper.Walk(ctx, layers, maxFiles, func(e *upper.Entry) error {
 		name := e.Path()
 		if e.IsDir() {
 			// Of what the machine does not have, nothing is kept.
-			_, f, err := c.below(name)
-			if err != nil || isOwn(name) {
+			st, f, err := c.below(name)
+			if err != nil {
 				return fs.SkipDir
 			}
-			return f.Close()
+			defer f.Close()
+			if isOwn(name) || st.Mode&unix.S_IFMT != unix.S_IFDIR {
+				return fs.SkipDir
+			}
+			return noteDirectory(noted, e, f, st)
 		}
 		if isOwn(name) || owners[merged(name)] != "" {
 			return nil
@@ -126,21 +136,19 @@ func (s *Store) KeepOriginals(ctx context.Context, r Record, root string) error 
 			return nil // there is none, or a link is in the way
 		}
 		defer f.Close()
-		var born unix.Statx_t
-		if err := unix.Statx(int(e.Parent.Fd()), e.Base(), unix.AT_SYMLINK_NOFOLLOW, unix.STATX_BTIME, &born); err != nil || born.Mask&unix.STATX_BTIME == 0 {
-			return nil
-		}
-		if st.Ctim.Sec > born.Btime.Sec || st.Ctim.Sec == born.Btime.Sec && st.Ctim.Nsec >= int64(born.Btime.Nsec) {
-			return nil // the machine's is newer than the context's
-		}
-		if st.Size > maxMerge {
+		if !unchanged(e, st) || st.Size > maxMerge {
 			return nil
 		}
 		return keepNode(f, st, to)
 	})
+	if err != nil {
+		return err
+	}
+	return keepDirectories(dir, before, noted)
 }
 
-// keepNode copies a file or a link, with its owner and mode.
+// keepNode copies a file, a link, or a directory without what is in it, with its
+// owner, mode and attributes.
 func keepNode(f *os.File, st unix.Stat_t, to string) error {
 	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
 		return err
@@ -149,7 +157,16 @@ func keepNode(f *os.File, st unix.Stat_t, to string) error {
 	if err := os.RemoveAll(making); err != nil {
 		return err
 	}
-	switch st.Mode & unix.S_IFMT {
+	n, err := nodeOf(f, st)
+	if err != nil {
+		return err
+	}
+	switch n.kind() {
+	case unix.S_IFDIR:
+		if err := os.Mkdir(to, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		return (&target{}).dress(unix.AT_FDCWD, to, n)
 	case unix.S_IFLNK:
 		text, err := readlink(int(f.Fd()), "")
 		if err != nil {
@@ -172,11 +189,11 @@ func keepNode(f *os.File, st unix.Stat_t, to string) error {
 		if err := errors.Join(err, made.Close()); err != nil {
 			return err
 		}
-		if err := errors.Join(os.Chown(making, int(st.Uid), int(st.Gid)), unix.Chmod(making, st.Mode&0o777)); err != nil {
-			return err
-		}
 	default:
 		return nil
+	}
+	if err := (&target{}).dress(unix.AT_FDCWD, making, n); err != nil {
+		return err
 	}
 	return os.Rename(making, to)
 }

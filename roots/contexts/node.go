@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path"
 	"strings"
@@ -19,15 +20,23 @@ type node struct {
 	mtime    unix.Timespec
 	text     string // of a link, or of a file that is not too large
 	whole    bool   // text is the content
+	// attributes are the carried ones.
+	attributes map[string]string
 }
 
 func (n node) kind() uint32 { return n.mode & unix.S_IFMT }
+
+// attributed reports whether it can have attributes that are carried.
+func (n node) attributed() bool { return n.kind() == unix.S_IFREG || n.kind() == unix.S_IFDIR }
 
 func (n node) sameContent(o node) bool {
 	return n.exists == o.exists && (!n.exists || n.kind() == o.kind() && n.whole && o.whole && n.text == o.text)
 }
 
-func (n node) sameOwner(o node) bool { return n.mode == o.mode && n.uid == o.uid && n.gid == o.gid }
+// sameOwner reports whether all but the content and the times is the same.
+func (n node) sameOwner(o node) bool {
+	return n.mode == o.mode && n.uid == o.uid && n.gid == o.gid && maps.Equal(n.attributes, o.attributes)
+}
 
 // target is the root that a context is carried over to. Its ids are first more
 // than those on disk. Whoever writes to it acts as its root (kernel.AsRootOf).
@@ -66,13 +75,24 @@ func (t *target) look(name string) (node, error) {
 		return node{}, err
 	}
 	defer dir.Close()
-	n, err := nodeAt(int(dir.Fd()), path.Base(name))
+	n, err := shiftedNodeAt(int(dir.Fd()), path.Base(name), t.first)
 	n.uid, n.gid = n.uid-t.first, n.gid-t.first
 	return n, err
 }
 
 // nodeAt reads a file in an open directory.
-func nodeAt(dir int, name string) (n node, err error) {
+func nodeAt(dir int, name string) (node, error) { return shiftedNodeAt(dir, name, 0) }
+
+// nodeOf is what a file is that was looked at, but for its content.
+func nodeOf(f *os.File, st unix.Stat_t) (n node, err error) {
+	n = node{exists: true, mode: st.Mode, uid: st.Uid, gid: st.Gid, mtime: st.Mtim}
+	if n.attributed() {
+		n.attributes, err = attributesOf(f, 0)
+	}
+	return n, err
+}
+
+func shiftedNodeAt(dir int, name string, first uint32) (n node, err error) {
 	var st unix.Stat_t
 	if err := unix.Fstatat(dir, name, &st, unix.AT_SYMLINK_NOFOLLOW); errors.Is(err, unix.ENOENT) {
 		return n, nil
@@ -80,6 +100,11 @@ func nodeAt(dir int, name string) (n node, err error) {
 		return n, &os.PathError{Op: "stat", Path: name, Err: err}
 	}
 	n = node{exists: true, mode: st.Mode, uid: st.Uid, gid: st.Gid, mtime: st.Mtim}
+	if n.attributed() {
+		if n.attributes, err = attributesAt(dir, name, first); err != nil {
+			return n, err
+		}
+	}
 	switch n.kind() {
 	case unix.S_IFLNK:
 		n.text, err = readlink(dir, name)
@@ -156,11 +181,45 @@ func (t *target) put(name string, n node, content io.Reader) error {
 	return fail(unix.Renameat(at, aside, at, base))
 }
 
-// dress gives a file owner, mode and times. The owner comes first: its change
-// takes setuid bits away.
+// putCopy makes name what the file at from is. Where a file is to be a directory or
+// the other way round, what is there goes first, unless it is a directory that is
+// not empty: ErrFull.
+func (t *target) putCopy(name, from string) error {
+	n, err := nodeAt(unix.AT_FDCWD, from)
+	if err != nil {
+		return err
+	}
+	there, err := t.look(name)
+	if err != nil {
+		return err
+	}
+	if isDir := n.kind() == unix.S_IFDIR; there.exists && isDir != (there.kind() == unix.S_IFDIR) {
+		if err := t.remove(name); err != nil {
+			return err
+		}
+	}
+	if n.kind() != unix.S_IFREG || n.whole {
+		return t.put(name, n, nil)
+	}
+	f, err := openAt(unix.AT_FDCWD, from)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return t.put(name, n, f)
+}
+
+// dress gives a file owner, mode, attributes and times. The owner comes first: its
+// change takes setuid bits and file capabilities away. The mode comes after the
+// access list, which has the group's part of it.
 func (t *target) dress(at int, name string, n node) error {
 	if err := unix.Fchownat(at, name, int(t.first+n.uid), int(t.first+n.gid), unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		return err
+	}
+	if n.attributed() {
+		if err := setAttributes(at, name, n.attributes, t.first); err != nil {
+			return err
+		}
 	}
 	if n.kind() != unix.S_IFLNK {
 		if err := unix.Fchmodat(at, name, n.mode&0o7777, 0); err != nil {
@@ -181,14 +240,25 @@ func (t *target) parents(name string) error {
 	return t.put(path.Dir(name), node{exists: true, mode: unix.S_IFDIR | 0o755}, nil)
 }
 
-// remove takes a file or link away.
+// ErrFull says that a directory is in the way that is not empty. What is in it is
+// not removed for somebody who spoke of the directory's name alone.
+var ErrFull = errors.New("it is a directory that is not empty")
+
+// remove takes a file, a link or an empty directory away.
 func (t *target) remove(name string) error {
 	dir, err := t.parent(name)
 	if err != nil {
 		return err
 	}
 	defer dir.Close()
-	if err := unix.Unlinkat(int(dir.Fd()), path.Base(name), 0); err != nil {
+	err = unix.Unlinkat(int(dir.Fd()), path.Base(name), 0)
+	if errors.Is(err, unix.EISDIR) {
+		err = unix.Unlinkat(int(dir.Fd()), path.Base(name), unix.AT_REMOVEDIR)
+	}
+	if errors.Is(err, unix.ENOTEMPTY) || errors.Is(err, unix.EEXIST) {
+		err = ErrFull
+	}
+	if err != nil {
 		return fmt.Errorf("remove %s: %w", name, err)
 	}
 	return nil

@@ -33,9 +33,10 @@ type Rebased struct {
 // Rebase moves a context along: it makes a fresh layer over the machine as it is
 // now, has the package manager do in it what it was asked for, and carries over
 // what was changed by hand. Nobody may be in the context. The old layer is kept
-// for undo, and stays in use when anything goes wrong. What the package manager
+// for undo, and stays in use when anything goes wrong. The packages that leave names
+// are not asked for again. What the package manager
 // says goes to out.
-func (c *Contexts) Rebase(ctx context.Context, r contexts.Record, out *os.File) (done Rebased, err error) {
+func (c *Contexts) Rebase(ctx context.Context, r contexts.Record, leave []string, out *os.File) (done Rebased, err error) {
 	claim, err := c.Claim(r, false)
 	if err != nil {
 		return done, err
@@ -54,6 +55,9 @@ func (c *Contexts) Rebase(ctx context.Context, r contexts.Record, out *os.File) 
 		return fail(err)
 	}
 	requests, err := c.store.Requests(r, "/")
+	if err == nil {
+		requests, err = without(requests, leave)
+	}
 	if err != nil {
 		return fail(err)
 	}
@@ -101,6 +105,7 @@ func (c *Contexts) fill(ctx context.Context, r contexts.Record, layer string, q 
 		all.Files += sources.Files
 		all.Merged = append(sources.Merged, all.Merged...)
 		all.Conflicts = append(sources.Conflicts, all.Conflicts...)
+		all.LeftOut = append(sources.LeftOut, all.LeftOut...)
 	}
 	return all, err
 }
@@ -130,6 +135,9 @@ func (r *root) replay(ctx context.Context, q contexts.Requests, out *os.File) er
 	if len(q.Install) > 0 {
 		// Without a network the lists that are there have to do.
 		if err := run("apt-get", "update", "-qq"); err != nil && !errors.Is(err, ErrReplay) {
+			return err
+		}
+		if err := r.obtainable(ctx, q.Install); err != nil {
 			return err
 		}
 		if err := run(append([]string{"apt-get", "install", "-qq", "-y", "-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold", "--"}, q.Install...)...); err != nil {

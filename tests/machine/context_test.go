@@ -41,6 +41,9 @@ func TestContexts(t *testing.T) {
 			t.Run("rebase", func(t *testing.T) { b.For(t).contextRebase(t, repo) })
 			t.Run("many", func(t *testing.T) { b.For(t).contextMany() })
 			t.Run("states", func(t *testing.T) { b.For(t).contextStates() })
+			if n := kills(t, suite); n > 0 {
+				t.Run("killed", func(t *testing.T) { b.For(t).contextKills(t, repo, n) })
+			}
 		})
 	}
 }

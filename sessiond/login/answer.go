@@ -14,7 +14,7 @@ import (
 	"ninefold/sessiond/views"
 )
 
-// prepare is the first word of a login: its view is made, so that it is there
+// prepare is the first word of a login: its view is begun, so that it is there
 // when the user's manager asks, and the choice is kept for that.
 func (l *Logins) prepare(ctx context.Context, p pick, u identity.User, r door.Request) (door.Reply, []*os.File, error) {
 	l.remember(r.UID, p)
@@ -29,11 +29,12 @@ func (l *Logins) prepare(ctx context.Context, p pick, u identity.User, r door.Re
 		}
 		return door.Reply{Verdict: door.Enter, Profile: p.profile.Name}, nil, nil
 	}
-	v, err := l.views.Acquire(ctx, u, p.profile)
-	if err != nil {
+	// The login goes on meanwhile: logind makes its session, and systemd begins to
+	// start the manager, which waits for the view.
+	if err := l.views.Begin(u, p.profile); err != nil {
 		return door.Reply{}, nil, err
 	}
-	return door.Reply{Verdict: door.Enter, View: v.ID(), Profile: v.Profile()}, nil, nil
+	return door.Reply{Verdict: door.Enter, Profile: p.profile.Name}, nil, nil
 }
 
 // remember keeps the choice of a login for the manager that it starts.

@@ -136,32 +136,44 @@ func (vs *Views) Acquire(ctx context.Context, u identity.User, p *profile.Profil
 	return vs.acquire(ctx, key{u.UID, p.Name, false}, u, p)
 }
 
-func (vs *Views) acquire(ctx context.Context, k key, u identity.User, p *profile.Profile) (*View, error) {
+// Begin has that view made, and waits for nothing. What fails in the making is told to
+// who acquires it.
+func (vs *Views) Begin(u identity.User, p *profile.Profile) error {
+	_, _, err := vs.begin(key{u.UID, p.Name, false}, u, p)
+	return err
+}
+
+// begin returns the view of k, or what makes it.
+func (vs *Views) begin(k key, u identity.User, p *profile.Profile) (*View, *flight, error) {
 	vs.mu.Lock()
+	defer vs.mu.Unlock()
 	if v := vs.usable(k); v != nil {
 		vs.keep(v)
-		vs.mu.Unlock()
-		return v, nil
+		return v, nil, nil
 	}
 	if vs.stopping {
-		vs.mu.Unlock()
-		return nil, errors.New("the daemon is stopping")
+		return nil, nil, errors.New("the daemon is stopping")
 	}
 	f := vs.making[k]
 	if f == nil && vs.makingFor(u.UID) >= maxMaking {
-		vs.mu.Unlock()
-		return nil, fmt.Errorf("%d views of %s are being made already", maxMaking, u.Name)
+		return nil, nil, fmt.Errorf("%d views of %s are being made already", maxMaking, u.Name)
 	}
 	if f == nil && vs.viewsOf(u.UID) >= maxViews {
-		vs.mu.Unlock()
-		return nil, fmt.Errorf("%s has %d views, and no more are made; end some sessions", u.Name, maxViews)
+		return nil, nil, fmt.Errorf("%s has %d views, and no more are made; end some sessions", u.Name, maxViews)
 	}
 	if f == nil {
 		f = &flight{done: make(chan struct{})}
 		vs.making[k] = f
 		vs.wg.Go(func() { vs.fly(k, f, u, p) })
 	}
-	vs.mu.Unlock()
+	return nil, f, nil
+}
+
+func (vs *Views) acquire(ctx context.Context, k key, u identity.User, p *profile.Profile) (*View, error) {
+	v, f, err := vs.begin(k, u, p)
+	if v != nil || err != nil {
+		return v, err
+	}
 	select {
 	case <-f.done:
 		return f.view, f.err

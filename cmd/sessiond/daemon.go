@@ -118,6 +118,7 @@ func (o options) serve(ctx context.Context) error {
 	}
 	o.serveHost(ctx, d, hosts, &wg)
 	wg.Go(func() { watchdog(ctx, d) })
+	d.awaitBus(ctx)
 	_, _ = daemon.SdNotify(false, daemon.SdNotifyReady) // there may be nobody to notify
 	log.Info("ready", "views", len(d.views.List()))
 	<-ctx.Done()

@@ -39,6 +39,8 @@ type parts struct {
 	events  *service.Events
 	// work does jobs; nil without systemd.
 	work *jobs.Jobs
+	// busTried is closed when the daemon is on the system bus, or has failed to get there.
+	busTried chan struct{}
 }
 
 // assemble makes the parts and finds the views that there are.
@@ -76,7 +78,7 @@ func (o options) assemble(ctx context.Context, log *slog.Logger) (*parts, error)
 	logins.LetGuestsIn(o.guestParts(base))
 	d := &parts{shelf: shelf, log: log, config: live, views: vs, logins: logins, units: u, manager: m, ready: ready, entries: o.entries,
 		names:   names{dir: o.userdb, changed: changed, log: log},
-		service: service.New(live, vs, logins, m, u, events), events: events}
+		service: service.New(live, vs, logins, m, u, events), events: events, busTried: make(chan struct{})}
 	if units.Booted() {
 		d.work = o.work(d)
 	}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/godbus/dbus/v5"
@@ -53,6 +54,9 @@ type Options struct {
 	Log     *slog.Logger
 	// Address is the bus; "" is the system's.
 	Address string
+	// Tried is called once: when the server has its name, or has first failed to
+	// get it, or ends. It may be nil.
+	Tried func()
 }
 
 // Server serves org.ninefold on one bus.
@@ -82,11 +86,17 @@ const (
 // Serve is on the bus until ctx ends, and comes back when the bus was away. The
 // daemon works without it: logins do not come through here.
 func (s *Server) Serve(ctx context.Context) {
+	tried := func() {}
+	if s.Tried != nil {
+		tried = sync.OnceFunc(s.Tried)
+	}
+	defer tried()
 	for wait := time.Second; ctx.Err() == nil; wait = min(2*wait, maxWait) {
 		began := time.Now()
-		if err := s.once(ctx); err != nil && ctx.Err() == nil {
+		if err := s.once(ctx, tried); err != nil && ctx.Err() == nil {
 			s.Log.Warn("not on the system bus", "error", err)
 		}
+		tried()
 		if time.Since(began) > maxWait {
 			wait = time.Second
 		}
@@ -97,8 +107,8 @@ func (s *Server) Serve(ctx context.Context) {
 	}
 }
 
-// once serves one connection until it breaks.
-func (s *Server) once(ctx context.Context) error {
+// once serves one connection until it breaks, and calls named when it has the name.
+func (s *Server) once(ctx context.Context, named func()) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	c := &connected{Server: s, ctx: ctx}
@@ -125,6 +135,7 @@ func (s *Server) once(ctx context.Context) error {
 		return fmt.Errorf("take the name %s: another process has it", Name)
 	}
 	s.Log.Info("on the system bus", "name", Name)
+	named()
 	for {
 		select {
 		case <-ctx.Done():

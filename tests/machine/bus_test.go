@@ -32,6 +32,7 @@ func TestLiveViews(t *testing.T) {
 			t.Run("quick", func(t *testing.T) { b.For(t).quick(t) })
 			t.Run("untrusted", func(t *testing.T) { b.For(t).looseView(t) })
 			t.Run("end", func(t *testing.T) { b.For(t).ended(t, id, term) })
+			t.Run("restart", func(t *testing.T) { b.For(t).restarted(t) })
 			t.Run("without-daemon", func(t *testing.T) { b.For(t).withoutDaemon(t) })
 		})
 	}
@@ -340,6 +341,15 @@ func (b *Booted) ended(t *testing.T, id string, term *Terminal) {
 		t.Errorf("the next login is not in a view: %v", p)
 	}
 	b.gone("alice")
+}
+
+// restarted asks the daemon as soon as systemctl says that it has started anew.
+func (b *Booted) restarted(t *testing.T) {
+	for range 20 {
+		if r := b.Run("sh", "-c", "systemctl restart sessiond.service && sessionctl list"); !r.OK() || r.Stderr != "" {
+			t.Fatalf("right after a restart: %s", r)
+		}
+	}
 }
 
 func (b *Booted) withoutDaemon(t *testing.T) {

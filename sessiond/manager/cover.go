@@ -35,3 +35,13 @@ func covers() []plan.Link {
 	}
 	return out
 }
+
+// commands are links by which people find sessionctl where no root of the
+// machine's brings it: a login shell sets a PATH of its own.
+func commands() []plan.Link {
+	var out []plan.Link
+	for _, name := range []string{"sessionctl", "host-open"} {
+		out = append(out, plan.Link{Text: plan.LibDir + "/sessionctl", Path: "/usr/bin/" + name})
+	}
+	return out
+}

@@ -91,6 +91,9 @@ func (m *Manager) login(ctx context.Context, l *Login) (err error) {
 	held.spec.Lines = append(lines, held.spec.Lines...)
 	m.host.authority(&held.spec, held.base.image != nil)
 	held.spec.Links = append(held.spec.Links, covers()...)
+	if !held.spec.HostBase {
+		held.spec.Links = append(held.spec.Links, commands()...)
+	}
 	if l.Plan, err = plan.Compile(held.spec); err != nil {
 		return err
 	}

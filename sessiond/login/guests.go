@@ -34,7 +34,9 @@ type GuestParts struct {
 }
 
 // LetGuestsIn gives l what it takes. It is called before the door is served.
-func (l *Logins) LetGuestsIn(p GuestParts) { l.guests, l.tickets = p, map[uint32]ticket{} }
+func (l *Logins) LetGuestsIn(p GuestParts) {
+	l.guests, l.tickets, l.beginning = p, map[uint32]ticket{}, make(chan struct{}, 1)
+}
 
 // GuestName is what a guest types. An account of that name is somebody else.
 const GuestName = "guest"
@@ -110,8 +112,14 @@ func (l *Logins) beginGuest(ctx context.Context, r door.Request, from door.Peer)
 		return nil, err
 	}
 	all := l.guests.Guests()
-	l.mu.Lock() // so that two do not take the last place
-	defer l.mu.Unlock()
+	// One at a time, so that two do not take the last place; apart from the logins of
+	// others, who wait for no disk.
+	select {
+	case l.beginning <- struct{}{}:
+		defer func() { <-l.beginning }()
+	case <-ctx.Done():
+		return nil, fmt.Errorf("another guest is on the way in: %w", ctx.Err())
+	}
 	if n, err := all.Taken(); err != nil {
 		return nil, err
 	} else if n >= policy.AtOnce() {
@@ -122,6 +130,8 @@ func (l *Logins) beginGuest(ctx context.Context, r door.Request, from door.Peer)
 		return nil, err
 	}
 	now := time.Now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	for uid, t := range l.tickets {
 		if now.After(t.until) {
 			delete(l.tickets, uid)

@@ -37,8 +37,9 @@ type Logins struct {
 	outside []outsider
 	reading map[uint32]chan struct{} // whose home is being read, closed when it has been
 
-	guests  GuestParts
-	tickets map[uint32]ticket // of guests on their way, by uid
+	guests    GuestParts
+	beginning chan struct{}     // has a place for the one guest whose account is being made
+	tickets   map[uint32]ticket // of guests on their way, by uid
 }
 
 // pendingFor is how long a choice waits for the manager of its login.

@@ -3,9 +3,9 @@ package registry
 import (
 	"bytes"
 	"crypto/sha256"
-	"fmt"
 	"io"
 	"os"
+	"sync"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -14,7 +14,7 @@ import (
 	"ninefold/roots/pkg"
 )
 
-// blob is what is sent; it implements v1.Layer.
+// blob is what is sent. As a manifest it is something that the client library sends.
 type blob struct {
 	digest, diff pkg.Digest
 	size         int64
@@ -23,16 +23,14 @@ type blob struct {
 	data         []byte
 }
 
-func (b *blob) Digest() (v1.Hash, error)             { return hashOf(b.digest), nil }
-func (b *blob) DiffID() (v1.Hash, error)             { return hashOf(b.diff), nil }
-func (b *blob) Size() (int64, error)                 { return b.size, nil }
-func (b *blob) MediaType() (types.MediaType, error)  { return b.media, nil }
-func (b *blob) Uncompressed() (io.ReadCloser, error) { return nil, fmt.Errorf("only the blob is kept") }
+func (b *blob) Digest() (v1.Hash, error)            { return hashOf(b.digest), nil }
+func (b *blob) Size() (int64, error)                { return b.size, nil }
+func (b *blob) MediaType() (types.MediaType, error) { return b.media, nil }
 func (b *blob) descriptor() v1.Descriptor {
 	return v1.Descriptor{MediaType: b.media, Digest: hashOf(b.digest), Size: b.size}
 }
 
-func (b *blob) Compressed() (io.ReadCloser, error) {
+func (b *blob) open() (io.ReadCloser, error) {
 	if b.file != "" {
 		return os.Open(b.file)
 	}
@@ -44,17 +42,28 @@ func plain(media types.MediaType, data []byte) *blob {
 	return &blob{digest: d, diff: d, size: int64(len(data)), media: media, data: data}
 }
 
-// pack compresses what fill writes to w. One thread a blob: the bytes then
-// depend on the input alone.
+// encoders are kept, because each has buffers of several megabytes. One thread a
+// blob: the bytes then depend on the input alone. At this level a desktop is as small as with
+// gzip, at a third of the time; the next one takes half as long again for 6 %.
+var encoders = sync.Pool{New: func() any {
+	z, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest))
+	if err != nil {
+		panic(err) // of options that never change
+	}
+	return z
+}}
+
+// pack compresses what fill writes to w.
 func pack(w io.Writer, media types.MediaType, fill func(io.Writer) error) (*blob, error) {
 	out, in := sha256.New(), sha256.New()
 	n := &counter{w: io.MultiWriter(w, out)}
-	z, err := zstd.NewWriter(n, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedDefault))
-	if err != nil {
-		return nil, err
-	}
+	z := encoders.Get().(*zstd.Encoder)
+	defer func() {
+		z.Reset(nil)
+		encoders.Put(z)
+	}()
+	z.Reset(n)
 	if err := fill(io.MultiWriter(z, in)); err != nil {
-		z.Close()
 		return nil, err
 	}
 	if err := z.Close(); err != nil {

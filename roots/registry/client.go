@@ -47,22 +47,22 @@ func target(reference string) (name.Tag, error) {
 	return t, nil
 }
 
+// agent is the user agent, to which the client library adds its own.
+func (o Options) agent() string { return cmp.Or(o.UserAgent, "ninefold") }
+
+func newTransport(repo name.Repository, o Options) http.RoundTripper {
+	next := cmp.Or(o.next, remote.DefaultTransport.(*http.Transport)).Clone()
+	next.DisableCompression = true
+	return &transport{host: repo.RegistryStr(), next: next, idle: cmp.Or(o.idle, idle), wait: o.firstWait() / 4}
+}
+
 // options are the client's. Credentials are those that podman and docker use
 // for the caller, from their files and helpers.
 func options(t name.Reference, o Options) []remote.Option {
-	agent := o.UserAgent
-	if agent == "" {
-		agent = "ninefold"
-	}
-	if o.next == nil {
-		o.next = remote.DefaultTransport.(*http.Transport)
-	}
-	next := o.next.Clone()
-	next.DisableCompression = true
 	return []remote.Option{
-		remote.WithTransport(&transport{host: t.Context().RegistryStr(), next: next, idle: cmp.Or(o.idle, idle), wait: o.firstWait() / 4}),
+		remote.WithTransport(newTransport(t.Context(), o)),
 		remote.WithAuthFromKeychain(authn.DefaultKeychain),
-		remote.WithUserAgent(agent),
+		remote.WithUserAgent(o.agent()),
 		remote.WithJobs(parallel),
 		remote.WithRetryBackoff(remote.Backoff{Duration: o.firstWait(), Factor: 3, Jitter: 0.1, Steps: 3}),
 	}

@@ -27,7 +27,7 @@ type layoutSink struct {
 func (l *layoutSink) has(context.Context, Blob) (bool, error) { return false, nil }
 
 func (l *layoutSink) blob(_ context.Context, b *blob) error {
-	r, err := b.Compressed()
+	r, err := b.open()
 	if err != nil {
 		return err
 	}

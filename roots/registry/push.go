@@ -67,7 +67,8 @@ type sink interface {
 
 type remoteSink struct {
 	*remoteSource
-	pusher *remote.Pusher
+	uploads *uploads
+	pusher  *remote.Pusher
 }
 
 func newSink(reference string, o Options) (*remoteSink, error) {
@@ -80,11 +81,15 @@ func newSink(reference string, o Options) (*remoteSink, error) {
 		return nil, err
 	}
 	pusher, err := remote.NewPusher(options(t, o)...)
-	return &remoteSink{from, pusher}, err
+	return &remoteSink{from, newUploads(t.Context(), o), pusher}, err
 }
 
 func (r *remoteSink) blob(ctx context.Context, b *blob) error {
-	return r.pusher.Upload(ctx, r.ref.Context(), b)
+	there, err := r.has(ctx, Blob{b.digest, b.size})
+	if err != nil || there {
+		return err
+	}
+	return r.uploads.send(ctx, b)
 }
 
 func (r *remoteSink) manifest(ctx context.Context, b *blob) error {

@@ -26,8 +26,8 @@ type firstProcess struct {
 	privileges  plan.Privileges
 	capBits     uint64
 	bounding    uint64
-	limits      []string          // resource limits, "number=value"
-	cgroup      map[string]string // cgroup limits by file
+	limits      []string // resource limits, "number=value"
+	cgroup      *cgroup  // nil without cgroup limits
 	environment []string
 	dir         string
 	devpts      string // where devpts is mounted, for a terminal

@@ -94,7 +94,7 @@ func bounded(tasks int) (kernel.Cgroup, error) {
 	if tasks == 0 {
 		return kernel.Cgroup{}, ErrUnsupported
 	}
-	return newCgroup(map[string]string{"pids.max": strconv.Itoa(tasks)})
+	return newCgroup(&cgroup{own: map[string]string{"pids.max": strconv.Itoa(tasks)}})
 }
 
 var errEnded = errors.New("it has ended")

@@ -22,18 +22,19 @@ type Session struct {
 	hostInit string
 	cgroup   string // its name, or empty
 
-	pid    int
-	status kernel.FD // read end
-	guard  kernel.FD // read end of what the guard writes, or None
-	relay  *relay
+	pid     int
+	adopted bool      // the first process is another's child
+	status  kernel.FD // read end
+	guard   kernel.FD // read end of what the guard writes, or None
+	relay   *relay
 
 	mu       sync.Mutex
 	pidfd    kernel.FD
 	lifeline kernel.FD // write end: closing it ends the session
 
-	wait  sync.Once
-	ended Status
-	err   error
+	wait sync.Once
+	how  Status
+	err  error
 }
 
 // Start builds the session that p describes and starts c in it. On any error
@@ -161,6 +162,11 @@ func (s *Session) Signal(sig syscall.Signal) error {
 // gone. It holds one thread while it waits.
 func (s *Session) Wait() (Status, error) {
 	s.wait.Do(func() {
+		if s.adopted {
+			s.err = s.ended()
+			s.release()
+			return
+		}
 		state, err := kernel.Reap(s.pid)
 		if err != nil {
 			s.err = fmt.Errorf("wait for session %d: %w", s.pid, err)
@@ -172,13 +178,13 @@ func (s *Session) Wait() (Status, error) {
 			// which cannot end by a signal of its own choice.
 			state = syscall.WaitStatus(binary.NativeEndian.Uint32(raw[:]))
 		}
-		s.ended = statusOf(state)
+		s.how = statusOf(state)
 		if s.relay != nil {
 			s.relay.finish()
 		}
 		s.release()
 	})
-	return s.ended, s.err
+	return s.how, s.err
 }
 
 func statusOf(w syscall.WaitStatus) Status {

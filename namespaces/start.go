@@ -29,7 +29,7 @@ func (b *builder) start() (*Session, error) {
 	l := launch{held: held, procs: kernel.None, program: InitPath, attr: b.first.clone(), root: b.root, session: kernel.None, extra: extra}
 	if b.cgroup != nil {
 		l.in(b.cgroup)
-		s.cgroup = b.cgroup.Name
+		s.cgroup = b.cgroup.Path()
 	}
 	return s, s.launch(b.command, l)
 }

@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"errors"
 	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -33,12 +35,16 @@ var cgroupRoot = sync.OnceValues(func() (string, error) {
 type Cgroup struct {
 	Dir    FD // the cgroup
 	Parent FD
+	Group  string // the parent's name, below the root of the hierarchy
 	Name   string // below Parent
 	// Procs is cgroup.procs, open for writing. What may be moved is asked of the
 	// cgroup namespace in which it was opened (cgroup_namespaces(7)), so it is
 	// opened before one is made.
 	Procs FD
 }
+
+// Path names the cgroup for OpenCgroup.
+func (c *Cgroup) Path() string { return c.Group + "/" + c.Name }
 
 // Close closes the descriptors and leaves the cgroup.
 func (c *Cgroup) Close() {
@@ -53,37 +59,39 @@ func (c *Cgroup) Remove() {
 	c.Close()
 }
 
-// NewCgroup makes a cgroup called name below "ninefold" in the unified
-// hierarchy and sets its interface files, such as "memory.max" (cgroups(7)).
-// Controllers that are not delegated to this machine's root are an error.
-func NewCgroup(name string, set map[string]string) (c Cgroup, err error) {
-	c = Cgroup{Dir: None, Parent: None, Procs: None, Name: name}
-	mount, err := cgroupRoot()
-	if err != nil {
-		return c, fail("make a cgroup", name, "", err)
-	}
-	root, err := OpenHost(mount)
+// CgroupGroup begins the names of the cgroups below which sessions have theirs.
+const CgroupGroup = "ninefold"
+
+// NewCgroup makes a cgroup called name below the one called group, which begins
+// with CgroupGroup, at the root of the unified hierarchy. It sets interface files
+// (cgroups(7)): those of shared, such as "cpu.weight", on the group, whose share of
+// the machine all in it have together, and those of own, such as "memory.max", on
+// the cgroup itself. A value of several lines is written line by line. Controllers
+// that are not delegated to this machine's root are an error.
+func NewCgroup(group, name string, shared, own map[string]string) (c Cgroup, err error) {
+	c = Cgroup{Dir: None, Parent: None, Procs: None, Group: group, Name: name}
+	root, mount, err := openCgroups(group)
 	if err != nil {
 		return c, err
 	}
 	defer root.Close()
-	if err := Mkdir(root, "ninefold", 0o755, 0, 0); err != nil {
-		return c, err
-	}
 	defer func() {
 		if err != nil {
 			c.Remove()
 		}
 	}()
-	if c.Parent, err = OpenIn(root, "ninefold", unix.O_PATH|unix.O_DIRECTORY); err != nil {
+	if c.Parent, err = OpenIn(root, group, unix.O_PATH|unix.O_DIRECTORY); err != nil {
 		return c, err
 	}
-	for file := range set {
-		controller, _, _ := strings.Cut(file, ".")
+	for file := range shared {
+		if err := useController(root, file, mount); err != nil {
+			return c, err
+		}
+	}
+	for file := range own {
 		for _, dir := range []FD{root, c.Parent} {
-			if err := writeFileAt(dir, "cgroup.subtree_control", "+"+controller); err != nil {
-				return c, &Error{Op: "use cgroup controller", Path: controller, Err: err,
-					Hint: "this limit needs the " + controller + " controller in the unified cgroup hierarchy: see " + mount + "/cgroup.controllers"}
+			if err := useController(dir, file, mount); err != nil {
+				return c, err
 			}
 		}
 	}
@@ -96,13 +104,62 @@ func NewCgroup(name string, set map[string]string) (c Cgroup, err error) {
 	if c.Dir, err = OpenIn(c.Parent, name, unix.O_PATH|unix.O_DIRECTORY); err != nil {
 		return c, err
 	}
-	for file, value := range set {
-		if err := writeFileAt(c.Dir, file, value); err != nil {
-			return c, fail("set cgroup limit", file+" = "+value, "", err)
-		}
+	if err := setFiles(c.Parent, shared); err != nil {
+		return c, err
+	}
+	if err := setFiles(c.Dir, own); err != nil {
+		return c, err
 	}
 	return c, c.openProcs()
 }
+
+// openCgroups opens the root of the hierarchy, below which the group then is.
+func openCgroups(group string) (root FD, mount string, err error) {
+	if mount, err = cgroupRoot(); err != nil {
+		return None, "", fail("make a cgroup", group, "", err)
+	}
+	if root, err = OpenHost(mount); err != nil {
+		return None, "", err
+	}
+	if err := Mkdir(root, group, 0o755, 0, 0); err != nil {
+		root.Close()
+		return None, "", err
+	}
+	return root, mount, nil
+}
+
+// useController has the children of dir get the controller of an interface file.
+func useController(dir FD, file, mount string) error {
+	controller, _, _ := strings.Cut(file, ".")
+	if err := writeFileAt(dir, "cgroup.subtree_control", "+"+controller); err != nil {
+		return &Error{Op: "use cgroup controller", Path: controller, Err: err,
+			Hint: "this limit needs the " + controller + " controller in the unified cgroup hierarchy: see " + mount + "/cgroup.controllers"}
+	}
+	return nil
+}
+
+func setFiles(dir FD, set map[string]string) error {
+	for file, value := range set {
+		for line := range strings.Lines(value) {
+			line = strings.TrimSuffix(line, "\n")
+			err := writeFileAt(dir, file, line)
+			if err == unix.ENOENT && file == ioWeight {
+				err = writeFileAt(dir, bfqWeight, line)
+			}
+			if err != nil {
+				return fail("set cgroup limit", file+" = "+line, "", err)
+			}
+		}
+	}
+	return nil
+}
+
+// What the kernel calls the weight of I/O: the file of its cost model, or that of
+// the scheduler bfq (cgroup-v2 in the kernel's documentation). It may have neither.
+const (
+	ioWeight  = "io.weight"
+	bfqWeight = "io.bfq.weight"
+)
 
 func (c *Cgroup) openProcs() error {
 	fd, err := unix.Openat(int(c.Dir), "cgroup.procs", unix.O_WRONLY|unix.O_CLOEXEC, 0)
@@ -111,6 +168,31 @@ func (c *Cgroup) openProcs() error {
 	}
 	c.Procs = FD(fd)
 	return nil
+}
+
+// CanSetCgroup reports whether NewCgroup can set an interface file.
+func CanSetCgroup(file string) bool {
+	controller, _, _ := strings.Cut(file, ".")
+	if !slices.Contains(CgroupControllers(), controller) {
+		return false
+	}
+	if file != ioWeight {
+		return true
+	}
+	root, mount, err := openCgroups(CgroupGroup)
+	if err != nil {
+		return false
+	}
+	defer root.Close()
+	if useController(root, file, mount) != nil {
+		return false
+	}
+	for _, name := range []string{ioWeight, bfqWeight} {
+		if _, err := os.Stat(mount + "/" + CgroupGroup + "/" + name); err == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // CgroupControllers are those that NewCgroup can use; none where there is no
@@ -124,14 +206,15 @@ func CgroupControllers() []string {
 	return strings.Fields(string(b))
 }
 
-// OpenCgroup opens a cgroup that NewCgroup made.
-func OpenCgroup(name string) (Cgroup, error) {
-	c := Cgroup{Dir: None, Parent: None, Procs: None, Name: name}
+// OpenCgroup opens a cgroup that NewCgroup made, by its Path.
+func OpenCgroup(path string) (Cgroup, error) {
+	c := Cgroup{Dir: None, Parent: None, Procs: None}
+	c.Group, c.Name, _ = strings.Cut(path, "/")
 	mount, err := cgroupRoot()
 	if err != nil {
-		return c, fail("open cgroup", name, "", err)
+		return c, fail("open cgroup", path, "", err)
 	}
-	if c.Dir, err = OpenHost(mount + "/ninefold/" + name); err == nil {
+	if c.Dir, err = OpenHost(mount + "/" + path); err == nil {
 		if err = c.openProcs(); err != nil {
 			c.Dir.Close()
 		}
@@ -157,15 +240,15 @@ func SweepCgroups() {
 	if err != nil {
 		return
 	}
-	entries, err := os.ReadDir(mount + "/ninefold")
-	if err != nil {
-		return
-	}
-	for _, e := range entries {
-		keeper, _, _ := strings.Cut(e.Name(), "-")
-		pid, err := strconv.Atoi(keeper)
-		if e.IsDir() && err == nil && unix.Kill(pid, 0) == unix.ESRCH {
-			_ = os.Remove(mount + "/ninefold/" + e.Name())
+	groups, _ := filepath.Glob(mount + "/" + CgroupGroup + "*")
+	for _, group := range groups {
+		entries, _ := os.ReadDir(group)
+		for _, e := range entries {
+			keeper, _, _ := strings.Cut(e.Name(), "-")
+			pid, err := strconv.Atoi(keeper)
+			if e.IsDir() && err == nil && unix.Kill(pid, 0) == unix.ESRCH {
+				_ = os.Remove(group + "/" + e.Name())
+			}
 		}
 	}
 }

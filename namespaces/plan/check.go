@@ -53,6 +53,9 @@ func checkOp(op Op) error {
 		if !slices.Contains(limitNames[:], o.Name) {
 			return invalid("unknown limit %s%s", quote(o.Name), hint(o.Name, limitNames[:]))
 		}
+		if most, ok := mostOf[o.Name]; ok && o.Value != Unlimited && (o.Value == 0 || o.Value > most) {
+			return invalid("the limit %s is %d; it can be 1 to %d, or unlimited", o.Name, o.Value, most)
+		}
 		return nil
 	case Environment:
 		return checkEnvironment(o)

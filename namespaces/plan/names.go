@@ -27,7 +27,12 @@ func LimitNames() []string { return slices.Clone(limitNames[:]) }
 var limitNames = [...]string{
 	"as", "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile",
 	"nproc", "rss", "rtprio", "rttime", "sigpending", "stack", "memory", "tasks",
+	"swap", "cpu_weight", "cpu_quota", "io_weight", "io_max",
 }
+
+// mostOf bounds limits that are no amounts: cgroup-v2 in the kernel's
+// documentation, and for cpu_quota a thousand processors.
+var mostOf = map[string]uint64{"cpu_weight": 10000, "io_weight": 10000, "cpu_quota": 100000, "io_max": 1 << 50}
 
 var seccompNames = [...]string{"default"}
 

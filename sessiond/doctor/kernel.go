@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -128,15 +129,22 @@ func procOfNamespace(root bool) Finding {
 }
 
 func cgroups() Finding {
-	f := Finding{Area: "kernel", Name: "cgroup v2", State: OK, For: "memory and tasks limits"}
+	f := Finding{Area: "kernel", Name: "cgroup v2", State: OK, For: "limits of whole sessions"}
 	for _, at := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified"} {
 		b, err := os.ReadFile(at + "/cgroup.controllers")
 		if err != nil {
 			continue
 		}
 		f.Detail = fmt.Sprintf("%s: %s", at, strings.TrimSpace(string(b)))
-		if !strings.Contains(string(b), "memory") || !strings.Contains(string(b), "pids") {
-			f.State, f.Then = Missing, "the memory or pids controller is not there; such limits are refused"
+		have := strings.Fields(string(b))
+		var lacking []string
+		for _, name := range []string{"memory", "pids", "cpu", "io"} {
+			if !slices.Contains(have, name) {
+				lacking = append(lacking, name)
+			}
+		}
+		if len(lacking) > 0 {
+			f.State, f.Then = Missing, fmt.Sprintf("controllers that are not there: %s; such limits are refused, and guests go without", strings.Join(lacking, ", "))
 		}
 		return f
 	}

@@ -60,14 +60,10 @@ func heard(t *testing.T, run func(out *os.File) error) string {
 	return string(b)
 }
 
-// TestPrepared: who comes into a prepared session gets what one gets who waits
-// until it is made, and of one that nobody came into nothing waits for a search.
-func TestPrepared(t *testing.T) {
-	needRoot(t)
-	state := t.TempDir()
-	all, s := guests.Open(state), decide(t, state)
+// withoutRecords has name services forget the guests of a test in the end, instead of
+// a search of the whole machine, which would find nothing.
+func withoutRecords(t *testing.T, all *guests.Guests) {
 	t.Cleanup(func() {
-		// Instead of a search of the whole machine, which would find nothing.
 		list, err := all.List()
 		for _, r := range list {
 			records, _ := filepath.Glob("/run/userdb/*" + strings.TrimPrefix(r.Name, "guest-") + ".*")
@@ -79,6 +75,15 @@ func TestPrepared(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// TestPrepared: who comes into a prepared session gets what one gets who waits
+// until it is made, and of one that nobody came into nothing waits for a search.
+func TestPrepared(t *testing.T) {
+	needRoot(t)
+	state := t.TempDir()
+	all, s := guests.Open(state).Asking(""), decide(t, state)
+	withoutRecords(t, all)
 	stateOf := func(name string) guests.State {
 		list, err := all.List()
 		if err != nil {

@@ -13,12 +13,15 @@ import (
 	"ninefold/sessiond/decided"
 )
 
-// Run has a guest in: it makes the session that was decided in s (s.Guest is not 0)
-// for somebody new, has tried what must fail in it, lets the command in, and looks
-// afterwards for what is left. An error means that nobody was let in, or that
-// something may be left.
+// Run has a guest in: it takes a session that a pool has prepared, or makes the one
+// that was decided in s (s.Guest is not 0) for somebody new and has tried what must
+// fail in it; lets the command in, and looks afterwards for what is left. An error
+// means that nobody was let in, or that something may be left.
 func (g *Guests) Run(ctx context.Context, s *decided.Session, r decided.Request) (status namespaces.Status, err error) {
 	r.Dir = "" // a guest has none of the caller's
+	if p := g.takePrepared(s); p != nil {
+		return p.Run(ctx, r)
+	}
 	for range maxTries {
 		if status, err = g.runOnce(ctx, s, r); !errors.Is(err, errInUse) {
 			break
@@ -61,10 +64,15 @@ func (g *Guest) Start(ctx context.Context, s *decided.Session) (*namespaces.Sess
 	return made, nil
 }
 
+// share is a guest's part of the processors and the disks where others want them
+// too, who have 100 each (cgroup-v2 in the kernel's documentation).
+const share = 20
+
 // Bound bounds what a guest takes of the machine, where its plan does not and the
-// machine can: half of its memory, and tasks. p is left as it is.
+// machine can: half of its memory, and tasks; no swap, where what was in memory
+// would be on a disk; and a small share of processors and disks. p is left as it is.
 func Bound(p *plan.Plan) *plan.Plan {
-	bounds := []plan.Limit{{Name: "tasks", Value: plan.GuestTasks}}
+	bounds := []plan.Limit{{Name: "tasks", Value: plan.GuestTasks}, {Name: "swap", Value: 0}, {Name: "cpu_weight", Value: share}, {Name: "io_weight", Value: share}}
 	var memory unix.Sysinfo_t
 	if err := unix.Sysinfo(&memory); err == nil {
 		bounds = append(bounds, plan.Limit{Name: "memory", Value: memory.Totalram * uint64(memory.Unit) / 2})

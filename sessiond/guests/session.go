@@ -21,12 +21,20 @@ import (
 // Guests are the guests of a machine.
 type Guests struct {
 	dir, locks, users string
+	pool              string // where prepared sessions are asked for; "" is nowhere
 }
 
 // Open returns the guests whose records lie below state. Nothing is read or made
 // before it is needed.
 func Open(state string) *Guests {
-	return &Guests{dir: filepath.Join(state, "guests"), locks: lockDir, users: recordDir}
+	return &Guests{dir: filepath.Join(state, "guests"), locks: lockDir, users: recordDir, pool: DefaultPool}
+}
+
+// Asking returns g with another pool; "" is none.
+func (g *Guests) Asking(pool string) *Guests {
+	other := *g
+	other.pool = pool
+	return &other
 }
 
 func (g *Guests) taken() string            { return filepath.Join(g.dir, "taken") }

@@ -31,7 +31,7 @@ const (
 // and their end.
 func (b *bench) guests(ctx context.Context) (err error) {
 	state := filepath.Join(b.dir, "guests")
-	g := &guestBench{bench: b, state: state, all: guests.Open(state), took: map[string][]time.Duration{}}
+	g := &guestBench{bench: b, state: state, all: guests.Open(state).Asking(""), took: map[string][]time.Duration{}}
 	if err := os.Mkdir(state, 0o700); err != nil {
 		return err
 	}

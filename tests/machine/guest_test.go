@@ -51,6 +51,36 @@ func (b *Booted) guests(t *testing.T) {
 	b.Must("systemctl", "kill", "--signal=SIGKILL", "guest-keeper.service")
 	b.eventually("the guest to be gone", func() string { return strings.TrimSpace(b.Run("ps", "-U", name, "-o", "comm=").Stdout) })
 
+	// One that was prepared is in at once, and stays when the pool ends.
+	b.Must("systemctl", "start", "ninefold-guest-pool@1.service")
+	prepared := ""
+	b.eventually("a session to be prepared", func() string {
+		list := b.Must("sessionctl", "guest", "list")
+		for line := range strings.Lines(list) {
+			if f := strings.Fields(line); f[2] == "waiting" {
+				prepared = f[0]
+				return ""
+			}
+		}
+		return list
+	})
+	b.want(b.Must("sessionctl", "run", "guest", "--", "sh", "-c", "id -un; grep -c . /proc/net/unix"), prepared+"\n1")
+	b.Must("systemd-run", "--unit=guest-stays", "sh", "-c", "while systemctl -q is-active ninefold-guest-pool@1; do sleep 0.1; done | sessionctl run guest -- sh -c 'cat; echo still here'")
+	b.eventually("the guest's command to run", func() string {
+		if b.Run("pgrep", "-x", "cat").Stdout == "" {
+			return b.Run("ps", "-ef").Stdout
+		}
+		return ""
+	})
+	b.Must("systemctl", "stop", "ninefold-guest-pool@1.service")
+	b.eventually("the guest to say that it is here", func() string {
+		said := b.Run("journalctl", "-u", "guest-stays", "-o", "cat").Stdout
+		if strings.Contains(said, "still here") {
+			return ""
+		}
+		return said
+	})
+
 	b.Must("systemctl", "is-enabled", "ninefold-guests.timer")
 	b.Must("systemctl", "start", "ninefold-guests.service")
 	b.want(b.Must("sh", "-c", guestsSeen), "")

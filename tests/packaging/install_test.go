@@ -29,6 +29,7 @@ var installed = map[string]os.FileMode{
 	"usr/lib/systemd/system/sessiond-host.socket":             0o644,
 	"usr/lib/systemd/system/ninefold-guests.service":          0o644,
 	"usr/lib/systemd/system/ninefold-guests.timer":            0o644,
+	"usr/lib/systemd/system/ninefold-guest-pool@.service":     0o644,
 	"usr/lib/systemd/system/user@.service.d/10-ninefold.conf": 0o644,
 	"usr/lib/tmpfiles.d/ninefold.conf":                        0o644,
 	"usr/share/dbus-1/system.d/org.ninefold.conf":             0o644,

@@ -8,6 +8,7 @@ SOAKTIME ?= 30m
 SOAKHOST ?= 10000
 SOAKDOOR ?= 10000
 SOAKLOGINS ?= 10000
+SOAKGUESTS ?= 1000
 SOAKCONTEXTS ?= 200
 BENCH    ?=
 SUITE    ?= trixie
@@ -125,7 +126,7 @@ fuzz: ## every fuzz target for FUZZTIME each
 soak: build ## sessions made, killed and undone for SOAKTIME, SOAKHOST commands on the host, SOAKDOOR connections to the door and SOAKLOGINS logins, each change of a context killed SOAKCONTEXTS times, and nothing left behind
 	@mkdir -p out
 	$(GO) build -o out/soak ./tests/soak
-	$(SUDO) out/soak -for $(SOAKTIME) -host $(SOAKHOST) -door $(SOAKDOOR) -logins $(SOAKLOGINS)
+	$(SUDO) out/soak -for $(SOAKTIME) -host $(SOAKHOST) -door $(SOAKDOOR) -logins $(SOAKLOGINS) -guests $(SOAKGUESTS)
 	@if [ $(SOAKCONTEXTS) -gt 0 ]; then set -x; $(SUDO) env NINEFOLD_MUST_RUN=1 NINEFOLD_CONTEXT_KILLS=$(SOAKCONTEXTS) $(GO) test -count=1 -v -timeout 12h -run '^TestContexts$$/./^killed$$' ./tests/machine; fi
 
 .PHONY: desktops

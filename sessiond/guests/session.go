@@ -249,7 +249,7 @@ func namesIn(dir string) ([]string, error) {
 	}
 	var names []string
 	for _, e := range entries {
-		if !strings.HasSuffix(e.Name(), ".new") {
+		if !strings.HasSuffix(e.Name(), halfRecord) {
 			names = append(names, e.Name())
 		}
 	}

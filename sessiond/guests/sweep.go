@@ -24,6 +24,9 @@ type Swept struct {
 // minutes, and several may run at a time.
 func (g *Guests) Sweep(ctx context.Context) (Swept, error) {
 	var out Swept
+	if err := g.unbegun(); err != nil {
+		return out, err
+	}
 	names, err := namesIn(g.taken())
 	if err != nil {
 		return out, err

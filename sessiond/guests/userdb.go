@@ -60,7 +60,7 @@ func notice(dir string, uid uint32, home, shell string) error {
 // place puts a file into dir in one step. It is in memory: there is nothing to wait
 // for until it is on disk.
 func place(dir, name string, text []byte, mode fs.FileMode) error {
-	aside := filepath.Join(dir, "."+name+".new")
+	aside := filepath.Join(dir, "."+name+halfRecord)
 	f, err := os.OpenFile(aside, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW, mode)
 	if err != nil {
 		return err
@@ -80,7 +80,9 @@ func forget(dir string, uid uint32) error {
 	var failed error
 	for _, who := range []string{number(uid), Name(uid)} {
 		for _, kind := range []string{".user", ".user-privileged", ".group"} {
-			failed = errors.Join(failed, gone(os.Remove(filepath.Join(dir, who+kind))))
+			for _, name := range []string{who + kind, "." + who + kind + halfRecord} {
+				failed = errors.Join(failed, gone(os.Remove(filepath.Join(dir, name))))
+			}
 		}
 	}
 	return failed

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -34,12 +35,24 @@ func run(ctx context.Context, args []string) int {
 		}
 		return 0
 	}
+	if len(args) == 2 && args[0] == "guests" {
+		n, err := strconv.Atoi(args[1])
+		if err == nil {
+			err = guestRound(ctx, n)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "guests:", err)
+			return 1
+		}
+		return 0
+	}
 	flags := flag.NewFlagSet("soak", flag.ContinueOnError)
 	length := flags.Duration("for", 30*time.Minute, "how long")
 	every := flags.Duration("check", 10*time.Second, "how often everything stops and is looked at")
 	host := flags.Int("host", 0, "then run that many commands on the host of a booted machine")
 	door := flags.Int("door", 0, "then make that many connections to the door of a booted machine of each release")
 	logins := flags.Int("logins", 0, "then log in that many times to each of them")
+	guests := flags.Int("guests", 0, "then have that many guests in on each, killed at any moment")
 	bin := flags.String("bin", "bin", "where the built programs are")
 	seed := flags.Uint64("seed", uint64(time.Now().UnixNano()), "of the choices; printed, to repeat a run")
 	if err := flags.Parse(args); err != nil {
@@ -61,10 +74,14 @@ func run(ctx context.Context, args []string) int {
 		}
 	}
 	for _, suite := range machine.Suites {
-		if *door+*logins == 0 {
-			break
+		var err error
+		if *door+*logins > 0 {
+			err = loginSoaks(ctx, suite, *door, *logins)
 		}
-		if err := loginSoaks(ctx, suite, *door, *logins); err != nil {
+		if err == nil && *guests > 0 {
+			err = guestSoak(ctx, suite, *guests)
+		}
+		if err != nil {
 			fmt.Fprintf(os.Stderr, "soak: FAILED: %s: %v\n", suite, err)
 			return 1
 		}

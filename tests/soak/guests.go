@@ -1,0 +1,192 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"ninefold/tests/machine"
+)
+
+// guestsRound is after how many guests everything stops and is looked at.
+const guestsRound = 30
+
+// guestSoak has n guests in on a booted machine of a release, each killed somewhere or none.
+func guestSoak(ctx context.Context, suite string, n int) (err error) {
+	top, err := os.Getwd()
+	if err != nil {
+		return err
+	}
+	m, err := machine.Start(ctx, suite, machine.Options{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, m.Close()) }()
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(m.Install(ctx, top), m.CopyIn(ctx, self, "/usr/local/bin/soak", 0o755)); err != nil {
+		return err
+	}
+	for done := 0; done < n && ctx.Err() == nil; done += guestsRound {
+		r := m.Run(ctx, "soak", "guests", strconv.Itoa(min(guestsRound, n-done)))
+		if !r.OK() {
+			return fmt.Errorf("after %d guests: %s", done, r)
+		}
+		fmt.Printf("soak: %6d x guest on %s, %s", done+guestsRound, suite, r.Stdout)
+	}
+	return ctx.Err()
+}
+
+// howEnds are the ways in which a guest's session ends here.
+var howEnds = []struct {
+	name string
+	do   func(g *guestSession) error
+}{
+	{"by itself", func(g *guestSession) error { return g.inside() }},
+	{"its keeper killed at any moment", func(g *guestSession) error {
+		time.Sleep(time.Duration(rand.IntN(200)) * time.Millisecond)
+		return g.keeper.Process.Kill()
+	}},
+	{"a process of it killed at its start, its first or the probe", func(g *guestSession) error { return g.killOne(0) }},
+	{"a process of it killed when it is in", func(g *guestSession) error { return errors.Join(g.inside(), g.killOne(1)) }},
+	{"the daemon killed", func(g *guestSession) error {
+		return errors.Join(g.inside(), exec.Command("systemctl", "kill", "--signal=SIGKILL", "sessiond.service").Run(), g.keeper.Process.Signal(syscall.SIGTERM))
+	}},
+}
+
+// guestScript leaves behind what it can, and says when it is in. It ends with its input.
+const guestScript = `echo x > ~/f; echo x > /tmp/f; echo x > /var/tmp/f; echo x > /dev/shm/f; mkfifo /tmp/p; ln -s / /tmp/l
+ipcmk -M 4096 -S 1 -Q >/dev/null; (setsid sleep 1000 &); sleep 1000 & echo in; read x; date +%s%N`
+
+type guestSession struct {
+	keeper *exec.Cmd
+	out    *bytes.Buffer
+	in     chan struct{} // closed when the guest is in, or never will be
+}
+
+// inside waits until the guest is in.
+func (g *guestSession) inside() error {
+	select {
+	case <-g.in:
+		return nil
+	case <-time.After(2 * patience):
+		return errors.New("the guest does not come in")
+	}
+}
+
+// killOne kills a process that the keeper began, when there are more than some of them.
+func (g *guestSession) killOne(more int) error {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		all, err := descendants(g.keeper.Process.Pid)
+		if err != nil {
+			return err
+		}
+		if len(all) > more {
+			if pid := all[rand.IntN(len(all))]; syscall.Kill(pid, syscall.SIGKILL) == nil {
+				return nil
+			}
+		}
+	}
+	return nil // it was over before
+}
+
+// oneGuest has a guest in and ends it; took is how long after the guest's last act everything
+// of it was shown to be gone but for the search of file systems, and 0 where that is not known.
+func oneGuest(ctx context.Context, how int) (took time.Duration, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 4*patience)
+	defer cancel()
+	g := &guestSession{keeper: exec.CommandContext(ctx, "sessionctl", "run", "guest", "--", "bash", "-c", guestScript), out: &bytes.Buffer{}, in: make(chan struct{})}
+	g.keeper.WaitDelay = patience
+	input, err := g.keeper.StdinPipe()
+	if err != nil {
+		return 0, err
+	}
+	output, err := g.keeper.StdoutPipe()
+	if err != nil {
+		return 0, err
+	}
+	if err := g.keeper.Start(); err != nil {
+		return 0, err
+	}
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		first := make([]byte, 3)
+		_, _ = io.ReadFull(output, first)
+		close(g.in)
+		_, _ = io.Copy(g.out, output)
+	}()
+	err = howEnds[how].do(g)
+	_ = input.Close()
+	<-read
+	_ = g.keeper.Wait()
+	if ended, perr := strconv.ParseInt(strings.TrimSpace(g.out.String()), 10, 64); perr == nil && how == 0 {
+		took = time.Since(time.Unix(0, ended))
+	}
+	if how == 0 && took == 0 {
+		err = errors.Join(err, fmt.Errorf("a guest that nobody disturbed ended with %s", g.keeper.ProcessState))
+	}
+	return took, err
+}
+
+// guestRound has n guests in, four at a time, and looks for what is left of them.
+func guestRound(ctx context.Context, n int) error {
+	before, err := guestsLeft()
+	if err != nil {
+		return err
+	}
+	var mu sync.Mutex
+	var errs []error
+	var ends []time.Duration
+	var group sync.WaitGroup
+	for worker := range 4 {
+		group.Go(func() {
+			for i := worker; i < n; i += 4 {
+				took, err := oneGuest(ctx, i%len(howEnds))
+				mu.Lock()
+				if err != nil {
+					errs = append(errs, fmt.Errorf("%s: %w", howEnds[i%len(howEnds)].name, err))
+				}
+				if took > 0 {
+					ends = append(ends, took)
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	group.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	begun := time.Now()
+	var left string
+	for deadline := begun.Add(2 * patience); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+		// Where something is left, it says so again below.
+		said, _ := exec.CommandContext(ctx, "sessionctl", "guest", "sweep").CombinedOutput()
+		now, err := guestsLeft()
+		if err != nil {
+			return err
+		}
+		if left = now; now == before {
+			slices.Sort(ends)
+			fmt.Printf("nothing left; a guest's end to everything but files looked for %s (median), the search of files %s\n",
+				ends[len(ends)/2].Round(time.Millisecond), time.Since(begun).Round(time.Millisecond))
+			return nil
+		}
+		left += string(said)
+	}
+	return fmt.Errorf("there was\n%s\nand is\n%s", before, left)
+}

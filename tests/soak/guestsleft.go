@@ -1,0 +1,113 @@
+package main
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"ninefold/sessiond/guests"
+)
+
+// descendants are the processes below one.
+func descendants(pid int) ([]int, error) {
+	parents, err := filepath.Glob("/proc/[0-9]*/status")
+	if err != nil {
+		return nil, err
+	}
+	children := map[int][]int{}
+	for _, name := range parents {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			continue // it has just ended
+		}
+		if _, after, ok := strings.Cut(string(text), "\nPPid:\t"); ok {
+			parent, _ := strconv.Atoi(strings.SplitN(after, "\n", 2)[0])
+			own, _ := strconv.Atoi(filepath.Base(filepath.Dir(name)))
+			children[parent] = append(children[parent], own)
+		}
+	}
+	all := slices.Clone(children[pid])
+	for i := 0; i < len(all); i++ {
+		all = append(all, children[all[i]]...)
+	}
+	return all, nil
+}
+
+// guestID reports whether a word is a guest's id.
+func guestID(word string) bool {
+	n, err := strconv.Atoi(word)
+	return err == nil && n >= guests.FirstID && n <= guests.LastID
+}
+
+// state is where guests are written down.
+const state = "/var/lib/ninefold/guests"
+
+// guestsOf are the ids of this machine's guests. What the kernel counts by ids is
+// not only this machine's.
+func guestsOf() (map[string]bool, error) {
+	ours := map[string]bool{}
+	for _, dir := range []string{"/taken", "/reports"} {
+		names, err := filepath.Glob(state + dir + "/*")
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range names {
+			ours[name[strings.LastIndexAny(name, "-/")+1:]] = true
+		}
+	}
+	return ours, nil
+}
+
+// guestsLeft is what guests could leave in a machine: mounts, cgroups, processes, IPC
+// objects, keys, accounts, locks of their ids, and what the state directory says of them.
+func guestsLeft() (string, error) {
+	var left []string
+	table, err := os.ReadFile("/proc/1/mountinfo")
+	if err != nil {
+		return "", err
+	}
+	left = append(left, string(table))
+	err = filepath.WalkDir("/sys/fs/cgroup", func(name string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() && strings.Contains(d.Name(), "ninefold-") {
+			left = append(left, name)
+		}
+		return nil // groups come and go
+	})
+	if err != nil {
+		return "", err
+	}
+	ours, err := guestsOf()
+	if err != nil {
+		return "", err
+	}
+	statuses, _ := filepath.Glob("/proc/[0-9]*/status")
+	for _, name := range statuses {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			continue
+		}
+		_, after, _ := strings.Cut(string(text), "\nUid:\t")
+		if f := strings.Fields(after); len(f) > 0 && guestID(f[0]) || strings.HasPrefix(string(text), "Name:\tninefold-init\n") {
+			left = append(left, string(text[:strings.IndexByte(string(text), '\n')]))
+		}
+	}
+	for _, name := range []string{"/proc/sysvipc/shm", "/proc/sysvipc/sem", "/proc/sysvipc/msg", "/proc/key-users"} {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return "", err
+		}
+		for line := range strings.Lines(string(text)) {
+			if slices.ContainsFunc(strings.Fields(strings.ReplaceAll(line, ":", " ")), func(word string) bool { return ours[word] }) {
+				left = append(left, name+" "+line)
+			}
+		}
+	}
+	for _, pattern := range []string{"/run/userdb/*guest-*", "/run/userdb/.*guest-*", "/run/systemd/dynamic-uid/6*", state + "/taken/*"} {
+		names, _ := filepath.Glob(pattern)
+		left = append(left, names...)
+	}
+	return strings.Join(left, "\n"), nil
+}

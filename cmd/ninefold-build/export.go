@@ -47,10 +47,17 @@ func inStore(how string, args []string, add func(*pflag.FlagSet), f func(r *requ
 
 // exportImage is image export.
 func exportImage(ctx context.Context, args []string) error {
-	form := ""
-	return inStore("export", args, func(f *pflag.FlagSet) { f.StringVar(&form, "to", "", "what to write") },
-		func(r *request, _ *manager.Manager, s *store.Store, args []string) error {
-			if len(args) != 2 {
+	form, media, profiles := "", "", ""
+	return inStore("export", args, func(f *pflag.FlagSet) {
+		f.StringVar(&form, "to", "", "what to write")
+		f.StringVar(&media, "media", "", "the directory for images and what belongs to them")
+		f.StringVar(&profiles, "profiles", "", "profiles to lay beside them")
+	},
+		func(r *request, m *manager.Manager, s *store.Store, args []string) error {
+			if media != "" {
+				return r.exportMedia(ctx, m, s, args, media, form, profiles)
+			}
+			if len(args) != 2 || profiles != "" {
 				return exit.Usagef("usage: sessionctl image export IMAGE --to FORM FILE", "image export: %d arguments", len(args))
 			}
 			id, err := s.Resolve(args[0])

@@ -33,15 +33,16 @@ type importer struct {
 // importImage is image import.
 func importImage(ctx context.Context, args []string) error {
 	i := &importer{}
-	key := ""
+	key, media := "", ""
 	return inStore("import", args, func(f *pflag.FlagSet) {
 		f.StringVar(&i.o.Reference, "name", "", "what to call the image")
 		f.IntVar(&i.o.Layer, "layer", 0, "the one layer that is wanted")
 		f.StringVar(&key, "sign", "", "sign what is imported with this private key")
+		f.StringVar(&media, "media", "", "bring all images of a directory that image export --media wrote")
 		f.StringVar(&i.agent, "user-agent", "", "what to tell the registry that we are")
 	}, func(r *request, m *manager.Manager, s *store.Store, args []string) error {
-		if len(args) != 1 {
-			return exit.Usagef("usage: sessionctl image import FILE|DIRECTORY|docker://REFERENCE", "image import: %d arguments", len(args))
+		if len(args) != 1 && media == "" || media != "" && (len(args) > 0 || i.o.Reference != "" || i.o.Layer != 0) {
+			return exit.Usagef("usage: sessionctl image import FILE|DIRECTORY|docker://REFERENCE, or image import --media DIR", "image import: %d arguments", len(args))
 		}
 		i.request, i.s = r, s
 		var err error
@@ -54,6 +55,9 @@ func importImage(ctx context.Context, args []string) error {
 			}
 		}
 		i.o.Accept, i.o.InitDir = i.accept, m.InitDir
+		if media != "" {
+			return i.media(ctx, media)
+		}
 		id, reference, err := i.run(ctx, args[0])
 		if err != nil {
 			return err

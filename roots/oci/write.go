@@ -55,9 +55,15 @@ func (w *Writer) Blob(digest v1.Hash, r io.Reader) error {
 	return errors.Join(err, f.Close())
 }
 
-// Index says which blob is the image.
-func (w *Writer) Index(image v1.Descriptor) error {
-	b, err := json.Marshal(v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{image}})
+// Has reports whether a blob is there.
+func (w *Writer) Has(digest v1.Hash) bool {
+	_, err := os.Lstat(filepath.Join(w.dir, blobs, digest.Hex))
+	return err == nil
+}
+
+// Index says which blobs are the images.
+func (w *Writer) Index(images ...v1.Descriptor) error {
+	b, err := json.Marshal(v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: images})
 	if err != nil {
 		return err
 	}

@@ -71,7 +71,7 @@ func File(ctx context.Context, files *oci.Files) (*Container, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := containerOf(ctx, fileSource{files})
+	c, err := containerOf(ctx, fileSource{Files: files})
 	if err == nil && len(index.Manifests) == 1 {
 		c.Reference = index.Manifests[0].Annotations[oci.RefName]
 	}

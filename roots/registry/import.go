@@ -23,7 +23,7 @@ func Import(ctx context.Context, s *store.Store, files *oci.Files, from, referen
 	if reference != "" && !image.ValidReference(reference) {
 		return image.ID{}, "", fmt.Errorf("%w: it calls the image %.80q, which is no name here", ErrRefused, reference)
 	}
-	p := &pull{s: s, reading: reading{fileSource{files}, o.firstWait()}, accept: o.Accept}
+	p := &pull{s: s, reading: reading{fileSource{Files: files}, o.firstWait()}, accept: o.Accept}
 	if reference == "" {
 		if _, err := p.find(ctx); err != nil {
 			return image.ID{}, "", err
@@ -32,4 +32,27 @@ func Import(ctx context.Context, s *store.Store, files *oci.Files, from, referen
 	}
 	id, err := p.run(ctx, from, reference)
 	return id, reference, err
+}
+
+// References are the names of the images that a layout holds, in its order.
+func References(files *oci.Files) ([]string, error) {
+	index, err := files.Index()
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, one := range index.Manifests {
+		name := one.Annotations[oci.RefName]
+		if !image.ValidReference(name) {
+			return nil, fmt.Errorf("%w: it calls an image %.80q, which is no name here", ErrRefused, name)
+		}
+		out = append(out, name)
+	}
+	return out, nil
+}
+
+// ImportNamed is Import of the image that a layout of several calls reference, by that name.
+func ImportNamed(ctx context.Context, s *store.Store, files *oci.Files, from, reference string, o Options) (image.ID, error) {
+	p := &pull{s: s, reading: reading{fileSource{files, reference}, o.firstWait()}, accept: o.Accept}
+	return p.run(ctx, from, reference)
 }

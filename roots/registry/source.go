@@ -84,19 +84,23 @@ func denied(err error) bool {
 	return errors.As(err, &e) && slices.Contains([]int{http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound}, e.StatusCode)
 }
 
-// fileSource is a layout.
-type fileSource struct{ *oci.Files }
+// fileSource is a layout; of one with several images that which it calls by a name, if called is one.
+type fileSource struct {
+	*oci.Files
+	called string
+}
 
-// top is the one thing that the layout holds, or all of it as one index.
+// top is the one thing that the layout holds or that is called so, or all of it as one index.
 func (f fileSource) top(context.Context) (types.MediaType, []byte, error) {
 	index, err := f.Index()
 	if err != nil {
 		return "", nil, err
 	}
-	if len(index.Manifests) == 1 {
-		only := index.Manifests[0]
-		b, err := f.Manifest(only.Digest)
-		return only.MediaType, b, err
+	for _, one := range index.Manifests {
+		if len(index.Manifests) == 1 || f.called != "" && one.Annotations[oci.RefName] == f.called {
+			b, err := f.Manifest(one.Digest)
+			return one.MediaType, b, err
+		}
 	}
 	b, err := json.Marshal(index)
 	return types.OCIImageIndex, b, err

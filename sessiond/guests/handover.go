@@ -117,19 +117,16 @@ func (g *Guests) adopt(s *decided.Session, text []byte, files []*os.File) (*Prep
 	if json.Unmarshal(text, &o) != nil || len(files) != 3 || o.UID < FirstID || o.UID > LastID || o.PID <= 1 {
 		return nil, errOffer
 	}
-	lock, err := unix.FcntlInt(files[0].Fd(), unix.F_DUPFD_CLOEXEC, 3)
+	guest, err := g.takeOver(o.UID, files[0], Waiting)
 	if err != nil {
 		return nil, err
 	}
-	files[0].Close()
-	files[0] = os.NewFile(uintptr(lock), filepath.Join(g.locks, number(o.UID)))
-	guest := &Guest{all: g, id: &id{uid: o.UID, name: Name(o.UID), dir: g.locks, lock: files[0]}}
-	if err := kind.Read(g.record(o.UID), &guest.Report); err != nil || guest.State != Waiting {
-		return nil, errors.Join(errOffer, err)
-	}
-	p := &Prepared{guest: guest, plan: Bound(s.Plan.ForGuest(s.Guest, o.UID)), command: s.Command}
+	p := &Prepared{guest: guest, plan: guest.plan(s), command: s.Command}
 	p.session, err = namespaces.Adopt(p.plan, namespaces.Held{PID: o.PID, Cgroup: o.Cgroup, Pidfd: files[1], Lifeline: files[2]})
-	return p, err
+	if err != nil {
+		return nil, errors.Join(err, guest.End())
+	}
+	return p, nil
 }
 
 // handOver sends p through conn to whom it then is.

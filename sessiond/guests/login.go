@@ -58,7 +58,10 @@ func (g *Guest) HandOver() error { return g.id.lock.Close() }
 
 // Adopt takes over the guest with the id uid from who began it and has given us
 // lock, and notes that this process is its keeper. End has to be called.
-func (g *Guests) Adopt(uid uint32, lock *os.File) (*Guest, error) {
+func (g *Guests) Adopt(uid uint32, lock *os.File) (*Guest, error) { return g.takeOver(uid, lock, Live) }
+
+// takeOver is Adopt for a guest in that state.
+func (g *Guests) takeOver(uid uint32, lock *os.File, state State) (*Guest, error) {
 	guest := &Guest{all: g, id: &id{uid: uid, name: Name(uid), dir: g.locks, lock: lock}}
 	var ours, named unix.Stat_t
 	name := filepath.Join(g.locks, number(uid))
@@ -78,10 +81,10 @@ func (g *Guests) Adopt(uid uint32, lock *os.File) (*Guest, error) {
 	if err := kind.Read(g.record(uid), &guest.Report); err != nil {
 		return nil, fmt.Errorf("take over the guest %s: %w", guest.id.name, err)
 	}
-	if guest.State != Live || guest.UID != uid {
+	if guest.State != state || guest.UID != uid {
 		return nil, fmt.Errorf("take over the guest %s: it is %s", guest.id.name, guest.State)
 	}
-	guest.Keeper = self()
+	guest.State, guest.Keeper = Live, self()
 	guest.write()
 	return guest, nil
 }

@@ -37,22 +37,21 @@ func (g *Guests) Prepare(ctx context.Context, s *decided.Session) (p *Prepared, 
 }
 
 func (g *Guests) prepareOnce(ctx context.Context, s *decided.Session) (*Prepared, error) {
-	guest, err := g.Begin(ctx, s.Profile)
+	guest, err := g.begin(ctx, Report{Profile: s.Profile, State: Waiting, Keeper: self()}, plan.GuestHome, noShell)
 	if err != nil {
 		return nil, err
 	}
-	p := &Prepared{guest: guest, plan: Bound(s.Plan.ForGuest(s.Guest, guest.UID)), command: s.Command}
+	p := &Prepared{guest: guest, plan: guest.plan(s), command: s.Command}
 	guard, err := guest.Guard()
 	if err == nil {
 		// Not ended with ctx: it is the caller's to keep.
 		p.session, err = namespaces.Start(context.WithoutCancel(ctx), p.plan, namespaces.Command{Guard: guard})
 	}
 	if err == nil {
-		guest.State = Waiting
-		guest.write()
 		err = guest.written()
 	}
 	if err != nil {
+		guest.State = Live // what was found in it counts
 		if p.session != nil {
 			err = errors.Join(err, p.session.Close())
 		}
@@ -72,7 +71,7 @@ func (p *Prepared) Probed() time.Duration { return p.guest.guard.Took }
 
 // Admit has it written down that somebody is in.
 func (p *Prepared) Admit() {
-	p.guest.State = Live
+	p.guest.State, p.guest.Keeper = Live, self()
 	p.guest.write()
 }
 

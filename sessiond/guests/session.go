@@ -1,6 +1,7 @@
 package guests
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -64,8 +65,11 @@ func User(uid uint32) identity.User {
 // Begin takes an id for a session of profile. That it is taken is written down, and
 // name services get to know it, before anybody is let in (Guard).
 func (g *Guests) Begin(ctx context.Context, profile string) (*Guest, error) {
-	return g.begin(ctx, Report{Profile: profile, Keeper: self()}, plan.GuestHome, "/usr/sbin/nologin")
+	return g.begin(ctx, Report{Profile: profile, Keeper: self()}, plan.GuestHome, noShell)
 }
+
+// noShell is the shell of a guest who does not log in.
+const noShell = "/usr/sbin/nologin"
 
 // begin is Begin for a guest with that home and shell on the host.
 func (g *Guests) begin(ctx context.Context, r Report, home, shell string) (*Guest, error) {
@@ -78,7 +82,7 @@ func (g *Guests) begin(ctx context.Context, r Report, home, shell string) (*Gues
 	if err != nil {
 		return nil, err
 	}
-	r.Name, r.UID, r.State, r.Begun = id.name, id.uid, Live, time.Now()
+	r.Name, r.UID, r.State, r.Begun = id.name, id.uid, cmp.Or(r.State, Live), time.Now()
 	guest := &Guest{all: g, id: id, Report: r}
 	unused := sideways(func() error { return unused(id.uid) })
 	guest.pending = sideways(func() error { return r.claim(ctx, g, home, shell, unused) })
@@ -273,7 +277,7 @@ func (g *Guests) List() ([]Report, error) {
 			if failed = errors.Join(failed, err); err != nil {
 				continue
 			}
-			if r.State == Live && r.Keeper.PID != 0 && !process.Alive(r.Keeper.PID, r.Keeper.Start) {
+			if (r.State == Live || r.State == Waiting) && r.Keeper.PID != 0 && !process.Alive(r.Keeper.PID, r.Keeper.Start) {
 				r.State = Ended // with its keeper, which had no time to say so
 			}
 			all = append(all, r)

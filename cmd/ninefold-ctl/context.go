@@ -12,7 +12,9 @@ import (
 
 	"ninefold/cmd/internal/exit"
 	"ninefold/roots/contexts"
+	"ninefold/sessiond/config"
 	"ninefold/sessiond/manager"
+	"ninefold/sessiond/profile"
 
 	livectx "ninefold/sessiond/contexts"
 )
@@ -29,6 +31,8 @@ func contextError(err error) error {
 		{Is: contexts.ErrInUse, Code: exit.Busy, Hint: "wait until nobody is in it; delete --force ends whoever is"},
 		{Is: contexts.ErrNothing, Code: exit.NotFound},
 		{Is: contexts.ErrNoConflict, Code: exit.NotFound, Hint: "sessionctl context status lists the conflicts"},
+		{Is: contexts.ErrDisk, Code: exit.NotSupported, Hint: "a bounded context needs e2fsprogs, mount and loop devices (modprobe loop)"},
+		{Is: contexts.ErrPackages, Code: exit.Failed, Hint: "dpkg --audit says what is wrong; the context is as it was"},
 		{Is: contexts.ErrFull, Code: exit.Failed, Hint: "remove in the context what is in it, and settle again"},
 		{Is: livectx.ErrReplay, Code: exit.Failed, Hint: "what apt said stands above; the context is as it was"},
 	} {
@@ -97,19 +101,44 @@ func (a *app) completeContext(_ *cobra.Command, args []string, _ string) (names 
 }
 
 func (a *app) contextNew() *cobra.Command {
-	return &cobra.Command{
-		Use:   "new NAME",
+	var bound string
+	c := &cobra.Command{
+		Use:   "new [--size SIZE] NAME",
 		Short: "Make a context over the machine as it is now",
-		Args:  cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
+		Long: `new makes a context over the machine as it is now. With --size, or size under
+[contexts] in ninefold.toml, it and its states take no more than that of the
+disk: its layers lie on a file system of their own, ext4 in a sparse file.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
 			all, err := a.contexts()
 			if err != nil {
 				return err
 			}
-			_, err = all.New(uint32(os.Getuid()), args[0])
+			size, err := contextSize(all, bound)
+			if err != nil {
+				return err
+			}
+			_, err = all.New(c.Context(), uint32(os.Getuid()), args[0], size)
 			return contextError(err)
 		},
 	}
+	c.Flags().StringVar(&bound, "size", "", "bound it to `SIZE` of disk, such as 20G; 0 does not, whatever ninefold.toml says")
+	return c
+}
+
+// contextSize is what a new context is bounded to, in bytes; 0 is nothing.
+func contextSize(all *livectx.Contexts, asked string) (int64, error) {
+	if asked == "" {
+		return all.Size()
+	}
+	if asked == "0" {
+		return 0, nil
+	}
+	n, err := profile.ParseSize(asked)
+	if err != nil || n < config.MinContext || n > 1<<50 {
+		return 0, exit.Usagef("write a size of 16M or more, such as 20G", "%q cannot be the size of a context", asked)
+	}
+	return int64(n), nil
 }
 
 func (a *app) contextEnter() *cobra.Command {
@@ -251,12 +280,7 @@ func (a *app) contextDelete() *cobra.Command {
 		RunE: func(_ *cobra.Command, args []string) error {
 			for _, name := range args {
 				if err := a.withContext(name, func(all *livectx.Contexts, r contexts.Record) error {
-					claim, err := all.Claim(r, force)
-					if err != nil {
-						return err
-					}
-					defer claim.Release()
-					return all.Store().Delete(r)
+					return all.Delete(r, force)
 				}); err != nil {
 					return err
 				}

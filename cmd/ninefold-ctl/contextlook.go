@@ -23,6 +23,7 @@ type contextLine struct {
 	State   string `json:"state"`
 	Running bool   `json:"running"`
 	Bytes   int64  `json:"bytes"`
+	Size    int64  `json:"size,omitempty"` // the bound
 }
 
 func (a *app) contextList() *cobra.Command {
@@ -46,16 +47,24 @@ func (a *app) contextList() *cobra.Command {
 				if err != nil {
 					broken = errors.Join(broken, err)
 				}
-				lines = append(lines, contextLine{r.Name, r.Owner, r.Created.Format("2006-01-02T15:04:05Z07:00"), s.State, s.Running, used})
+				lines = append(lines, contextLine{r.Name, r.Owner, r.Created.Format("2006-01-02T15:04:05Z07:00"), s.State, s.Running, used, r.Size})
 				running := ""
 				if s.Running {
 					running = "entered"
 				}
-				rows = append(rows, []string{r.Name, s.State, size(used), moment(r.Created), running})
+				rows = append(rows, []string{r.Name, s.State, disk(used, r.Size), moment(r.Created), running})
 			}
 			return errors.Join(a.list(lines, []string{"NAME", "STATE", "DISK", "MADE", ""}, rows), broken)
 		},
 	})
+}
+
+// disk is what a context takes, and its bound.
+func disk(used, bound int64) string {
+	if bound == 0 {
+		return size(used)
+	}
+	return size(used) + " of " + size(bound)
 }
 
 func (a *app) contextShow() *cobra.Command {
@@ -69,7 +78,7 @@ func (a *app) contextShow() *cobra.Command {
 				return err
 			}
 			rows := [][]string{{"name", r.Name}, {"id", r.ID}, {"made", moment(r.Created)}, {"stands on", r.Stands.Release + ", as of " + moment(r.Stands.At)},
-				{"disk", size(used)}, {"lies in", all.Store().Dir(r)}}
+				{"disk", disk(used, r.Size)}, {"lies in", all.Store().Dir(r)}}
 			for _, p := range r.Points {
 				rows = append(rows, []string{"kept", "the state before the " + p.Why + " of " + moment(p.When)})
 			}

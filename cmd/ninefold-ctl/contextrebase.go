@@ -72,7 +72,7 @@ that was edited inside to what it is to be is settled with --theirs.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.withContext(args[0], func(all *livectx.Contexts, r contexts.Record) error {
 				if print {
-					return all.Mine(r, args[1], a.Out)
+					return all.Mine(c.Context(), r, args[1], a.Out)
 				}
 				return all.Settle(c.Context(), r, args[1], mine)
 			})

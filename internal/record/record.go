@@ -137,6 +137,17 @@ const Aside = ".new"
 // Write puts a record that holds v in the place of the file, for root alone.
 // It is on disk when Write returns.
 func (k Kind) Write(name string, v any) error {
+	if err := k.replace(name, v, true); err != nil {
+		return err
+	}
+	return SyncDir(filepath.Dir(name))
+}
+
+// WriteForBoot is Write for what is of no use after the machine's next start. A
+// machine that fails may leave what Read calls damaged.
+func (k Kind) WriteForBoot(name string, v any) error { return k.replace(name, v, false) }
+
+func (k Kind) replace(name string, v any, sync bool) error {
 	b, err := k.Encode(v)
 	if err != nil {
 		return err
@@ -146,13 +157,16 @@ func (k Kind) Write(name string, v any) error {
 		return err
 	}
 	_, err = f.Write(b)
-	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
+	if sync && err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err == nil {
 		err = os.Rename(name+Aside, name)
 	}
 	if err != nil {
 		return errors.Join(err, os.Remove(name+Aside))
 	}
-	return SyncDir(filepath.Dir(name))
+	return nil
 }
 
 // SyncDir makes what was made, renamed or removed in a directory last.

@@ -29,6 +29,12 @@ func TestARecordIsWholeOrNone(t *testing.T) {
 			t.Errorf("%v %v", got, err)
 		}
 	}
+	if err := kind.WriteForBoot(name, value{"c", 3}); err != nil {
+		t.Fatal(err)
+	}
+	if err := kind.Read(name, &got); err != nil || got.N != 3 {
+		t.Errorf("for this boot: %v %v", got, err)
+	}
 	b, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)

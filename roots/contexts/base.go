@@ -106,6 +106,9 @@ func (s *Store) Since(r Record, root string) ([]PackageChange, error) {
 // Used is how much disk a context takes with all its states, in bytes. What
 // states share is counted for each.
 func (s *Store) Used(ctx context.Context, r Record) (bytes int64, err error) {
+	if r.Size > 0 {
+		return s.diskUsed(r)
+	}
 	layers, err := os.ReadDir(filepath.Join(s.Dir(r), layersDir))
 	if err != nil {
 		return 0, err

@@ -1,10 +1,13 @@
 package contexts
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 )
 
 func TestAccountsAreMergedByName(t *testing.T) {
@@ -52,7 +55,15 @@ func TestCarry(t *testing.T) {
 		"upper/way/x": "mine", "upper/home/file": "mine",
 		"upper/var/lib/dpkg/status": "", "upper/usr/sbin/policy-rc.d": "ours",
 	})
-	if err := s.KeepOriginals(ctx(), r, host); err != nil {
+	// While the clock is behind the layer nothing is known to be older than it.
+	originals := filepath.Join(dir, Base, originals)
+	if err := s.KeepOriginals(ctx(), r, host, time.Unix(1, 0)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Lstat(originals); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("with the clock gone back, files were kept: %v", err)
+	}
+	if err := s.KeepOriginals(ctx(), r, host, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	// The machine moves on.

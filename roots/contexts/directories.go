@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -49,7 +50,7 @@ func (d directory) node() node {
 
 // noteDirectory notes what the machine's directory looks like for one of a layer,
 // unless that is noted or the machine may have changed it since.
-func noteDirectory(all map[string]directory, e *upper.Entry, host *os.File, st unix.Stat_t) error {
+func noteDirectory(all map[string]directory, e *upper.Entry, host *os.File, st unix.Stat_t, now time.Time) error {
 	name := e.Path()
 	if _, ok := all[name]; ok {
 		return nil
@@ -58,7 +59,7 @@ func noteDirectory(all map[string]directory, e *upper.Entry, host *os.File, st u
 	if err != nil {
 		return err
 	}
-	if !unchanged(e, st) {
+	if !unchanged(e, st, now) {
 		mine, err := nodeAt(int(e.Parent.Fd()), e.Base())
 		if err != nil || !mine.sameOwner(theirs) {
 			return err
@@ -76,10 +77,13 @@ func noteDirectory(all map[string]directory, e *upper.Entry, host *os.File, st u
 }
 
 // unchanged reports whether a file of the machine, of which st is known, has not
-// changed since the layer's entry was made.
-func unchanged(e *upper.Entry, st unix.Stat_t) bool {
+// changed since the layer's entry was made, before now.
+func unchanged(e *upper.Entry, st unix.Stat_t, now time.Time) bool {
 	var born unix.Statx_t
 	if err := unix.Statx(int(e.Parent.Fd()), e.Base(), unix.AT_SYMLINK_NOFOLLOW, unix.STATX_BTIME, &born); err != nil || born.Mask&unix.STATX_BTIME == 0 {
+		return false
+	}
+	if at := time.Unix(born.Btime.Sec, int64(born.Btime.Nsec)); at.After(now) {
 		return false
 	}
 	return st.Ctim.Sec < born.Btime.Sec || st.Ctim.Sec == born.Btime.Sec && st.Ctim.Nsec < int64(born.Btime.Nsec)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -87,8 +88,9 @@ const originals = "files"
 
 // KeepOriginals copies those files of the machine below root that a layer has
 // changed or removed, as they were then: those that the machine has not changed
-// since. Rebase merges by them. It is called when nobody is in the context.
-func (s *Store) KeepOriginals(ctx context.Context, r Record, root string) error {
+// since. Rebase merges by them. It is called when nobody is in the context. What is
+// later than now was made before the clock went back, and is not gone by.
+func (s *Store) KeepOriginals(ctx context.Context, r Record, root string, now time.Time) error {
 	dir := s.LayerDir(r, r.Layer)
 	owners, err := ownersIn(dir)
 	if err != nil {
@@ -122,7 +124,7 @@ func (s *Store) KeepOriginals(ctx context.Context, r Record, root string) error 
 			if isOwn(name) || st.Mode&unix.S_IFMT != unix.S_IFDIR {
 				return fs.SkipDir
 			}
-			return noteDirectory(noted, e, f, st)
+			return noteDirectory(noted, e, f, st, now)
 		}
 		if isOwn(name) || owners[merged(name)] != "" {
 			return nil
@@ -136,7 +138,7 @@ func (s *Store) KeepOriginals(ctx context.Context, r Record, root string) error 
 			return nil // there is none, or a link is in the way
 		}
 		defer f.Close()
-		if !unchanged(e, st) || st.Size > maxMerge {
+		if !unchanged(e, st, now) || st.Size > maxMerge {
 			return nil
 		}
 		return keepNode(f, st, to)

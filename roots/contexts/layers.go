@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -26,14 +27,29 @@ type Claim struct {
 
 // Claim claims a context. It is ErrInUse while somebody is in it.
 func (s *Store) Claim(r Record) (*Claim, error) {
+	c, err := s.ClaimToDelete(r)
+	if err != nil {
+		return nil, err
+	}
+	if err = s.Ready(context.Background(), c.rec); err == nil {
+		err = c.sweep()
+	}
+	if err != nil {
+		c.Release()
+		return nil, err
+	}
+	return c, nil
+}
+
+// ClaimToDelete is Claim for a context whose layers do not matter any more, and
+// perhaps cannot be reached.
+func (s *Store) ClaimToDelete(r Record) (*Claim, error) {
 	lock, err := s.lockUse(r, unix.LOCK_EX|unix.LOCK_NB)
 	if err != nil {
 		return nil, err
 	}
 	c := &Claim{s: s, lock: lock}
-	if c.rec, err = s.read(r.ID); err == nil {
-		err = c.sweep()
-	}
+	c.rec, err = s.read(r.ID)
 	if err != nil {
 		c.Release()
 		return nil, err
@@ -48,6 +64,12 @@ func (s *Store) Use(ctx context.Context, r Record) (*os.File, error) {
 	defer cancel()
 	for {
 		f, err := s.lockUse(r, unix.LOCK_SH|unix.LOCK_NB)
+		if err == nil {
+			if err = s.Ready(ctx, r); err != nil {
+				f.Close()
+				return nil, err
+			}
+		}
 		if !errors.Is(err, ErrInUse) {
 			return f, err
 		}
@@ -201,7 +223,8 @@ func (c *Claim) copy(ctx context.Context) (layer string, err error) {
 	cp.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	cp.ExtraFiles = []*os.File{c.lock}
 	if out, err := cp.CombinedOutput(); err != nil {
-		return "", errors.Join(fmt.Errorf("copy the layer: %w: %.2000s", err, out), os.RemoveAll(to))
+		first, _, _ := strings.Cut(string(out), "\n")
+		return "", errors.Join(fmt.Errorf("copy the layer: %w: %.500s", err, first), os.RemoveAll(to))
 	}
 	return layer, syncLayer(to)
 }

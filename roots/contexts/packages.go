@@ -1,9 +1,14 @@
 package contexts
 
 import (
+	"cmp"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -120,4 +125,45 @@ func text(name string) (string, error) {
 		return "", nil
 	}
 	return string(b), err
+}
+
+// ErrPackages says that dpkg's notes of the machine are not whole: nothing can be
+// told by them.
+var ErrPackages = errors.New("the machine's packages are not in order")
+
+// CheckPackages is ErrPackages when dpkg's notes of the machine below root cannot be
+// read, are cut off, or speak of packages that are half installed. A machine without
+// dpkg is in order.
+func CheckPackages(root string) error {
+	if _, err := os.Stat(filepath.Join(root, path.Dir(statusFile))); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	status, err := text(filepath.Join(root, statusFile))
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrPackages, err)
+	}
+	self, half := false, ""
+	err = paragraphs(status, func(p deb822.Paragraph) {
+		state := strings.Fields(p.Get("Status"))
+		if len(state) != 3 || p.Get("Package") == "" || state[2] != "not-installed" && p.Get("Version") == "" {
+			half = cmp.Or(half, p.Get("Package"), "a package without a name")
+			return
+		}
+		switch state[2] {
+		case "half-installed", "unpacked", "half-configured":
+			half = cmp.Or(half, p.Get("Package"))
+		}
+		self = self || p.Get("Package") == "dpkg" && state[2] == "installed"
+	})
+	switch {
+	case err != nil:
+		return fmt.Errorf("%w: %s: %w", ErrPackages, statusFile, err)
+	case status != "" && !strings.HasSuffix(status, "\n\n"): // dpkg ends every package with an empty line
+		return fmt.Errorf("%w: %s is cut off", ErrPackages, statusFile)
+	case half != "":
+		return fmt.Errorf("%w: %s is half installed", ErrPackages, half)
+	case !self:
+		return fmt.Errorf("%w: %s does not speak of dpkg itself", ErrPackages, statusFile)
+	}
+	return nil
 }

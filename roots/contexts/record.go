@@ -24,6 +24,9 @@ type Record struct {
 	Points []Point `json:"points,omitempty"`
 	// Undone is what undo left, for redo.
 	Undone *Point `json:"undone,omitempty"`
+	// Size bounds what the context takes on the disk in bytes, with all its states; 0
+	// does not.
+	Size int64 `json:"size,omitempty"`
 	// Asked are the commands that were given to run, the newest last.
 	Asked []Asked `json:"asked,omitempty"`
 }
@@ -66,7 +69,16 @@ const (
 	maxRecord = 16 << 20
 )
 
-var kind = record.Kind{Magic: "9foldcx\n", Version: 1, Max: maxRecord}
+var kind = record.Kind{Magic: "9foldcx\n", Version: 2, Oldest: 1, Max: maxRecord}
+
+// RecordVersion is 2 for a bounded context, which an older Ninefold would take for
+// an empty one.
+func (r Record) RecordVersion() uint32 {
+	if r.Size > 0 {
+		return 2
+	}
+	return 1
+}
 
 // current is the state that the record is in.
 func (r *Record) current(why string, now time.Time) Point {

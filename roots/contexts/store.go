@@ -7,6 +7,7 @@ package contexts
 
 import (
 	"cmp"
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -112,8 +113,9 @@ func (s *Store) Find(owner uint32, name string) (Record, error) {
 	return Record{}, errors.Join(fmt.Errorf("context %s: %w", name, ErrNotFound), broken)
 }
 
-// Create makes a context with an empty layer.
-func (s *Store) Create(owner uint32, name string, stands Stands, now time.Time) (r Record, err error) {
+// Create makes a context with an empty layer. With a size in bytes it is
+// bounded to that, if mkfs.ext4 can make a file system of it.
+func (s *Store) Create(ctx context.Context, owner uint32, name string, size int64, stands Stands, now time.Time) (r Record, err error) {
 	if err := CheckName(name); err != nil {
 		return r, err
 	}
@@ -123,9 +125,16 @@ func (s *Store) Create(owner uint32, name string, stands Stands, now time.Time) 
 		} else if !errors.Is(err, ErrNotFound) {
 			return err
 		}
-		r = Record{ID: newID(), Name: name, Owner: owner, Created: now, Stands: stands, Layer: "1", Last: 1}
+		r = Record{ID: newID(), Name: name, Owner: owner, Created: now, Stands: stands, Layer: "1", Last: 1, Size: size}
 		making := filepath.Join(s.dir, newPrefix+r.ID)
-		if err := os.MkdirAll(filepath.Join(making, layersDir, r.Layer), 0o700); err != nil {
+		if size > 0 {
+			if err := os.Mkdir(making, 0o700); err != nil {
+				return err
+			}
+			if err := makeDisk(ctx, making, size, r.Layer); err != nil {
+				return errors.Join(err, os.RemoveAll(making))
+			}
+		} else if err := os.MkdirAll(filepath.Join(making, layersDir, r.Layer), 0o700); err != nil {
 			return err
 		}
 		if err := kind.Write(filepath.Join(making, recordFile), r); err != nil {
@@ -188,7 +197,7 @@ func (s *Store) Delete(r Record) error {
 		return record.SyncDir(s.dir)
 	})
 	if err == nil {
-		err = os.RemoveAll(gone)
+		err = removeAll(gone)
 	}
 	if err != nil {
 		return fmt.Errorf("delete the context %s: %w", r.Name, err)
@@ -213,7 +222,7 @@ func (s *Store) locked(f func() error) error {
 	}
 	for _, e := range left {
 		if strings.HasPrefix(e.Name(), newPrefix) || strings.HasPrefix(e.Name(), gonePrefix) {
-			if err := os.RemoveAll(filepath.Join(s.dir, e.Name())); err != nil {
+			if err := removeAll(filepath.Join(s.dir, e.Name())); err != nil {
 				return err
 			}
 		}

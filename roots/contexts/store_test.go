@@ -30,7 +30,7 @@ func TestNames(t *testing.T) {
 
 func create(t *testing.T, s *Store, owner uint32, name string) Record {
 	t.Helper()
-	r, err := s.Create(owner, name, Stands{Packages: "p", Release: "r"}, now)
+	r, err := s.Create(t.Context(), owner, name, 0, Stands{Packages: "p", Release: "r"}, now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +44,7 @@ func TestContextsAreMadeFoundRenamedAndDeleted(t *testing.T) {
 	}
 	r := create(t, s, 0, "foo")
 	create(t, s, 1000, "foo") // another's
-	if _, err := s.Create(0, "foo", Stands{}, now); !errors.Is(err, ErrExists) {
+	if _, err := s.Create(t.Context(), 0, "foo", 0, Stands{}, now); !errors.Is(err, ErrExists) {
 		t.Errorf("a second of the same name: %v", err)
 	}
 	create(t, s, 0, "bar")
@@ -93,7 +93,8 @@ func TestANewerRecordIsLeftAlone(t *testing.T) {
 	newer := kind
 	newer.Version++
 	name := filepath.Join(s.Dir(r), recordFile)
-	if err := newer.Write(name, r); err != nil {
+	type plain Record // which does not say that an older version would do
+	if err := newer.Write(name, plain(r)); err != nil {
 		t.Fatal(err)
 	}
 	before, _ := os.ReadFile(name)
@@ -238,7 +239,7 @@ func work(s *Store) {
 		case err == nil:
 			err = s.Update(two, func(r *Record) error { r.Ask(Asked{When: now, Argv: []string{"x"}}); return nil })
 		default:
-			_, err = s.Create(0, "two", Stands{}, now)
+			_, err = s.Create(ctx(), 0, "two", 0, Stands{}, now)
 		}
 		if err != nil {
 			return
@@ -292,5 +293,25 @@ func TestKilledAtAnyMoment(t *testing.T) {
 	left, err := filepath.Glob(filepath.Join(state, "contexts", ".*-*"))
 	if err != nil || len(left) > 0 {
 		t.Errorf("left over: %v, %v", left, err)
+	}
+}
+
+// An older Ninefold would take a bounded context for an empty one, and leaves it
+// alone; it goes on with the others.
+func TestABoundedContextIsOfANewerVersion(t *testing.T) {
+	old := kind
+	old.Version = 1
+	for size, want := range map[int64]error{0: nil, 64 << 20: record.ErrVersion} {
+		b, err := kind.Encode(Record{ID: "x", Name: "x", Layer: "1", Size: size})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var r Record
+		if err := old.Decode(b, &r); !errors.Is(err, want) {
+			t.Errorf("of %d bytes: %v, want %v", size, err, want)
+		}
+		if err := kind.Decode(b, &r); err != nil || r.Size != size {
+			t.Errorf("of %d bytes: %+v, %v", size, r, err)
+		}
 	}
 }

@@ -34,6 +34,8 @@ type Config struct {
 	Mount Mount `toml:"mount"`
 	// Guests bounds guests that log in.
 	Guests Guests `toml:"guests"`
+	// Contexts is about host contexts.
+	Contexts Contexts `toml:"contexts"`
 	// File is where it was read; "" when there is none.
 	File string `toml:"-"`
 }
@@ -72,6 +74,25 @@ func (m Mount) MemoryBytes() int64 {
 	n, err := profile.ParseSize(m.Memory)
 	if err != nil || n > math.MaxInt64 {
 		return MemoryDefault // "", since the file was checked
+	}
+	return int64(n)
+}
+
+// Contexts says what host contexts are to be like.
+type Contexts struct {
+	// Size bounds what a new context takes on the disk, such as "20G"; "" does not.
+	Size string `toml:"size"`
+}
+
+// MinContext is the least that a context can be bounded to, in bytes: less than that
+// its file system itself would take.
+const MinContext = 16 << 20
+
+// Bytes is Size as a number; 0 is no bound.
+func (c Contexts) Bytes() int64 {
+	n, err := profile.ParseSize(c.Size)
+	if err != nil || n > math.MaxInt64 {
+		return 0 // "", since the file was checked
 	}
 	return int64(n)
 }
@@ -198,6 +219,11 @@ func (c *Config) check(data []byte) error {
 		name(c.Guests.Profile, "guests", "profile")
 	}
 	c.Guests.check(bad)
+	if s := c.Contexts.Size; s != "" {
+		if n, err := profile.ParseSize(s); err != nil || n < MinContext || n > math.MaxInt64 {
+			bad(fmt.Sprintf("contexts.size is %q; write a size of 16M or more, such as \"20G\"", s), "contexts", "size")
+		}
+	}
 	for _, s := range l.UIDs {
 		if _, err := identity.ParseRange(s); err != nil {
 			bad(fmt.Sprintf("login.uids: %v", err), "login", "uids")

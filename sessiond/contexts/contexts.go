@@ -72,7 +72,12 @@ func (c *Contexts) Enter(ctx context.Context, r contexts.Record, q Request) (sta
 	if err != nil {
 		return status, err
 	}
-	defer func() { err = errors.Join(err, c.leave(r, use)) }()
+	defer func() {
+		// What the command came to is not changed by how leaving went.
+		if left := c.leave(r, use); left != nil && q.Stderr != nil {
+			fmt.Fprintf(q.Stderr, "sessionctl: leave the context %s: %v\n", r.Name, left)
+		}
+	}()
 	root, err := c.join(ctx, r)
 	if err != nil {
 		return status, err
@@ -104,7 +109,7 @@ func (c *Contexts) leave(r contexts.Record, use *os.File) error {
 	if err := c.stop(r); err != nil {
 		return err
 	}
-	return c.store.KeepOriginals(context.Background(), claim.Record(), "/")
+	return c.store.KeepOriginals(context.Background(), claim.Record(), "/", time.Now())
 }
 
 // run runs a command in a live root.
@@ -181,13 +186,27 @@ func (c *Contexts) Running(r contexts.Record) bool {
 
 // Claim claims a context for a change. With force whoever is in it is thrown out.
 func (c *Contexts) Claim(r contexts.Record, force bool) (*contexts.Claim, error) {
-	claim, err := c.store.Claim(r)
+	return c.claim(r, c.store.Claim, force)
+}
+
+// Delete removes a context for good.
+func (c *Contexts) Delete(r contexts.Record, force bool) error {
+	claim, err := c.claim(r, c.store.ClaimToDelete, force)
+	if err != nil {
+		return err
+	}
+	defer claim.Release()
+	return c.store.Delete(r)
+}
+
+func (c *Contexts) claim(r contexts.Record, how func(contexts.Record) (*contexts.Claim, error), force bool) (*contexts.Claim, error) {
+	claim, err := how(r)
 	for tries := 0; force && errors.Is(err, contexts.ErrInUse) && tries < 100; tries++ {
 		if err := c.stop(r); err != nil {
 			return nil, err
 		}
 		time.Sleep(20 * time.Millisecond)
-		claim, err = c.store.Claim(r)
+		claim, err = how(r)
 	}
 	if err != nil {
 		return nil, err
@@ -199,11 +218,15 @@ func (c *Contexts) Claim(r contexts.Record, force bool) (*contexts.Claim, error)
 	return claim, nil
 }
 
-// New makes a context over the machine as it is now.
-func (c *Contexts) New(owner uint32, name string) (contexts.Record, error) {
+// Size is what new contexts are bounded to, in bytes; 0 is nothing.
+func (c *Contexts) Size() (int64, error) { return c.m.ContextSize() }
+
+// New makes a context over the machine as it is now, bounded to size bytes unless
+// that is 0.
+func (c *Contexts) New(ctx context.Context, owner uint32, name string, size int64) (contexts.Record, error) {
 	if err := c.m.Rely(); err != nil {
 		return contexts.Record{}, err
 	}
 	now := time.Now().UTC()
-	return c.store.Create(owner, name, Host(now), now)
+	return c.store.Create(ctx, owner, name, size, Host(now), now)
 }

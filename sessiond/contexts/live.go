@@ -32,7 +32,10 @@ type live struct {
 var liveKind = record.Kind{Magic: "9foldcl\n", Version: 1, Max: 4 << 20}
 
 const (
-	liveFile = "live"
+	// Where the records of live contexts lie: they are of no use after the machine's
+	// next start, and a full disk keeps nobody out.
+	runDirectory = "/run/ninefold"
+	liveDir      = runDirectory + "/contexts"
 	// endTimeout is how long a holder may take to end.
 	endTimeout = 2 * time.Second
 )
@@ -90,7 +93,7 @@ func (c *Contexts) join(ctx context.Context, r contexts.Record) (*root, error) {
 		return nil, err
 	}
 	// Until it is let go the holder ends with us: it is never live without a record.
-	if err := liveKind.Write(filepath.Join(c.store.Dir(r), liveFile), l); err != nil {
+	if err := l.write(r); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	holder, err := s.Detach()
@@ -100,9 +103,27 @@ func (c *Contexts) join(ctx context.Context, r contexts.Record) (*root, error) {
 	return &root{p, holder, l.PID}, nil
 }
 
+func liveFile(r contexts.Record) string { return filepath.Join(liveDir, r.ID) }
+
+func (l *live) write(r contexts.Record) error {
+	// The door is below the first, and everybody's.
+	if err := os.Mkdir(runDirectory, 0o755); err == nil {
+		err = os.Chmod(runDirectory, 0o755)
+		if err != nil {
+			return err
+		}
+	} else if !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if err := os.Mkdir(liveDir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return liveKind.WriteForBoot(liveFile(r), l)
+}
+
 func (c *Contexts) live(r contexts.Record) *live {
 	var l live
-	if liveKind.Read(filepath.Join(c.store.Dir(r), liveFile), &l) != nil {
+	if liveKind.Read(liveFile(r), &l) != nil {
 		return nil // none, or of another version: it is made again
 	}
 	return &l
@@ -245,7 +266,7 @@ func (c *Contexts) stop(r contexts.Record) error {
 			return err
 		}
 	}
-	return os.Remove(filepath.Join(c.store.Dir(r), liveFile))
+	return os.Remove(liveFile(r))
 }
 
 // lock waits for a file's lock, and returns what gives it back.

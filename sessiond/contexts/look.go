@@ -20,6 +20,9 @@ type Difference struct {
 
 // Diff compares a context with the machine. With all it tells of every file.
 func (c *Contexts) Diff(ctx context.Context, r contexts.Record, all bool) (d Difference, err error) {
+	if err := c.store.Ready(ctx, r); err != nil {
+		return d, err
+	}
 	ours := map[string]string{}
 	for _, f := range files(true) {
 		ours[f.Path] = f.Content
@@ -70,6 +73,9 @@ func (c *Contexts) Glance(r contexts.Record) (s Status, err error) {
 
 // Status compares what a context was begun on with the machine as it is now.
 func (c *Contexts) Status(ctx context.Context, r contexts.Record) (Status, error) {
+	if err := c.store.Ready(ctx, r); err != nil {
+		return Status{}, err
+	}
 	s, err := c.Glance(r)
 	if err != nil {
 		return s, err

@@ -52,7 +52,12 @@ func pickRange(ctx context.Context, id string) (first uint32, lock *os.File, err
 			return 0, nil, fmt.Errorf("lock a range of ids: %w", err)
 		}
 		// A directory's accounts are in no file.
-		if _, err := (identity.Host{}).ByUID(ctx, first); err == nil {
+		known, err := (identity.Host{}).Taken(ctx, first)
+		if err != nil {
+			lock.Close()
+			return 0, nil, fmt.Errorf("look whose the id %d is: %w", first, err)
+		}
+		if known {
 			lock.Close()
 			continue
 		}

@@ -50,8 +50,11 @@ func (c *Contexts) Rebase(ctx context.Context, r contexts.Record, leave []string
 	fail := func(err error) (Rebased, error) {
 		return done, fmt.Errorf("rebase the context %s: %w", r.Name, err)
 	}
+	if err := contexts.CheckPackages("/"); err != nil {
+		return fail(err)
+	}
 	// Files that the machine has not changed are still what they were.
-	if err := c.store.KeepOriginals(ctx, r, "/"); err != nil {
+	if err := c.store.KeepOriginals(ctx, r, "/", time.Now()); err != nil {
 		return fail(err)
 	}
 	requests, err := c.store.Requests(r, "/")
@@ -220,7 +223,10 @@ func (c *Contexts) Settle(ctx context.Context, r contexts.Record, name string, m
 }
 
 // Mine writes the context's side of a conflict to out.
-func (c *Contexts) Mine(r contexts.Record, name string, out io.Writer) error {
+func (c *Contexts) Mine(ctx context.Context, r contexts.Record, name string, out io.Writer) error {
+	if err := c.store.Ready(ctx, r); err != nil {
+		return err
+	}
 	at, err := c.store.Mine(r, name)
 	if err != nil || at == "" {
 		return err

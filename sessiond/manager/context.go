@@ -89,6 +89,12 @@ func (m *Manager) Context(c ContextSpec) (*plan.Plan, error) {
 	return p, nil
 }
 
+// ContextSize is what ninefold.toml bounds new contexts to, in bytes; 0 is nothing.
+func (m *Manager) ContextSize() (int64, error) {
+	c, err := m.configuration()
+	return c.Contexts.Bytes(), err
+}
+
 func inside(name, dir string) bool {
 	return name == dir || strings.HasPrefix(name, path.Clean(dir)+"/")
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"ninefold/namespaces/plan"
 	"ninefold/roots/compat"
@@ -137,6 +138,8 @@ func (m *Manager) specify(p *prepared) error {
 		if s.HostMounts, err = m.host.hostMounts(); err != nil {
 			return err
 		}
+		// The file systems of contexts are nobody's but theirs.
+		s.HostMounts = slices.DeleteFunc(s.HostMounts, func(h plan.HostMount) bool { return inside(h.Path, m.state) && h.Path != m.state })
 	}
 	return m.project(p)
 }

@@ -41,6 +41,8 @@ func TestContexts(t *testing.T) {
 			t.Run("rebase", func(t *testing.T) { b.For(t).contextRebase(t, repo) })
 			t.Run("many", func(t *testing.T) { b.For(t).contextMany() })
 			t.Run("states", func(t *testing.T) { b.For(t).contextStates() })
+			t.Run("faults", func(t *testing.T) { b.For(t).contextFaults(t, repo) })
+			t.Run("size", func(t *testing.T) { b.For(t).contextSize(t) })
 			if n := kills(t, suite); n > 0 {
 				t.Run("killed", func(t *testing.T) { b.For(t).contextKills(t, repo, n) })
 			}

@@ -47,7 +47,7 @@ func run(ctx context.Context, args []string) int {
 	flags.StringVar(&b.cache, "cache", "out/bench-cache", "where fetched and generated things are kept between runs")
 	flags.StringVar(&b.bin, "bin", "bin", "where the built programs are")
 	flags.StringVar(&b.floor, "floor", "out/floor", "the compiled floor/floor.c")
-	only := flags.String("only", "", "run only the groups whose name contains this: sessions, held, guests, images, exports, logins, host, build")
+	only := flags.String("only", "", "run only the groups whose name contains this: sessions, held, guests, images, exports, logins, host, contexts, build")
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}
@@ -99,6 +99,7 @@ func (b *bench) all(ctx context.Context, only string) (err error) {
 		{"images", b.images, false}, {"exports", b.exports, false},
 		{"logins", b.logins, false},
 		{"host", b.onHost, false},
+		{"contexts", b.contexts, false},
 		{"build", b.build, true},
 	}
 	for _, g := range groups {

@@ -27,7 +27,10 @@ import (
 
 // outdated is image outdated.
 func outdated(ctx context.Context, args []string) error {
-	return inStore("outdated", args, func(*pflag.FlagSet) {}, func(r *request, m *manager.Manager, s *store.Store, names []string) error {
+	offline := false
+	return inStore("outdated", args, func(f *pflag.FlagSet) {
+		f.BoolVar(&offline, "offline", false, "ask what was kept of the archives")
+	}, func(r *request, m *manager.Manager, s *store.Store, names []string) error {
 		if len(names) == 0 {
 			tags, err := s.Tags()
 			if err != nil {
@@ -43,7 +46,7 @@ func outdated(ctx context.Context, args []string) error {
 		if err != nil {
 			return err
 		}
-		a := &asking{m: m, s: s, now: map[pkg.Digest]map[string]lock.Available{}}
+		a := &asking{m: m, s: s, offline: offline, now: map[pkg.Digest]map[string]lock.Available{}}
 		for _, dir := range m.Config() {
 			a.dirs = append(a.dirs, filepath.Join(dir, "recipes"))
 		}
@@ -74,11 +77,13 @@ func outdated(ctx context.Context, args []string) error {
 
 // asking asks archives what they have, once for each lock.
 type asking struct {
-	m     *manager.Manager
-	s     *store.Store
-	dirs  []string
-	locks map[pkg.Digest]*lock.Lock
-	now   map[pkg.Digest]map[string]lock.Available
+	m *manager.Manager
+	s *store.Store
+	// offline asks what was kept of the archives the last time.
+	offline bool
+	dirs    []string
+	locks   map[pkg.Digest]*lock.Lock
+	now     map[pkg.Digest]map[string]lock.Available
 }
 
 func (a *asking) ask(ctx context.Context, name string, id image.ID) error {
@@ -105,7 +110,7 @@ func (a *asking) ask(ctx context.Context, name string, id image.ID) error {
 		if c, err := recipes.Chain(l.Recipe); err == nil {
 			keyring, expired = c.Source().Keyring, c.Source().AllowExpired
 		}
-		if a.now[m.Lock], err = debian.Newest(ctx, l, keyring, expired, debian.Options{Dir: filepath.Join(a.m.State(), "apt"), Sink: a.s.Progress()}); err != nil {
+		if a.now[m.Lock], err = debian.Newest(ctx, l, keyring, expired, debian.Options{Dir: filepath.Join(a.m.State(), "apt"), Offline: a.offline, Sink: a.s.Progress()}); err != nil {
 			return err
 		}
 	}

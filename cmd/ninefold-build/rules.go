@@ -55,6 +55,7 @@ var rules = []exit.Rule{
 	{Is: debian.ErrHash, Code: exit.Integrity, Hint: "try again, or choose another mirror"},
 	{Is: debian.ErrGone, Code: exit.NotFound, Hint: relock + "; snapshot.debian.org as mirror has what an archive no longer has"},
 	{Is: debian.ErrNoPackage, Code: exit.NotFound},
+	{Is: debian.ErrNotKept, Code: exit.NotFound, Hint: "ask once without --offline"},
 	{Is: debian.ErrNoKeyring, Code: exit.NotFound, Hint: "install debian-archive-keyring, or name a keyring in the recipe (source.keyring)"},
 	{Is: debian.ErrUnsatisfiable, Code: exit.BadInput},
 	{Is: debian.ErrReplacesParent, Code: exit.BadInput},

@@ -17,7 +17,7 @@ all of Debian's as one zip. What is not about Debian is left out.`,
 }
 
 func (a *app) imageOutdated() *cobra.Command {
-	return a.jsonFlag(&cobra.Command{
+	c := &cobra.Command{
 		Use:   "outdated [IMAGE]...",
 		Short: "Print which packages of images have newer versions in their archives",
 		Long: `outdated asks the archives that the lock files of the images name, and changes
@@ -25,5 +25,7 @@ nothing; without IMAGE it looks at all. With records of image osv import it says
 which known holes a newer version mends.`,
 		ValidArgsFunction: a.completeImage,
 		RunE:              func(c *cobra.Command, args []string) error { return outside(c, args, "outdated") },
-	})
+	}
+	c.Flags().Bool("offline", false, "ask what was kept of the archives when they were asked last")
+	return a.jsonFlag(c)
 }

@@ -19,6 +19,8 @@ type archive struct {
 	// derived archives were concluded from the machine's configuration and may
 	// turn out not to exist.
 	derived bool
+	// offline archives are those that were kept when they were asked last.
+	offline bool
 }
 
 // Where Debian is found by a machine whose apt does not say so.

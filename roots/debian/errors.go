@@ -27,6 +27,8 @@ var (
 	ErrGone = errors.New("not in the archive")
 	// ErrNetwork: the archive could not be reached, or broke off.
 	ErrNetwork = errors.New("archive is out of reach")
+	// ErrNotKept: nothing of the archive is kept that could be asked in its place.
+	ErrNotKept = errors.New("nothing of the archive is kept")
 	// ErrNoPackage: the archive has no package of that name or version.
 	ErrNoPackage = errors.New("no such package")
 	// ErrUnsatisfiable: the packages cannot be installed together.

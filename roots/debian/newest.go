@@ -23,6 +23,7 @@ func Newest(ctx context.Context, l *lock.Lock, keyring string, allowExpired bool
 		if err != nil {
 			return nil, err
 		}
+		one[0].offline = o.Offline
 		list = append(list, one[0])
 	}
 	out := map[string]lock.Available{}

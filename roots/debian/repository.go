@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/url"
 	"os"
 	"path"
@@ -18,6 +19,7 @@ import (
 
 	"ninefold/internal/progress"
 	"ninefold/internal/regular"
+	"ninefold/internal/replace"
 	"ninefold/roots/lock"
 )
 
@@ -48,13 +50,16 @@ func openArchive(ctx context.Context, a archive, arch, cache string, now time.Ti
 	if err != nil {
 		return nil, err
 	}
-	file, err := fetchSmall(ctx, base+"InRelease", maxRelease)
+	file, err := a.inRelease(ctx, base, cache)
 	if err != nil {
 		return nil, fmt.Errorf("suite %s: %w", a.suite, err)
 	}
-	release, err := VerifyRelease(file, a.suite, keys, now, a.allowExpired)
+	release, err := VerifyRelease(file, a.suite, keys, now, a.allowExpired || a.offline)
 	if err != nil {
 		return nil, fmt.Errorf("%sInRelease: %w", base, err)
+	}
+	if !a.offline {
+		_ = replace.File(keptRelease(base, cache), file, 0o600) // it may fail: it is for later questions
 	}
 	r := &repository{archive: a, release: release}
 	for _, component := range a.components {
@@ -62,13 +67,37 @@ func openArchive(ctx context.Context, a archive, arch, cache string, now time.Ti
 		if !ok {
 			return nil, fmt.Errorf("%w: suite %s at %s has no component %s for %s", ErrGone, a.suite, a.mirror, component, arch)
 		}
-		text, err := fetchIndex(ctx, base, name, release.ByHash, packed, plain, cache, meter)
+		var text string
+		if a.offline {
+			if text, err = readIndex(filepath.Join(cache, plain.sha256.String()), plain); errors.Is(err, fs.ErrNotExist) {
+				err = fmt.Errorf("%w: %s", ErrNotKept, name)
+			}
+		} else {
+			text, err = fetchIndex(ctx, base, name, release.ByHash, packed, plain, cache, meter)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("package index of %s: %w", a.suite, err)
 		}
 		r.indices = append(r.indices, text)
 	}
 	return r, nil
+}
+
+// inRelease returns the archive's word about itself, or what was kept of it.
+func (a archive) inRelease(ctx context.Context, base, cache string) ([]byte, error) {
+	if !a.offline {
+		return fetchSmall(ctx, base+"InRelease", maxRelease)
+	}
+	b, err := regular.Read(keptRelease(base, cache), maxRelease)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w: %s", ErrNotKept, a.mirror)
+	}
+	return b, err
+}
+
+// keptRelease is where the InRelease of the suite at base is kept.
+func keptRelease(base, cache string) string {
+	return filepath.Join(cache, fmt.Sprintf("%x.release", sha256.Sum256([]byte(base))))
 }
 
 func fetchIndex(ctx context.Context, base, name string, byHash bool, packed, plain content, cache string, meter *meter) (string, error) {

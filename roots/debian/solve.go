@@ -22,6 +22,9 @@ type Options struct {
 	Root string
 	// Now is the time at which signatures have to be valid; default time.Now.
 	Now func() time.Time
+	// Offline, of Newest, asks what was kept of the archives the last time: verified again,
+	// whatever the date; ErrNotKept where there is nothing.
+	Offline bool
 	// Sink is told about downloads (stage "index") and the solver ("solve").
 	Sink progress.Sink
 }

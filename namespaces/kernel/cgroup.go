@@ -176,7 +176,9 @@ func CanSetCgroup(file string) bool {
 	if !slices.Contains(CgroupControllers(), controller) {
 		return false
 	}
-	if file != ioWeight {
+	// These do not come with each kernel that has the controller.
+	names := map[string][]string{ioWeight: {ioWeight, bfqWeight}, "memory.swap.max": {"memory.swap.max"}}[file]
+	if names == nil {
 		return true
 	}
 	root, mount, err := openCgroups(CgroupGroup)
@@ -187,7 +189,7 @@ func CanSetCgroup(file string) bool {
 	if useController(root, file, mount) != nil {
 		return false
 	}
-	for _, name := range []string{ioWeight, bfqWeight} {
+	for _, name := range names {
 		if _, err := os.Stat(mount + "/" + CgroupGroup + "/" + name); err == nil {
 			return true
 		}

@@ -6,8 +6,6 @@ import (
 	"os"
 	"strconv"
 
-	"golang.org/x/sys/unix"
-
 	"ninefold/namespaces/kernel"
 )
 
@@ -19,30 +17,7 @@ import (
 // as long as the returned file, which is the caller's, or a process in it. The
 // caller needs CAP_SYS_ADMIN, and vouches that all paths are root's.
 func GuestHall(host *os.File, program string, covered []string, home string, uid uint32) (*os.File, error) {
-	var made *os.File
-	err := kernel.OnThread(func() error {
-		if err := kernel.Unshare(unix.CLONE_NEWNS); err != nil {
-			return err
-		}
-		if err := kernel.EnterMountNamespace(kernel.FD(host.Fd())); err != nil {
-			return err
-		}
-		if err := kernel.Unshare(unix.CLONE_NEWNS); err != nil {
-			return err
-		}
-		if err := kernel.ReceiveMounts(); err != nil {
-			return err
-		}
-		if err := furnishGuestHall(program, covered, home, uid); err != nil {
-			return err
-		}
-		ns, err := kernel.MountNamespace()
-		if err != nil {
-			return err
-		}
-		made = os.NewFile(uintptr(ns), "vestibule of a guest")
-		return nil
-	})
+	made, err := onceMore(host, "vestibule of a guest", func() error { return furnishGuestHall(program, covered, home, uid) })
 	if err != nil {
 		return nil, fmt.Errorf("make the vestibule of a guest: %w", err)
 	}

@@ -25,8 +25,17 @@ var ErrWrapper = errors.New("ninefold-enter has no capabilities there")
 // returned file, which is the caller's, or a process in it. The caller needs
 // CAP_SYS_ADMIN, and vouches that shell and wrapper are root's.
 func Vestibule(host *os.File, shell, wrapper string) (*os.File, error) {
-	var made *os.File
-	err := kernel.OnThread(func() error {
+	made, err := onceMore(host, "vestibule of "+shell, func() error { return furnishVestibule(shell, wrapper) })
+	if err != nil {
+		return nil, fmt.Errorf("make a vestibule for %s: %w", shell, err)
+	}
+	return made, nil
+}
+
+// onceMore returns a new mount namespace, called name, that is host once more as
+// furnish leaves it.
+func onceMore(host *os.File, name string, furnish func() error) (made *os.File, err error) {
+	err = kernel.OnThread(func() error {
 		// The first one is for a root of this thread's own, as setns(2) wants it.
 		if err := kernel.Unshare(unix.CLONE_NEWNS); err != nil {
 			return err
@@ -40,20 +49,17 @@ func Vestibule(host *os.File, shell, wrapper string) (*os.File, error) {
 		if err := kernel.ReceiveMounts(); err != nil {
 			return err
 		}
-		if err := furnishVestibule(shell, wrapper); err != nil {
+		if err := furnish(); err != nil {
 			return err
 		}
 		ns, err := kernel.MountNamespace()
 		if err != nil {
 			return err
 		}
-		made = os.NewFile(uintptr(ns), "vestibule of "+shell)
+		made = os.NewFile(uintptr(ns), name)
 		return nil
 	})
-	if err != nil {
-		return nil, fmt.Errorf("make a vestibule for %s: %w", shell, err)
-	}
-	return made, nil
+	return made, err
 }
 
 func furnishVestibule(shell, wrapper string) error {

@@ -15,6 +15,7 @@
 #include <pwd.h>
 #include <security/pam_modutil.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
 #include <unistd.h>
@@ -89,6 +90,18 @@ static bool ask(pam_handle_t *pamh, enum door_op op, uint32_t uid, const char *u
 	return false;
 }
 
+// confirmed has lightdm's greeters ask for a key: without any question they wait for
+// a click on a button, where a password would have been followed by the session.
+static bool confirmed(pam_handle_t *pamh, int flags)
+{
+	char *answer = NULL;
+	if ((flags & PAM_SILENT) || strcmp(item(pamh, PAM_SERVICE), "lightdm"))
+		return true;
+	int result = pam_prompt(pamh, PAM_PROMPT_ECHO_ON, &answer, "%s", "A guest keeps nothing. Press Enter: ");
+	free(answer);
+	return result == PAM_SUCCESS;
+}
+
 int guest_authenticate(pam_handle_t *pamh, int flags, const struct options *o)
 {
 	struct door_answer answer;
@@ -104,6 +117,8 @@ int guest_authenticate(pam_handle_t *pamh, int flags, const struct options *o)
 		return refuse(pamh, flags, "guests sit in front of this machine", PAM_AUTH_ERR);
 	if (!access("/run/nologin", F_OK) || !access("/etc/nologin", F_OK)) // pam_nologin may come later
 		return refuse(pamh, flags, "nobody can log in just now (nologin(5))", PAM_AUTH_ERR);
+	if (!confirmed(pamh, flags))
+		return PAM_AUTH_ERR;
 	if (!ask(pamh, DOOR_GUEST, 0, typed, o, &answer, &why))
 		return refuse(pamh, flags, why, PAM_AUTH_ERR);
 	const char *name = answer.reply.view; // ended, as door_ask has checked

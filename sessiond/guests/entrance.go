@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"ninefold/sessiond/door"
 )
 
 // Entrance is where a keeper waits for its guest: a socket that one process of
@@ -95,16 +97,12 @@ const (
 )
 
 func receive(c *net.UnixConn, uid uint32) (*Visitor, error) {
-	raw, err := c.SyscallConn()
+	who, err := door.UID(c)
 	if err != nil {
 		return nil, err
 	}
-	var who *unix.Ucred
-	if cerr := raw.Control(func(fd uintptr) { who, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) }); cerr != nil || err != nil {
-		return nil, errors.Join(cerr, err)
-	}
-	if who.Uid != uid {
-		return nil, fmt.Errorf("uid %d is not the guest", who.Uid)
+	if who != uid {
+		return nil, fmt.Errorf("uid %d is not the guest", who)
 	}
 	_ = c.SetReadDeadline(time.Now().Add(helloTime))
 	buf, control := make([]byte, maxHello+1), make([]byte, unix.CmsgSpace(4*maxFiles))

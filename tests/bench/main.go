@@ -42,12 +42,12 @@ func run(ctx context.Context, args []string) int {
 	}
 	b := &bench{}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	flags.BoolVar(&b.long, "long", false, "also build whole images over the network, beside mmdebstrap (several minutes)")
+	flags.BoolVar(&b.long, "long", false, "also build, push and pull whole images, beside mmdebstrap, podman and skopeo (over the network; many minutes)")
 	flags.IntVar(&b.rounds, "rounds", 60, "interleaved rounds of the session rows")
 	flags.StringVar(&b.cache, "cache", "out/bench-cache", "where fetched and generated things are kept between runs")
 	flags.StringVar(&b.bin, "bin", "bin", "where the built programs are")
 	flags.StringVar(&b.floor, "floor", "out/floor", "the compiled floor/floor.c")
-	only := flags.String("only", "", "run only the groups whose name contains this: sessions, held, guests, images, exports, logins, host, contexts, build")
+	only := flags.String("only", "", "run only the groups whose name contains this: sessions, held, guests, images, exports, logins, host, contexts, build, registry")
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}
@@ -101,6 +101,7 @@ func (b *bench) all(ctx context.Context, only string) (err error) {
 		{"host", b.onHost, false},
 		{"contexts", b.contexts, false},
 		{"build", b.build, true},
+		{"registry", b.registries, true},
 	}
 	for _, g := range groups {
 		if !strings.Contains(g.name, only) || g.long && !b.long {

@@ -33,7 +33,11 @@ type result struct {
 // first rounds warm up and do not count. A contender that fails is dropped
 // with its error.
 func interleave(ctx context.Context, rounds int, cs []contender) (map[string]result, map[string]error) {
-	const warmUp = 3
+	return interleaved(ctx, 3, rounds, cs)
+}
+
+// interleaved is interleave with so many rounds to warm up.
+func interleaved(ctx context.Context, warmUp, rounds int, cs []contender) (map[string]result, map[string]error) {
 	times := map[string][]time.Duration{}
 	failed := map[string]error{}
 	for r := range rounds + warmUp {

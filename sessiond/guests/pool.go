@@ -21,7 +21,7 @@ const (
 	// MaxPool bounds how many sessions are kept prepared.
 	MaxPool = 64
 	// poolTime is how long either side of a pool waits for the other.
-	poolTime = time.Second
+	poolTime = 5 * time.Second
 	// lookEvery is how often is looked whether what is prepared is still what
 	// would be made, besides whenever somebody asks for something else.
 	lookEvery = 30 * time.Second

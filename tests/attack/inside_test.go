@@ -52,6 +52,8 @@ var tries = map[string]func(args []string) error{
 	"xattrs":        plantXattrs,
 	"runaway":       runAway,
 	"probe-capable": probeCapable,
+	"bomb":          bomb,
+	"eat":           eat,
 	"waits":         waits,
 	"capable":       capable,
 	"set-knob":      setKnob,

@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strconv"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Swept is what a sweep came to.
@@ -54,6 +57,8 @@ func (g *Guests) Sweep(ctx context.Context) (Swept, error) {
 		case guest == nil:
 			out.Live = append(out.Live, Name(uint32(uid)))
 		default:
+			// lightdm makes an empty directory for whoever logs in, outside of the session.
+			_ = unix.Rmdir(filepath.Join(lightdmData, guest.Name))
 			over[guest.UID] = guest
 		}
 	}
@@ -80,6 +85,9 @@ func (g *Guests) Sweep(ctx context.Context) (Swept, error) {
 	}
 	return out, failed
 }
+
+// lightdmData holds a directory for each user of lightdm's.
+const lightdmData = "/var/lib/lightdm-data"
 
 // stillOut reports whether logind still has the user of a guest who logged in: for
 // some seconds it keeps an empty directory, which the next sweep finds gone.

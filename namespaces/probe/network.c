@@ -41,7 +41,7 @@ void try_sockets(void)
 		"/run/systemd/resolve/io.systemd.Resolve", "/run/systemd/userdb/io.systemd.DynamicUser",
 		"/run/systemd/machine/io.systemd.Machine", "/run/udev/control",
 		"/run/nscd/socket", "/var/lib/sss/pipes/nss", "/run/docker.sock", "/run/podman/podman.sock", "/run/containerd/containerd.sock",
-		"/run/ninefold/door", "/run/ninefold/host", "/run/cups/cups.sock", "/run/pcscd/pcscd.comm", "/tmp/.X11-unix/X0", "/run/snapd.socket" };
+		"/run/ninefold/door", "/run/ninefold/broker/host", "/run/cups/cups.sock", "/run/pcscd/pcscd.comm", "/tmp/.X11-unix/X0", "/run/snapd.socket" };
 	for (size_t i = 0; i < sizeof doors / sizeof *doors; i++)
 		cannot_reach(doors[i]);
 	// Abstract names belong to the network namespace, where nobody is yet.

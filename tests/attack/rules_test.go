@@ -35,7 +35,7 @@ var (
 var doors = []string{"/run/dbus/system_bus_socket", "/run/systemd/private", "/run/systemd/notify", "/run/systemd/journal/socket",
 	"/run/systemd/journal/stdout", "/run/systemd/resolve/io.systemd.Resolve", "/run/systemd/userdb/io.systemd.DynamicUser",
 	"/run/systemd/machine/io.systemd.Machine", "/run/udev/control", "/run/nscd/socket", "/run/docker.sock", "/run/podman/podman.sock",
-	"/run/containerd/containerd.sock", "/run/ninefold/door", "/run/ninefold/host", "/run/cups/cups.sock", "/run/pcscd/pcscd.comm",
+	"/run/containerd/containerd.sock", "/run/ninefold/door", "/run/ninefold/broker/host", "/run/cups/cups.sock", "/run/pcscd/pcscd.comm",
 	"/run/snapd.socket", "/tmp/.X11-unix/X0", "/dev/log"}
 
 // devices are the host's that the weakened session has, by their numbers.

@@ -13,9 +13,12 @@ const guestsSeen = `for f in /run/userdb/guest-*.user; do test -e "$f" && basena
 // left when they are gone.
 func (b *Booted) guests(t *testing.T) {
 	mounts := b.hostMounts()
-	r := b.Run("sessionctl", "run", "guest", "--", "sh", "-c", "id -un; test -e /etc/ninefold/ninefold.toml && ls -A /home ~ /root /run/user; ls /run/dbus; exit 3")
+	r := b.Run("sessionctl", "run", "guest", "--", "sh", "-c", "id -un; test -e /etc/ninefold/ninefold.toml && ls -A /home ~ /root /run/user; ls /run/dbus; find / -type s -name host 2>/dev/null; sessionctl host true; echo host=$?; exit 3")
 	if lines := strings.Fields(r.Stdout); r.Code != 3 || len(lines) == 0 || !strings.HasPrefix(lines[0], "guest-6") || strings.Contains(r.Stdout, "bob") {
 		t.Errorf("the first guest: %s", r)
+	}
+	if strings.Contains(r.Stdout, "/host\n") || !strings.Contains(r.Stdout, "host=9\n") || !strings.Contains(r.Stderr, "no way to the host") {
+		t.Errorf("a guest asks for a command on the host: %s", r)
 	}
 	first, _, _ := strings.Cut(r.Stdout, "\n")
 

@@ -38,9 +38,7 @@ func TestHost(t *testing.T) {
 			t.Run("in-session", func(t *testing.T) { b.For(t).hostInSession(t) })
 			t.Run("machined", func(t *testing.T) { b.For(t).machinedKnows(t) })
 			t.Run("without", func(t *testing.T) { b.For(t).hostWithout(t) })
-			if suite == "trixie" { // it takes a minute, and the broker is the same
-				t.Run("late", func(t *testing.T) { b.For(t).hostLate(t) })
-			}
+			t.Run("late", func(t *testing.T) { b.For(t).hostLate(t) })
 			// The last one: logind comes back late after it.
 			t.Run("bus-gone", func(t *testing.T) { b.For(t).hostBusGone(t) })
 			b.For(t).hostClean(t)

@@ -34,6 +34,8 @@ func contextError(err error) error {
 		{Is: contexts.ErrDisk, Code: exit.NotSupported, Hint: "a bounded context needs e2fsprogs, mount and loop devices (modprobe loop)"},
 		{Is: contexts.ErrPackages, Code: exit.Failed, Hint: "dpkg --audit says what is wrong; the context is as it was"},
 		{Is: contexts.ErrFull, Code: exit.Failed, Hint: "remove in the context what is in it, and settle again"},
+		{Is: contexts.ErrNotCommittable, Code: exit.Failed, Hint: "remove it in the context"},
+		{Is: livectx.ErrRecipe, Code: exit.Failed, Hint: "choose another name; --replace writes one anew that commit wrote"},
 		{Is: livectx.ErrReplay, Code: exit.Failed, Hint: "what apt said stands above; the context is as it was"},
 	} {
 		if errors.Is(err, r.Is) {
@@ -53,7 +55,7 @@ a context is nobody outside. hc is short for sessionctl context.`,
 		Example: "  hc new foo\n  hc enter foo\n  hc diff foo\n  hc delete foo",
 	}
 	c.AddCommand(a.contextNew(), a.contextEnter(), a.contextRun(), a.contextList(), a.contextShow(), a.contextStatus(), a.contextDiff(),
-		a.contextSnapshot(), a.contextUndo(), a.contextRedo(), a.contextRebase(), a.contextSettle(), a.contextRename(), a.contextDelete())
+		a.contextSnapshot(), a.contextUndo(), a.contextRedo(), a.contextRebase(), a.contextSettle(), a.contextCommit(), a.contextRename(), a.contextDelete())
 	return c
 }
 

@@ -38,6 +38,7 @@ func TestContexts(t *testing.T) {
 			b.Write("/etc/apt/sources.list.d/test.list", "deb [trusted=yes] file:/srv/archive test main\n")
 			b.Must("sh", "-c", "rm -f /etc/apt/sources.list /etc/apt/sources.list.d/debian*; apt-get update -qq")
 			t.Run("try", func(t *testing.T) { b.For(t).contextTry() })
+			t.Run("commit", func(t *testing.T) { b.For(t).contextCommit() })
 			t.Run("rebase", func(t *testing.T) { b.For(t).contextRebase(t, repo) })
 			t.Run("many", func(t *testing.T) { b.For(t).contextMany() })
 			t.Run("states", func(t *testing.T) { b.For(t).contextStates() })

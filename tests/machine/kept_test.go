@@ -168,7 +168,8 @@ func (b *Booted) parkedAtLogout(t *testing.T) {
 // privateMounts mounts a stick in a session, and one on the host.
 func (b *Booted) privateMounts(t *testing.T) {
 	// The unit's device policy knows what is there when the daemon starts.
-	b.Must("sh", "-c", "test -e /dev/loop-control || mknod /dev/loop-control c 10 237; for i in $(seq 0 31); do test -e /dev/loop$i || mknod -m 660 /dev/loop$i b 7 $i; done; systemctl restart sessiond")
+	b.loops()
+	b.Must("systemctl", "restart", "sessiond")
 	b.Must("sh", "-c", "truncate -s 8M /home/alice/stick && mkfs.ext4 -q /home/alice/stick && mkdir -p /media/alice/early /media/alice/late /run/media/alice/late")
 	b.Must("sh", "-c", "echo nameserver 192.0.2.0 > /etc/resolv.conf")
 	host := b.hostMounts()
@@ -251,4 +252,10 @@ func (b *Booted) thrownAway(t *testing.T) {
 		b.gone(user)
 	}
 	b.want(b.Must("sh", "-c", "sessionctl session list | grep -c 'gone\\|private\\|nohome'; ls /home/*/x /var/tmp/x 2>/dev/null | wc -l; true"), "0\n0")
+}
+
+// loops gives the machine loop devices, which a container has not.
+func (b *Booted) loops() {
+	b.t.Helper()
+	b.Must("sh", "-c", "test -e /dev/loop-control || mknod /dev/loop-control c 10 237; for i in $(seq 0 31); do test -e /dev/loop$i || mknod -m 660 /dev/loop$i b 7 $i; done")
 }

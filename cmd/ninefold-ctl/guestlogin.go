@@ -28,8 +28,8 @@ func (a *app) enableGuests() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "enable",
 		Short: "Let anybody in front of this machine log in as guest, without a password",
-		Long: `enable writes lines into the PAM stacks of the login programs that are installed,
-or of those named. Who types guest there gets a session with a user of its own;
+		Long: `enable writes lines into the PAM stack of login, the console's program, or of those
+named. Who types guest there gets a session with a user of its own;
 ninefold.toml says how many may be in, and for how long. No other service knows
 a guest.`,
 		Args: cobra.NoArgs,
@@ -37,7 +37,10 @@ a guest.`,
 			if err := a.guestsPossible(c.Context(), profile); err != nil {
 				return err
 			}
-			named, err := guestServices(services, true)
+			if len(services) == 0 {
+				services = []string{"login"}
+			}
+			named, err := guestServices(services)
 			if err != nil {
 				return err
 			}
@@ -70,8 +73,8 @@ func serviceFlag(c *cobra.Command, to *[]string) {
 	_ = c.RegisterFlagCompletionFunc("service", cobra.FixedCompletions(config.GuestServices, cobra.ShellCompDirectiveNoFileComp))
 }
 
-// guestServices are the services meant; without any, those that the machine has.
-func guestServices(named []string, there bool) ([]string, error) {
+// guestServices are the services meant; without any, all.
+func guestServices(named []string) ([]string, error) {
 	for _, s := range named {
 		if !slices.Contains(config.GuestServices, s) {
 			return nil, exit.Usagef("give some of "+strings.Join(config.GuestServices, ", "), "guests cannot log in by %q", s)
@@ -80,15 +83,7 @@ func guestServices(named []string, there bool) ([]string, error) {
 	if len(named) > 0 {
 		return named, nil
 	}
-	for _, s := range config.GuestServices {
-		if _, err := guestpam.Has("", s); err != nil {
-			return nil, err
-		}
-		if _, err := os.Lstat("/etc/pam.d/" + s); err == nil || !there {
-			named = append(named, s)
-		}
-	}
-	return named, nil
+	return config.GuestServices, nil
 }
 
 // guestsPossible says why guests could not log in, or nil.
@@ -130,7 +125,7 @@ func (a *app) disableGuests() *cobra.Command {
 			if os.Geteuid() != 0 {
 				return fmt.Errorf("let no guests in: %w", manager.ErrNotRoot)
 			}
-			named, err := guestServices(services, false)
+			named, err := guestServices(services)
 			if err != nil {
 				return err
 			}

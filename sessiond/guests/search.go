@@ -30,46 +30,56 @@ func search(ctx context.Context, ids map[uint32]bool) (found map[uint32][]string
 	}
 	found = map[uint32][]string{}
 	for _, root := range roots {
-		var at unix.Stat_t
-		if err := unix.Lstat(root, &at); err != nil {
-			return nil, files, &os.PathError{Op: "stat", Path: root, Err: err}
-		}
-		err := filepath.WalkDir(root, func(name string, e fs.DirEntry, err error) error {
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			if errors.Is(err, fs.ErrNotExist) {
-				return nil // it went while we looked
-			}
-			if err != nil {
-				return err
-			}
-			var st unix.Stat_t
-			if err := unix.Lstat(name, &st); err != nil {
-				if errors.Is(err, fs.ErrNotExist) {
-					return nil
-				}
-				return &os.PathError{Op: "stat", Path: name, Err: err}
-			}
-			if st.Dev != at.Dev {
-				if e.IsDir() {
-					return fs.SkipDir
-				}
-				return nil
-			}
-			files++
-			for _, id := range slices.Compact([]uint32{st.Uid, st.Gid}) {
-				if ids[id] && len(found[id]) < maxFound {
-					found[id] = append(found[id], "the file "+name)
-				}
-			}
-			return nil
-		})
+		n, err := searchBelow(ctx, root, ids, found)
+		files += n
 		if err != nil {
 			return nil, files, err
 		}
 	}
 	return found, files, nil
+}
+
+// searchBelow walks the file system of root. What cannot be named, since its path
+// is longer than the kernel takes, is passed over: anybody can make such a tree,
+// and nobody's guest may wait for it. A guest's file could be in it only if root
+// had put it there.
+func searchBelow(ctx context.Context, root string, ids map[uint32]bool, found map[uint32][]string) (files uint64, err error) {
+	var at unix.Stat_t
+	if err := unix.Lstat(root, &at); err != nil {
+		return 0, &os.PathError{Op: "stat", Path: root, Err: err}
+	}
+	err = filepath.WalkDir(root, func(name string, e fs.DirEntry, err error) error {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		var st unix.Stat_t
+		if err == nil {
+			if err = unix.Lstat(name, &st); err != nil {
+				err = &os.PathError{Op: "stat", Path: name, Err: err}
+			}
+		}
+		// It went while we looked, or somebody put another file in its place.
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ENAMETOOLONG) || errors.Is(err, unix.ELOOP) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if st.Dev != at.Dev {
+			if e.IsDir() {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		files++
+		for _, id := range slices.Compact([]uint32{st.Uid, st.Gid}) {
+			if ids[id] && len(found[id]) < maxFound {
+				found[id] = append(found[id], "the file "+name)
+			}
+		}
+		return nil
+	})
+	return files, err
 }
 
 // notFiles are file systems whose files are the kernel's, or another machine's.

@@ -43,7 +43,7 @@ func (b *bench) registries(ctx context.Context) error {
 	if _, err := timed(ctx, append(ctl, "export", "d2", "--to", "tar", tree)...); err != nil {
 		return err
 	}
-	from := containers(filepath.Join(b.dir, "podman-from"))
+	from := containers(filepath.Join(b.dir, "from"))
 	if _, err := timed(ctx, append(from.podman(), "import", "--quiet", tree, "localhost/d2")...); err != nil {
 		return err
 	}
@@ -130,7 +130,8 @@ func compose(ctx context.Context, dir, ref string) (time.Duration, error) {
 	return time.Since(start), err
 }
 
-// containers is a store of podman's and skopeo's.
+// containers is a store of podman's and skopeo's. They take no name of more than
+// 50 characters for what is beside it.
 type containers string
 
 func (c containers) podman() []string {
@@ -151,7 +152,7 @@ func (c containers) remove() error {
 
 // travel measures one push and one pull of others, into an empty store.
 func (b *bench) travel(ctx context.Context, how func(host string, to containers) (push, pull []string)) (time.Duration, error) {
-	to := containers(filepath.Join(b.dir, "containers-to"))
+	to := containers(filepath.Join(b.dir, "to"))
 	return b.withRegistry(ctx, func(host string) (time.Duration, error) {
 		push, pull := how(host, to)
 		d, err := timed(ctx, push...)

@@ -69,6 +69,7 @@ type Live struct {
 	reading sync.Mutex // one Reload at a time, so that none puts older things into force
 	mu      sync.Mutex
 	state   *State
+	pending chan struct{} // closed when a change that was seen is in force; nil without one
 }
 
 // Follow reads the configuration in dirs, the first counts most. changed is
@@ -84,6 +85,40 @@ func (l *Live) State() *State {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.state
+}
+
+// Settled waits until a change that was seen on disk is in force, settleMost at
+// most: who logs in right after it is to have it.
+func (l *Live) Settled(ctx context.Context) {
+	l.mu.Lock()
+	pending := l.pending
+	l.mu.Unlock()
+	if pending == nil {
+		return
+	}
+	select {
+	case <-pending:
+	case <-ctx.Done():
+	case <-time.After(settleMost):
+	}
+}
+
+// seen says that something changed on disk, and done that it was read.
+func (l *Live) seen() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.pending == nil {
+		l.pending = make(chan struct{})
+	}
+}
+
+func (l *Live) done() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.pending != nil {
+		close(l.pending)
+		l.pending = nil
+	}
 }
 
 // Reload reads everything anew.
@@ -141,6 +176,9 @@ func (s *State) missing() []string {
 // renames and removes.
 const settle = 100 * time.Millisecond
 
+// settleMost is how long a login waits for one that does not end.
+const settleMost = 3 * settle
+
 // Watch reloads whenever something changes on disk, until ctx ends. Directories
 // that are made later are found by watching the one above.
 func (l *Live) Watch(ctx context.Context) error {
@@ -151,6 +189,7 @@ func (l *Live) Watch(ctx context.Context) error {
 	defer w.Close()
 	l.watchAll(w)
 	l.Reload() // what changed before the watch was in place
+	defer l.done()
 	timer := time.NewTimer(settle)
 	timer.Stop()
 	for {
@@ -161,6 +200,7 @@ func (l *Live) Watch(ctx context.Context) error {
 			if !ok {
 				return errors.New("watch the configuration: the watch ended")
 			}
+			l.seen()
 			timer.Reset(settle)
 		case err := <-w.Errors:
 			l.log.Warn("a change of the configuration may have been missed", "error", err)
@@ -168,6 +208,7 @@ func (l *Live) Watch(ctx context.Context) error {
 		case <-timer.C:
 			l.watchAll(w)
 			l.Reload()
+			l.done()
 		}
 	}
 }

@@ -91,6 +91,7 @@ func (l *Logins) answerGuest(ctx context.Context, r door.Request, from door.Peer
 // beginGuest makes an account for a guest whose login program asks rightly, and
 // has the keeper of its session started.
 func (l *Logins) beginGuest(ctx context.Context, r door.Request, from door.Peer) (*guests.Guest, error) {
+	l.config.Settled(ctx)
 	state := l.config.State()
 	policy := state.Config.Guests
 	if err := l.mayComeIn(ctx, policy, r, from); err != nil {

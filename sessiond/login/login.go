@@ -82,6 +82,7 @@ func (l *Logins) Answer(ctx context.Context, r door.Request, from door.Peer) (do
 	if r.Op == door.Session && r.UID == 0 {
 		return door.Reply{Verdict: door.Host, Message: l.remind(ctx, from)}, nil
 	}
+	l.config.Settled(ctx)
 	state := l.config.State()
 	if why := l.never(r, state.Config.Login); why != "" {
 		l.log.Debug("a login that never enters", "uid", r.UID, "service", r.Service, "why", why)

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path"
 	"slices"
 	"strings"
@@ -67,18 +66,10 @@ func (s *Store) Commit(ctx context.Context, r Record, root string, out io.Writer
 	if err := c.accounts(dir, root); err != nil {
 		return nil, err
 	}
-	layers, err := os.Open(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer layers.Close()
-	host, err := os.Open(root)
-	if err != nil {
-		return nil, err
-	}
-	defer host.Close()
-	c.host = &comparison{host: host}
-	if err := upper.Walk(ctx, layers, maxFiles, c.entry); err != nil {
+	if err := walkOver(ctx, dir, root, nil, func(host *comparison, e *upper.Entry) error {
+		c.host = host
+		return c.entry(e)
+	}); err != nil {
 		return nil, fmt.Errorf("commit the context %s: %w", r.Name, err)
 	}
 	if err := c.tar.Close(); err != nil {

@@ -80,18 +80,7 @@ func (s *Store) Compare(ctx context.Context, r Record, root string, ours map[str
 	if err != nil {
 		return nil, err
 	}
-	layers, err := os.Open(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer layers.Close()
-	host, err := os.Open(root)
-	if err != nil {
-		return nil, err
-	}
-	defer host.Close()
-	c := &comparison{host: host, ours: ours}
-	err = upper.Walk(ctx, layers, maxFiles, func(e *upper.Entry) error {
+	err = walkOver(ctx, dir, root, ours, func(c *comparison, e *upper.Entry) error {
 		f, ok, err := c.entry(e)
 		if err != nil || !ok {
 			return err
@@ -201,6 +190,23 @@ func merged(name string) string {
 		return "/usr" + name
 	}
 	return name
+}
+
+// walkOver visits what is in a layer, with the host below root, and files of
+// Ninefold's, to compare it with.
+func walkOver(ctx context.Context, dir, root string, ours map[string]string, visit func(*comparison, *upper.Entry) error) error {
+	layers, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer layers.Close()
+	host, err := os.Open(root)
+	if err != nil {
+		return err
+	}
+	defer host.Close()
+	c := &comparison{host: host, ours: ours}
+	return upper.Walk(ctx, layers, maxFiles, func(e *upper.Entry) error { return visit(c, e) })
 }
 
 type comparison struct {

@@ -96,23 +96,12 @@ func (s *Store) KeepOriginals(ctx context.Context, r Record, root string, now ti
 	if err != nil {
 		return err
 	}
-	layers, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer layers.Close()
-	host, err := os.Open(root)
-	if err != nil {
-		return err
-	}
-	defer host.Close()
 	noted, err := directoriesOf(dir)
 	if err != nil {
 		return err
 	}
 	before := maps.Clone(noted)
-	c := &comparison{host: host}
-	err = upper.Walk(ctx, layers, maxFiles, func(e *upper.Entry) error {
+	err = walkOver(ctx, dir, root, nil, func(c *comparison, e *upper.Entry) error {
 		name := e.Path()
 		if e.IsDir() {
 			// Of what the machine does not have, nothing is kept.

@@ -62,41 +62,29 @@ func run(r runline.Run) {
 	if s == nil {
 		return
 	}
-	if s.Guest != 0 {
-		runGuest(state, s, r)
-		return
-	}
-	// What a start does, it does one after the other: waking other threads for
-	// it costs more than they bring.
-	runtime.GOMAXPROCS(1)
-	dir, _ := os.Getwd() // a directory that is gone is no place to start in
 	begun := false
-	status, err := s.Run(context.Background(), decided.Request{
-		Dir: dir, Command: r.Command, Here: true, Last: true, Begun: func() { begun = true },
+	q := decided.Request{
+		Command: r.Command, Here: true, Last: true, Begun: func() { begun = true },
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
-	})
+	}
+	start := s.Run
+	if s.Guest != 0 {
+		// What its start takes of the machine is done beside each other.
+		start = func(ctx context.Context, q decided.Request) (namespaces.Status, error) {
+			return guests.Open(state).Run(ctx, s, q)
+		}
+	} else {
+		// What a start does, it does one after the other: waking other threads for
+		// it costs more than they bring.
+		runtime.GOMAXPROCS(1)
+		q.Dir, _ = os.Getwd() // a directory that is gone is no place to start in
+	}
+	status, err := start(context.Background(), q)
 	switch {
 	case err == nil:
 		os.Exit(status.Code)
 	case begun, errors.Is(err, namespaces.ErrAway):
 		// Away, the other program would be looked up in the session's root.
-		exit.Tell(os.Stderr, "sessionctl", err, "")
-		os.Exit(int(exit.NoSession))
-	}
-}
-
-// runGuest is run for a guest. What its start takes of the machine is done beside
-// each other.
-func runGuest(state string, s *decided.Session, r runline.Run) {
-	begun := false
-	status, err := guests.Open(state).Run(context.Background(), s, decided.Request{
-		Command: r.Command, Here: true, Last: true, Begun: func() { begun = true },
-		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
-	})
-	switch {
-	case err == nil:
-		os.Exit(status.Code)
-	case begun, errors.Is(err, namespaces.ErrAway):
 		exit.Tell(os.Stderr, "sessionctl", err, "")
 		os.Exit(int(exit.NoSession))
 	}

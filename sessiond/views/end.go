@@ -245,6 +245,8 @@ func (vs *Views) End(ctx context.Context, id string) error {
 	if already {
 		return nil
 	}
+	vs.wg.Add(1) // a daemon that stops waits for it
+	defer vs.wg.Done()
 	if !vs.park(v) {
 		return errors.New("the daemon is stopping")
 	}

@@ -78,8 +78,11 @@ func (vs *Views) GoDown() {
 		})
 	}
 	wg.Wait()
+	// What logouts had begun is parked as well: nobody begins it anew.
+	late := time.AfterFunc(time.Until(deadline), vs.stop)
+	defer late.Stop()
+	vs.wg.Wait()
 	vs.stop()
-	vs.wg.Wait() // what logouts had begun
 }
 
 // park keeps what goes with v for a while, where its profile says so. It reports

@@ -3,6 +3,7 @@
 package script
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -12,6 +13,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"ninefold/roots/registry/testregistry"
 )
 
 // programs builds the programs into a directory of their own, as they lie in
@@ -78,17 +81,8 @@ func TestScripts(t *testing.T) {
 			}
 			return nil
 		},
-		Condition: func(cond string) (bool, error) {
-			if cond != "root" {
-				return false, fmt.Errorf("unknown condition %q", cond)
-			}
-			root := os.Geteuid() == 0
-			if !root && os.Getenv("NINEFOLD_MUST_RUN") == "1" {
-				return false, errors.New("this script has to run as root, and must run")
-			}
-			return root, nil
-		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"status": status, "tarball": tarball},
+		Condition: condition,
+		Cmds:      map[string]func(*testscript.TestScript, bool, []string){"status": status, "tarball": tarball, "registry": registry},
 	})
 }
 
@@ -114,4 +108,42 @@ func status(ts *testscript.TestScript, neg bool, args []string) {
 	if got != want {
 		ts.Fatalf("exit code %d, want %d", got, want)
 	}
+}
+
+// registry starts a registry, whose host and port are in $REGISTRY until the script ends:
+//
+//	registry
+func registry(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) > 0 {
+		ts.Fatalf("usage: registry")
+	}
+	dir := ts.MkAbs("registry")
+	ts.Check(os.Mkdir(dir, 0o700))
+	s, err := testregistry.Start(context.Background(), dir, testregistry.Options{})
+	ts.Check(err)
+	ts.Defer(func() { s.Close() })
+	ts.Setenv("REGISTRY", s.Host)
+}
+
+// condition tells root, which some scripts need, and containers: the programs that push, load and run
+// them. Where everything must run, one that does not hold is an error.
+func condition(name string) (bool, error) {
+	var missing error
+	switch name {
+	case "root":
+		if os.Geteuid() != 0 {
+			missing = errors.New("this script has to run as root")
+		}
+	case "containers":
+		for _, program := range []string{"podman", "runc", testregistry.Program} {
+			_, err := exec.LookPath(program)
+			missing = errors.Join(missing, err)
+		}
+	default:
+		return false, fmt.Errorf("unknown condition %q", name)
+	}
+	if missing != nil && os.Getenv("NINEFOLD_MUST_RUN") == "1" {
+		return false, fmt.Errorf("%w, and must run", missing)
+	}
+	return missing == nil, nil
 }

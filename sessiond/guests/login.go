@@ -53,6 +53,9 @@ func (g *Guests) BeginLogin(ctx context.Context, profile, service, terminal, she
 // Lock is what holds the guest's id, for the process that is to Adopt it.
 func (g *Guest) Lock() *os.File { return g.id.lock }
 
+// Entrance is where the guest's keeper waits for it.
+func (g *Guest) Entrance() string { return filepath.Join(RuntimeDir, number(g.UID)) }
+
 // HandOver leaves the guest to who has its lock by now.
 func (g *Guest) HandOver() error { return g.id.lock.Close() }
 

@@ -13,6 +13,7 @@ import (
 
 	"ninefold/namespaces"
 	"ninefold/sessiond/decided"
+	"ninefold/sessiond/entrance"
 	"ninefold/sessiond/guests"
 )
 
@@ -30,16 +31,16 @@ func (m *Manager) KeepGuest(ctx context.Context, uid uint32, lock *os.File, long
 	if err != nil {
 		return err
 	}
-	entrance, err := guest.Open()
+	door, err := entrance.Open(guest.Entrance(), uid)
 	if err != nil {
 		return errors.Join(err, guest.End())
 	}
-	defer entrance.Close()
+	defer door.Close()
 	made := make(chan madeGuest, 1)
 	go func() { made <- m.makeGuest(ctx, guest) }()
 
 	arrive, cancel := context.WithTimeout(ctx, guestComes)
-	visitor, absent := entrance.Wait(arrive)
+	visitor, absent := door.Wait(arrive)
 	cancel()
 	got := <-made
 	defer func() {
@@ -116,7 +117,7 @@ func (g *madeGuest) end(err error) error {
 }
 
 // serve runs the session in front of the visitor.
-func (g *madeGuest) serve(ctx context.Context, v *guests.Visitor) (code int, err error) {
+func (g *madeGuest) serve(ctx context.Context, v *entrance.Visitor) (code int, err error) {
 	c := namespaces.Command{Argv: g.p.session.Command, Environment: slices.Clone(v.Environment)}
 	if decided.IsTerminal(v.Files[0]) && decided.IsTerminal(v.Files[1]) {
 		c.TTY, c.Stdin, c.Stdout = true, v.Files[0], v.Files[1]

@@ -1,4 +1,6 @@
-package guests
+// Package entrance is where the keeper of a guest who logs in waits for that guest:
+// a socket that one process of the guest's uid passes once.
+package entrance
 
 import (
 	"bytes"
@@ -8,7 +10,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -39,17 +40,9 @@ type Hello struct {
 	Environment []string // NAME=VALUE
 }
 
-// Open makes the entrance.
-func (g *Guest) Open() (*Entrance, error) {
-	e, err := openAt(filepath.Join(RuntimeDir, number(g.UID)), g.UID)
-	if err != nil {
-		return nil, fmt.Errorf("wait for %s: %w", g.Name, err)
-	}
-	return e, nil
-}
-
-// openAt makes it at name, for uid alone to connect to.
-func openAt(name string, uid uint32) (*Entrance, error) {
+// Open makes an entrance at name for uid alone to connect to. What was there is
+// removed.
+func Open(name string, uid uint32) (*Entrance, error) {
 	if err := os.Remove(name); err != nil && !os.IsNotExist(err) {
 		return nil, err
 	}

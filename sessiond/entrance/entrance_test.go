@@ -1,4 +1,4 @@
-package guests
+package entrance
 
 import (
 	"context"
@@ -45,15 +45,6 @@ func FuzzParseHello(f *testing.F) {
 	})
 }
 
-func TestKeysOfAGuest(t *testing.T) {
-	text := "0a1b2c3d I--Q---     2 perm 1f3f0000 61200 65534 keyring   _uid.61200: empty\n" +
-		"11111111 I--Q---     1 perm 3f030000 61201 61201 keyring   _ses: 1\nshort 61200\n" +
-		"zzzz I--Q--- 2 perm 1f3f0000 61200 65534 keyring x: empty\n"
-	if got := keysOf([]byte(text), 61200); !reflect.DeepEqual(got, []int{0x0a1b2c3d}) {
-		t.Errorf("got %x", got)
-	}
-}
-
 // TestOneGuestComesIn has strangers and the guest come to a keeper's entrance.
 func TestOneGuestComesIn(t *testing.T) {
 	if os.Geteuid() != 0 {
@@ -71,7 +62,7 @@ func TestOneGuestComesIn(t *testing.T) {
 		t.Fatal(err)
 	}
 	name := filepath.Join(dir, "61200")
-	entrance, err := openAt(name, 61200)
+	entrance, err := Open(name, 61200)
 	if err != nil {
 		t.Fatal(err)
 	}

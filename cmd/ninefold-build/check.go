@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -57,6 +58,9 @@ func (r *request) compare(ctx context.Context, c build.Config, all []outcome) er
 	if err != nil {
 		return fmt.Errorf("compare two builds: %w", err)
 	}
+	if found, err = exports(ctx, c.Store, dir, all, pairs, found); err != nil {
+		return err
+	}
 	for i := range all {
 		same := pairs[i][0] == pairs[i][1]
 		for _, d := range found {
@@ -68,6 +72,38 @@ func (r *request) compare(ctx context.Context, c build.Config, all []outcome) er
 		all[i].Same = &same
 	}
 	return nil
+}
+
+// exportsFile is where the second build notes what it exported, below its state.
+const exportsFile = "exports"
+
+// exports adds to what was found the images that both builds made, and export to something else.
+func exports(ctx context.Context, s *store.Store, dir string, all []outcome, pairs [][2]image.ID, found []rebuild.Difference) ([]rebuild.Difference, error) {
+	b, err := os.ReadFile(filepath.Join(dir, exportsFile))
+	if err != nil {
+		return nil, err
+	}
+	var second rebuild.Exports
+	if err := json.Unmarshal(b, &second); err != nil {
+		return nil, fmt.Errorf("what the second build exported: %w", err)
+	}
+	var ids []image.ID
+	for _, o := range all {
+		ids = append(ids, o.ID)
+	}
+	first, err := rebuild.SumExports(ctx, s, ids)
+	if err != nil {
+		return nil, err
+	}
+	for _, form := range first.Lacks() {
+		fmt.Fprintf(os.Stderr, "warning: what images export to %s is not compared: its program is not installed\n", form)
+	}
+	for i, o := range all {
+		if what := first.Compare(second, o.ID); pairs[i][0] == pairs[i][1] && len(what) > 0 {
+			found = append(found, rebuild.Difference{Image: o.Name, What: what})
+		}
+	}
+	return found, nil
 }
 
 // second starts the second build. It differs from this one in what must not
@@ -150,8 +186,23 @@ func (r *request) elsewhere(ctx context.Context, c build.Config, names []string)
 		return err
 	}
 	c.Driver = driver.Farm{Backwards: true}
-	_, err := r.each(ctx, c, names)
-	return err
+	all, err := r.each(ctx, c, names)
+	if err != nil {
+		return err
+	}
+	var ids []image.ID
+	for _, o := range all {
+		ids = append(ids, o.ID)
+	}
+	sums, err := rebuild.SumExports(ctx, c.Store, ids)
+	if err != nil {
+		return err
+	}
+	b, err := json.Marshal(sums)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(c.State, exportsFile), b, 0o600)
 }
 
 // differ is the error for what the check found.

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -109,19 +111,48 @@ func Write(ctx context.Context, s *store.Store, tree *image.Tree, form string, f
 	return fmt.Errorf("form %q: %w of one file", form, ErrForm)
 }
 
-// Sum is the sha256 of what Write writes as Tar or Erofs, which this program makes alone.
-func Sum(ctx context.Context, s *store.Store, tree *image.Tree, form string) (pkg.Digest, error) {
+// Sum is a digest of what Export writes: two images whose sums are the same are the same bytes. Of Tar,
+// Erofs and Squashfs it is the sha256; of OCI that of the index, which names everything else,
+// without signatures, which do not follow from the image. The caller holds a lease.
+func Sum(ctx context.Context, s *store.Store, id image.ID, form string) (pkg.Digest, error) {
+	if form == OCI {
+		return registry.Sum(ctx, s, id)
+	}
+	tree, err := driver.Tree(ctx, s, id)
+	if err != nil {
+		return pkg.Digest{}, err
+	}
 	h := sha256.New()
-	var err error
 	switch form {
 	case Tar:
 		err = layer.WriteRoot(ctx, s, tree.Entries, h)
 	case Erofs:
 		err = writeErofs(ctx, s, tree, h)
+	case Squashfs:
+		err = throughFile(s, h, func(f *os.File) error { return squashfs(ctx, s, tree, f) })
 	default:
 		err = fmt.Errorf("form %q: %w whose sum is known", form, ErrForm)
 	}
 	return pkg.Digest(h.Sum(nil)), err
+}
+
+// throughFile copies to w what write made of a file, for what does not write from the beginning to the end.
+func throughFile(s *store.Store, w io.Writer, write func(*os.File) error) error {
+	dir, remove, err := s.TempDir("sum")
+	if err != nil {
+		return err
+	}
+	defer remove()
+	f, err := os.Create(filepath.Join(dir, "file"))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := write(f); err != nil {
+		return err
+	}
+	_, err = io.Copy(w, io.NewSectionReader(f, 0, math.MaxInt64))
+	return err
 }
 
 // canceled ends a write with its context.

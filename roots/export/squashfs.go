@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 
@@ -33,6 +35,7 @@ func squashfs(ctx context.Context, s *store.Store, tree *image.Tree, f *os.File)
 		latest = max(latest, tree.Entries[i].MTime)
 	}
 	cmd := exec.CommandContext(ctx, program, "-", "/proc/self/fd/3", "-tar", "-noappend", "-quiet", "-no-progress",
+		"-processors", strconv.Itoa(runtime.GOMAXPROCS(0)),
 		"-comp", "zstd", "-Xcompression-level", "3",
 		"-root-mode", "755", "-root-uid", "0", "-root-gid", "0")
 	cmd.Env, cmd.Dir = []string{"PATH=/usr/bin:/bin", "LC_ALL=C.UTF-8", fmt.Sprintf("SOURCE_DATE_EPOCH=%d", latest)}, "/"

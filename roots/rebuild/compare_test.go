@@ -155,3 +155,26 @@ func TestCompareReadsEveryByte(t *testing.T) {
 		t.Errorf("a flipped bit: %v", err)
 	}
 }
+
+func TestExportsOfWhatStandsOnNothingElse(t *testing.T) {
+	a, b := open(t), open(t)
+	var ids [2]image.ID
+	var sums [2]Exports
+	for i, s := range []*store.Store{a, b} {
+		ids[0] = put(t, s, "1", func(*pkg.Package, *image.Manifest) {})
+		ids[1] = put(t, s, "1", func(p *pkg.Package, m *image.Manifest) { m.Parent, p.Entries = ids[0], nil; m.Name = "top" })
+		var err error
+		if sums[i], err = SumExports(t.Context(), s, ids[:]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(sums[0]) != 1 || len(sums[0].Compare(sums[1], ids[1])) > 0 || sums[0].Compare(sums[1], ids[0]) != nil {
+		t.Errorf("%v and %v", sums[0], sums[1])
+	}
+	for _, form := range []string{"tar", "oci"} {
+		sums[1][ids[1].String()][form] = pkg.Digest{}
+	}
+	if got := sums[0].Compare(sums[1], ids[1]); !slices.Equal(got, []string{"export to tar", "export to oci"}) {
+		t.Errorf("found %v", got)
+	}
+}

@@ -41,12 +41,16 @@ func Push(ctx context.Context, s *store.Store, id image.ID, reference string, o 
 // send gives image id and its ancestors to a sink. there is read for what lies
 // where they go; nil is nothing.
 func send(ctx context.Context, s *store.Store, id image.ID, to sink, there *reading) error {
+	return (&push{s: s, to: to, there: there}).do(ctx, id)
+}
+
+func (p *push) do(ctx context.Context, id image.ID) error {
+	s := p.s
 	lease, err := s.Lease(id)
 	if err != nil {
 		return err
 	}
 	defer lease.Close()
-	p := &push{s: s, to: to, there: there}
 	var remove func()
 	if p.temp, remove, err = s.TempDir("push"); err != nil {
 		return err
@@ -106,6 +110,8 @@ type push struct {
 	there  *reading
 	temp   string
 	serial atomic.Int64
+	// unsigned leaves out what the store has of signatures.
+	unsigned bool
 }
 
 // sent are the two blobs of a package.
@@ -156,8 +162,10 @@ func (p *push) run(ctx context.Context, id image.ID) error {
 	for i, b := range blobs {
 		d.Packages = append(d.Packages, Package{ID: ids[i], Record: Blob{b.record.digest, b.record.size}, Files: Blob{b.files.digest, b.files.size}})
 	}
-	if d.Signatures, err = p.signatures(d, chain); err != nil {
-		return err
+	if !p.unsigned {
+		if d.Signatures, err = p.signatures(d, chain); err != nil {
+			return err
+		}
 	}
 	if err := p.keep(ctx, d, id); err != nil {
 		return err

@@ -24,6 +24,11 @@ type aptRoot struct{ dir string }
 // is empty. status is the text of the dpkg status file; index is the package
 // index that apt is to choose from.
 func newAptRoot(dir, arch, status, index string) (aptRoot, error) {
+	// apt takes what begins with no slash from the machine's own directories.
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return aptRoot{}, fmt.Errorf("make apt's root: %w", err)
+	}
 	r := aptRoot{dir}
 	for _, d := range []string{"lists/partial", "cache/archives/partial", "log"} {
 		if err := os.MkdirAll(filepath.Join(dir, d), 0o700); err != nil {

@@ -71,7 +71,8 @@ func names(l *lock.Lock) string {
 func TestSolve(t *testing.T) {
 	needApt(t)
 	repo := testrepo.New(t, "trixie", Arch(), world...)
-	o := Options{Dir: filepath.Join(t.TempDir(), "apt")}
+	t.Chdir(t.TempDir())
+	o := Options{Dir: "apt"}
 	solve := func(q lock.Question, want string) *lock.Lock {
 		t.Helper()
 		l, err := Solve(context.Background(), q, o)

@@ -41,20 +41,20 @@ func (Composefs) Remove(s *store.Store, id image.ID, part Part) error {
 
 func metadataFile(id image.ID, part Part) string { return "composefs/" + fileName(id, part) + ".erofs" }
 
-// composeMetadata writes the metadata image unless it is there: since it is
-// written aside and synced, one that is there is whole. check may refuse the tree.
+// composeMetadata writes the metadata image of a part, or what lies over that of
+// the parent, unless it is there: since it is written aside and synced, one that is there
+// is whole. check may refuse the tree.
 func composeMetadata(ctx context.Context, s *store.Store, id image.ID, part Part, check func(*image.Tree) error) error {
-	name := metadataFile(id, part)
 	lease, err := s.Lease(id)
 	if err != nil {
 		return err
 	}
 	defer lease.Close()
-	if check == nil && exists(filepath.Join(s.Dir(), name)) {
-		return nil
+	if _, err := composed(s, id, part); check == nil && !errors.Is(err, ErrNotComposed) {
+		return err
 	}
 	s.Progress().Update(progress.Update{Stage: "compose", Item: id.Short(), Total: 1, Unit: "steps"})
-	tree, err := load(ctx, s, id, part)
+	built, tree, err := read(ctx, s, id, part)
 	if err != nil {
 		return err
 	}
@@ -62,8 +62,18 @@ func composeMetadata(ctx context.Context, s *store.Store, id image.ID, part Part
 		if err := check(tree); err != nil {
 			return fmt.Errorf("compose image %s: %w", id.Short(), err)
 		}
-		if exists(filepath.Join(s.Dir(), name)) {
-			return nil
+		if _, err := composed(s, id, part); !errors.Is(err, ErrNotComposed) {
+			return err
+		}
+	}
+	name := metadataFile(id, part)
+	if part == Full {
+		own, file, err := over(ctx, s, built, tree)
+		if err != nil {
+			return err
+		}
+		if own != nil {
+			name, tree = file, own
 		}
 	}
 	data, err := erofs.Build(nodes(tree))
@@ -80,18 +90,34 @@ func composeMetadata(ctx context.Context, s *store.Store, id image.ID, part Part
 	return nil
 }
 
-func metadataLayers(s *store.Store, id image.ID, part Part, kind plan.LayerKind) ([]plan.Layer, error) {
-	file := filepath.Join(s.Dir(), metadataFile(id, part))
-	if !exists(file) {
-		return nil, fmt.Errorf("image %s (%s): %w", id.Short(), part, ErrNotComposed)
+// Metadata makes the metadata image of an image's whole chain, and keeps none.
+func Metadata(ctx context.Context, s *store.Store, id image.ID) ([]byte, error) {
+	tree, err := load(ctx, s, id, Full)
+	if err != nil {
+		return nil, err
 	}
-	return []plan.Layer{{Kind: kind, Source: file, Data: s.ObjectsDir()}}, nil
+	return erofs.Build(nodes(tree))
+}
+
+func metadataLayers(s *store.Store, id image.ID, part Part, kind plan.LayerKind) ([]plan.Layer, error) {
+	files, err := composed(s, id, part)
+	if err != nil {
+		return nil, err
+	}
+	var layers []plan.Layer
+	for _, file := range files {
+		layers = append(layers, plan.Layer{Kind: kind, Source: file, Data: s.ObjectsDir()})
+	}
+	return layers, nil
 }
 
 func removeMetadata(s *store.Store, id image.ID, part Part) error {
 	err := os.Remove(filepath.Join(s.Dir(), metadataFile(id, part)))
 	if errors.Is(err, os.ErrNotExist) {
-		return nil
+		err = nil
+	}
+	if part == Full {
+		err = errors.Join(err, removeOver(s, id))
 	}
 	return err
 }

@@ -86,9 +86,15 @@ func fileName(id image.ID, part Part) string {
 
 // load reads the part's tree.
 func load(ctx context.Context, s *store.Store, id image.ID, part Part) (*image.Tree, error) {
+	_, tree, err := read(ctx, s, id, part)
+	return tree, err
+}
+
+// read reads the chain, root first, and the part's tree.
+func read(ctx context.Context, s *store.Store, id image.ID, part Part) ([]image.Built, *image.Tree, error) {
 	chain, err := s.Chain(id)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	above := 0
 	if !part.Above.IsZero() {
@@ -98,22 +104,22 @@ func load(ctx context.Context, s *store.Store, id image.ID, part Part) (*image.T
 			}
 		}
 		if above == 0 {
-			return nil, fmt.Errorf("image %s: image %s is %w of it", id.Short(), part.Above.Short(), ErrNotAncestor)
+			return nil, nil, fmt.Errorf("image %s: image %s is %w of it", id.Short(), part.Above.Short(), ErrNotAncestor)
 		}
 	}
 	built, err := s.Built(ctx, chain)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	tree, err := image.Flatten(built)
 	if err != nil || above == 0 {
-		return tree, err
+		return built, tree, err
 	}
 	base, err := image.Flatten(built[:above])
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return tree.Above(base, above), nil
+	return built, tree.Above(base, above), nil
 }
 
 // Tree reads what image id and its ancestors hold. The caller holds a lease of the image.

@@ -18,7 +18,13 @@ const installed = "var/lib/dpkg/status"
 //
 // Such a part is laid over other bases, too, the machine itself among them. There
 // its list would name packages that are not there and hide all that are.
-func (t *Tree) Above(base *Tree, n int) *Tree {
+func (t *Tree) Above(base *Tree, n int) *Tree { return t.above(base, n, installed) }
+
+// Over is Above with dpkg's list in it: laid over base it gives t itself. It is
+// for that base alone.
+func (t *Tree) Over(base *Tree, n int) *Tree { return t.above(base, n, "") }
+
+func (t *Tree) above(base *Tree, n int, without string) *Tree {
 	parents := t.Parents()
 	keep := make([]bool, len(t.Entries))
 	var gone []int // indices of base
@@ -30,7 +36,7 @@ func (t *Tree) Above(base *Tree, n int) *Tree {
 			j++
 		}
 		both := j < len(base.Entries) && base.Entries[j].Path == e.Path
-		keep[i] = e.Path != installed && (t.level[i] >= int32(n) || !both || !SameEntry(&base.Entries[j], e))
+		keep[i] = e.Path != without && (t.level[i] >= int32(n) || !both || !SameEntry(&base.Entries[j], e))
 		if both {
 			j++
 		}

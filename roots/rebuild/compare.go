@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -197,21 +196,45 @@ func load(s *store.Store, id pkg.Digest) (*pkg.Package, error) {
 // metadata compares the metadata images byte by byte. They are made of what has
 // been found equal, so nothing but the order of something can differ.
 func (c *comparison) metadata(ctx context.Context, id image.ID) error {
-	var files [2][]byte
-	for i, s := range []*store.Store{c.a, c.b} {
-		if err := (driver.Composefs{}).Compose(ctx, s, id, driver.Full); err != nil {
-			return err
-		}
-		layers, err := driver.Composefs{}.Layers(s, id, driver.Full)
-		if err != nil {
-			return err
-		}
-		if files[i], err = os.ReadFile(filepath.Clean(layers[0].Source)); err != nil {
-			return fmt.Errorf("metadata image of %s: %w", c.name, err)
+	a, err := composed(ctx, c.a, id)
+	if err != nil {
+		return err
+	}
+	b, err := composed(ctx, c.b, id)
+	if err != nil {
+		return err
+	}
+	if len(a) != len(b) { // one store is from before there were stacks
+		for s, list := range map[*store.Store]*[][]byte{c.a: &a, c.b: &b} {
+			whole, err := driver.Metadata(ctx, s, id)
+			if err != nil {
+				return err
+			}
+			*list = [][]byte{whole}
 		}
 	}
-	if !bytes.Equal(files[0], files[1]) {
+	if !slices.EqualFunc(a, b, bytes.Equal) {
 		c.add(Difference{What: []string{"order"}})
 	}
 	return nil
+}
+
+// composed reads the metadata images that a session on the image mounts.
+func composed(ctx context.Context, s *store.Store, id image.ID) ([][]byte, error) {
+	if err := (driver.Composefs{}).Compose(ctx, s, id, driver.Full); err != nil {
+		return nil, err
+	}
+	layers, err := driver.Composefs{}.Layers(s, id, driver.Full)
+	if err != nil {
+		return nil, err
+	}
+	var files [][]byte
+	for _, l := range layers {
+		b, err := os.ReadFile(l.Source)
+		if err != nil {
+			return nil, fmt.Errorf("metadata image of %s: %w", id.Short(), err)
+		}
+		files = append(files, b)
+	}
+	return files, nil
 }

@@ -178,3 +178,49 @@ func TestExportsOfWhatStandsOnNothingElse(t *testing.T) {
 		t.Errorf("found %v", got)
 	}
 }
+
+// TestAWholeAndAStack compares an image that one store has in one metadata image,
+// as old ones do, with the same over its parent's.
+func TestAWholeAndAStack(t *testing.T) {
+	a, b := open(t), open(t)
+	var ids []image.ID
+	for _, s := range []*store.Store{a, b} {
+		base := put(t, s, "base", func(p *pkg.Package, _ *image.Manifest) {
+			for i := range 2000 {
+				p.Entries = append(p.Entries, pkg.Entry{Path: fmt.Sprintf("var/many/%04d", i), Kind: pkg.Symlink, Mode: 0o777, Target: "x", MTime: 1000})
+			}
+			p.Sort()
+		})
+		ids = append(ids, put(t, s, "base", func(_ *pkg.Package, m *image.Manifest) { m.Parent, m.Name = base, "child" }))
+	}
+	whole, err := driver.Metadata(t.Context(), a, ids[0])
+	if err == nil {
+		err = a.Write("composefs/"+ids[0].String()+".erofs", whole)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second time both are stacks
+		found, err := Compare(t.Context(), a, b, [][2]image.ID{{ids[0], ids[1]}})
+		if err != nil || len(found) > 0 {
+			t.Fatalf("%+v, %v", found, err)
+		}
+		if err := (driver.Composefs{}).Remove(a, ids[0], driver.Full); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if l, err := (driver.Composefs{}).Layers(b, ids[1], driver.Full); err != nil || len(l) != 2 {
+		t.Errorf("the new one has %d layers: %v", len(l), err)
+	}
+	// What is on disk is what is compared.
+	l, err := driver.Composefs{}.Layers(b, ids[1], driver.Full)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(l[0].Source, []byte("other"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Compare(t.Context(), a, b, [][2]image.ID{{ids[0], ids[1]}}); !errors.Is(err, store.ErrDamaged) {
+		t.Errorf("another metadata image: %v", err)
+	}
+}

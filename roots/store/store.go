@@ -16,7 +16,7 @@
 //	origins/<id>         where an image came from that was not built here
 //	packed/, sources/    notes about packages, which can be made anew
 //	seen/<name>          the newest version of a tag that was seen
-//	composefs/           metadata images, farm/ and farm-objects/: hard-link farms
+//	composefs/           metadata images (<id>+<parent> lies over the parent's), farm/ and farm-objects/: hard-link farms
 //	leases/, locks/      flock(2) files
 //	tmp/                 what is being written; each thing in it is locked by its writer
 //

@@ -91,7 +91,7 @@ func (a *app) tellGuest(r guests.Report) error {
 		searched = moment(r.Searched)
 	}
 	for _, line := range [][2]string{
-		{"guest", r.Name}, {"profile", r.Profile}, {"state", string(r.State)}, {"begun", moment(r.Begun)}, {"ended", ended},
+		{"guest", r.Name}, {"profile", r.Profile}, {"service", r.Service}, {"terminal", r.Terminal}, {"state", string(r.State)}, {"begun", moment(r.Begun)}, {"ended", ended},
 		{"searched", searched}, {"writable", strings.Join(r.Writable, ", ")}, {"left", strings.Join(r.Left, ", ")},
 	} {
 		if line[1] != "" {

@@ -28,8 +28,8 @@ func (a *app) enableGuests() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "enable",
 		Short: "Let anybody in front of this machine log in as guest, without a password",
-		Long: `enable writes lines into the PAM stack of login, the console's program, or of those
-named. Who types guest there gets a session with a user of its own;
+		Long: `enable writes lines into the PAM stacks of login, lightdm and greetd, as far as they are
+installed, or of those named. Who types guest there gets a session with a user of its own;
 ninefold.toml says how many may be in, and for how long. No other service knows
 a guest.`,
 		Args: cobra.NoArgs,
@@ -37,19 +37,25 @@ a guest.`,
 			if err := a.guestsPossible(c.Context(), profile); err != nil {
 				return err
 			}
-			if len(services) == 0 {
-				services = []string{"login"}
-			}
 			named, err := guestServices(services)
 			if err != nil {
 				return err
 			}
+			var enabled []string
 			for _, s := range named {
-				if err := guestpam.Enable("", s, profile); err != nil {
+				err := guestpam.Enable("", s, profile)
+				if errors.Is(err, guestpam.ErrNoService) && len(services) == 0 {
+					continue
+				}
+				if err != nil {
 					return errors.Join(err, a.withdraw(named))
 				}
+				enabled = append(enabled, s)
 			}
-			_, err = fmt.Fprintf(a.Out, "guests can log in by %s, as %s\n", strings.Join(named, ", "), login.GuestName)
+			if len(enabled) == 0 {
+				return fmt.Errorf("let guests in: %w: %s", guestpam.ErrNoService, strings.Join(named, ", "))
+			}
+			_, err = fmt.Fprintf(a.Out, "guests can log in by %s, as %s\n", strings.Join(enabled, ", "), login.GuestName)
 			return err
 		},
 	}
@@ -142,6 +148,7 @@ type guestStatus struct {
 	Profile  string   `json:"profile"`
 	Most     int      `json:"most"`
 	Stay     string   `json:"stay"`
+	Away     string   `json:"away"` // "0s" is no bound
 	In       int      `json:"in"`
 	Obstacle string   `json:"obstacle,omitempty"` // why nobody comes in all the same
 }
@@ -157,7 +164,7 @@ func (a *app) tellGuests() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			st := guestStatus{Services: []string{}, Profile: conf.Guests.ProfileName(), Most: conf.Guests.AtOnce(), Stay: conf.Guests.Longest().String()}
+			st := guestStatus{Services: []string{}, Profile: conf.Guests.ProfileName(), Most: conf.Guests.AtOnce(), Stay: conf.Guests.Longest().String(), Away: conf.Guests.MostAway().String()}
 			for _, s := range config.GuestServices {
 				has, err := guestpam.Has("", s)
 				if err != nil {
@@ -179,7 +186,11 @@ func (a *app) tellGuests() *cobra.Command {
 			if services == "" {
 				services = "none"
 			}
-			rows := [][]string{{"services", services}, {"profile", st.Profile}, {"in", fmt.Sprintf("%d of %d", st.In, st.Most)}, {"stay", st.Stay}}
+			away := st.Away
+			if conf.Guests.MostAway() == 0 {
+				away = "no bound"
+			}
+			rows := [][]string{{"services", services}, {"profile", st.Profile}, {"in", fmt.Sprintf("%d of %d", st.In, st.Most)}, {"stay", st.Stay}, {"away", away}}
 			if st.Obstacle != "" {
 				rows = append(rows, []string{"obstacle", st.Obstacle})
 			}

@@ -21,6 +21,7 @@ import (
 	"ninefold/sessiond/aliases"
 	"ninefold/sessiond/door"
 	"ninefold/sessiond/entries"
+	"ninefold/sessiond/login"
 	"ninefold/sessiond/manager"
 )
 
@@ -32,8 +33,8 @@ type options struct {
 	grace                  time.Duration
 	debug, forget          bool
 	guest                  uint
-	longest                time.Duration
-	inside                 int // descriptor of the host's mount namespace, -1 before that is left
+	bounds                 login.GuestBounds // of that guest
+	inside                 int               // descriptor of the host's mount namespace, -1 before that is left
 }
 
 func parse(args []string) (options, error) {
@@ -48,7 +49,8 @@ func parse(args []string) (options, error) {
 	f.BoolVar(&o.debug, "debug", false, "log every question")
 	f.BoolVar(&o.forget, "forget", false, "take away the records of names with a profile, and end")
 	f.UintVar(&o.guest, guestFlag, 0, "used by sessiond itself: keep the session of the guest with this `UID`, whose lock is the standard input")
-	f.DurationVar(&o.longest, longestFlag, 0, "used by sessiond itself: how long that guest may stay")
+	f.DurationVar(&o.bounds.Longest, longestFlag, 0, "used by sessiond itself: how long that guest may stay")
+	f.DurationVar(&o.bounds.Away, awayFlag, 0, "used by sessiond itself: for how long that guest may leave its session")
 	f.IntVar(&o.inside, insideFlag, -1, "used by sessiond itself: its mount namespace is made, and `FD` is the host's")
 	err := f.Parse(args)
 	if err == nil && f.NArg() > 0 {

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -16,9 +18,10 @@ import (
 	"ninefold/sessiond/guests"
 	"ninefold/sessiond/login"
 	"ninefold/sessiond/manager"
+	"ninefold/sessiond/units"
 )
 
-const guestFlag, longestFlag = "keep-guest", "longest"
+const guestFlag, longestFlag, awayFlag = "keep-guest", "longest", "away"
 
 // guestParts are what the logins of guests take.
 func (o options) guestParts(m *manager.Manager) login.GuestParts {
@@ -30,20 +33,20 @@ func (o options) guestParts(m *manager.Manager) login.GuestParts {
 			dir, err := m.InitDir()
 			return filepath.Join(dir, guests.LoginShell), err
 		},
-		Keep: func(ctx context.Context, g *guests.Guest, longest time.Duration) error {
-			return o.startKeeper(ctx, bus, g, longest)
+		Keep: func(ctx context.Context, g *guests.Guest, b login.GuestBounds) error {
+			return o.startKeeper(ctx, bus, g, b)
 		},
 	}
 }
 
 // startKeeper has systemd start this program anew, as the keeper of g, with the
 // guest's lock for its input: it outlives the daemon.
-func (o options) startKeeper(ctx context.Context, bus *hostbus.Bus, g *guests.Guest, longest time.Duration) error {
+func (o options) startKeeper(ctx context.Context, bus *hostbus.Bus, g *guests.Guest, b login.GuestBounds) error {
 	self, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("find this program: %w", err)
 	}
-	argv := []string{self, "-" + guestFlag, strconv.FormatUint(uint64(g.UID), 10), "-" + longestFlag, longest.String()}
+	argv := []string{self, "-" + guestFlag, strconv.FormatUint(uint64(g.UID), 10), "-" + longestFlag, b.Longest.String(), "-" + awayFlag, b.Away.String()}
 	if o.config != "" {
 		argv = append(argv, "-config", o.config)
 	}
@@ -65,12 +68,26 @@ func (o options) startKeeper(ctx context.Context, bus *hostbus.Bus, g *guests.Gu
 	return err
 }
 
+// errAway says that a guest has left its session for another one.
+var errAway = errors.New("nobody has come back to it (guests.away)")
+
 // keepGuest keeps the session of a guest until that is over.
 func (o options) keepGuest() error {
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM, unix.SIGINT)
 	defer stop()
+	if o.bounds.Away > 0 {
+		log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+		var gone context.CancelCauseFunc
+		ctx, gone = context.WithCancelCause(ctx)
+		defer gone(nil)
+		go func() {
+			if bus := units.New(log); bus.Away(ctx, uint32(o.guest), o.bounds.Away) {
+				gone(errAway)
+			}
+		}()
+	}
 	m := manager.Open(manager.Options{Config: o.config, State: o.state})
-	if err := m.KeepGuest(ctx, uint32(o.guest), os.Stdin, o.longest); err != nil {
+	if err := m.KeepGuest(ctx, uint32(o.guest), os.Stdin, o.bounds.Longest); err != nil {
 		return fmt.Errorf("guest %s: %w", guests.Name(uint32(o.guest)), err)
 	}
 	return nil

@@ -22,12 +22,16 @@ type Guests struct {
 	Most int `toml:"most"`
 	// Stay is how long one may stay, such as "8h" or "90m"; "" is GuestsStay.
 	Stay string `toml:"stay"`
+	// Away is for how long one may leave its session for another one on the same
+	// seat, before it is ended; "" is GuestsAway, "never" no bound.
+	Away string `toml:"away"`
 }
 
 // The bounds where the configuration has none, and the highest that it may set.
 const (
 	GuestsMost = 4
 	GuestsStay = 24 * time.Hour
+	GuestsAway = 30 * time.Minute
 	mostGuests = 1000
 	longest    = 366 * 24 * time.Hour
 )
@@ -62,6 +66,21 @@ func (g Guests) Longest() time.Duration {
 	return d
 }
 
+// never is a bound that there is not.
+const never = "never"
+
+// MostAway is for how long one may leave its session; 0 is no bound.
+func (g Guests) MostAway() time.Duration {
+	if g.Away == never {
+		return 0
+	}
+	d, err := time.ParseDuration(g.Away)
+	if err != nil || d <= 0 {
+		return GuestsAway // "", since the file was checked
+	}
+	return d
+}
+
 // check reports what is wrong by bad, which names a key.
 func (g Guests) check(bad func(msg string, key ...string)) {
 	for _, s := range g.Services {
@@ -72,7 +91,14 @@ func (g Guests) check(bad func(msg string, key ...string)) {
 	if g.Most < 0 || g.Most > mostGuests {
 		bad(fmt.Sprintf("guests.most is %d; it is at most %d", g.Most, mostGuests), "guests", "most")
 	}
-	if d, err := time.ParseDuration(g.Stay); g.Stay != "" && (err != nil || d <= 0 || d > longest) {
+	wrong := func(text string) bool {
+		d, err := time.ParseDuration(text)
+		return text != "" && (err != nil || d <= 0 || d > longest)
+	}
+	if wrong(g.Stay) {
 		bad(fmt.Sprintf("guests.stay is %q; write a time like \"8h\" or \"90m\"", g.Stay), "guests", "stay")
+	}
+	if g.Away != never && wrong(g.Away) {
+		bad(fmt.Sprintf("guests.away is %q; write a time like \"10m\", or \"never\"", g.Away), "guests", "away")
 	}
 }

@@ -30,8 +30,12 @@ type GuestParts struct {
 	Program func() (string, error)
 	// Keep has the keeper of a guest's session started, and returns when that has
 	// the guest's lock, or will have.
-	Keep func(ctx context.Context, g *guests.Guest, longest time.Duration) error
+	Keep func(ctx context.Context, g *guests.Guest, b GuestBounds) error
 }
+
+// GuestBounds are how long a guest may be in, and for how long it may leave its
+// session for another one; 0 is no bound.
+type GuestBounds struct{ Longest, Away time.Duration }
 
 // LetGuestsIn gives l what it takes. It is called before the door is served.
 func (l *Logins) LetGuestsIn(p GuestParts) {
@@ -139,14 +143,14 @@ func (l *Logins) beginGuest(ctx context.Context, r door.Request, from door.Peer)
 		}
 	}
 	l.tickets[g.UID] = ticket{r.Service, r.TTY, journal.Process{PID: from.PID, Start: from.Start}, now.Add(ticketTime)}
-	go l.startKeeper(g, policy.Longest())
+	go l.startKeeper(g, GuestBounds{policy.Longest(), policy.MostAway()})
 	return g, nil
 }
 
 // startKeeper hands the guest to a keeper of its own, which the guest's one
 // process on the host waits for.
-func (l *Logins) startKeeper(g *guests.Guest, longest time.Duration) {
-	err := l.guests.Keep(context.Background(), g, longest)
+func (l *Logins) startKeeper(g *guests.Guest, b GuestBounds) {
+	err := l.guests.Keep(context.Background(), g, b)
 	if err != nil {
 		l.log.Error("the session of a guest cannot be kept", "guest", g.Name, "error", err)
 		l.mu.Lock()

@@ -122,6 +122,9 @@ func (g *madeGuest) serve(ctx context.Context, v *entrance.Visitor) (code int, e
 	if decided.IsTerminal(v.Files[0]) && decided.IsTerminal(v.Files[1]) {
 		c.TTY, c.Stdin, c.Stdout = true, v.Files[0], v.Files[1]
 	} // else nothing of the host's goes in
+	if err := g.giveScreen(v, &c); err != nil {
+		return 0, err
+	}
 	command, err := g.session.Enter(c)
 	if err != nil {
 		return 0, fmt.Errorf("start %s in the session of %s: %w", c.Argv[0], g.guest.Name, err)

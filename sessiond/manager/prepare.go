@@ -127,6 +127,9 @@ func (m *Manager) specify(p *prepared) error {
 		language = "C.UTF-8"
 	}
 	s.Environment = environment(p.user, p.profile.Name, s.User.Shell, language, p.base.environment)
+	if p.session.Guest != 0 { // who has one on no host
+		s.Environment = append(s.Environment, runtimeDir(p.user))
+	}
 	if err := p.profile.Fill(s); err != nil {
 		return err
 	}

@@ -82,6 +82,7 @@ base = @BASE@
 # ca = true
 # fonts = false
 # media = false            # sticks and discs that the machine mounts, on every base
+# screen = false           # a guest's: the X server that it sits at
 
 # [limits]
 # memory = "4G"

@@ -145,6 +145,9 @@ type Project struct {
 	// Media is what is plugged in and mounted below /media and /run/media, as it
 	// comes and goes, on every base; default false.
 	Media bool `toml:"media"`
+	// Screen is the X server that a guest sits at who logs in by lightdm; default
+	// false. It means nothing to other sessions.
+	Screen bool `toml:"screen"`
 }
 
 // source is where the lines of a profile come from.

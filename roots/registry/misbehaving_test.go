@@ -23,12 +23,12 @@ import (
 // reports whether it did.
 type bad func(w http.ResponseWriter, r *http.Request, good *httptest.ResponseRecorder) bool
 
-// badRegistry holds an image, and behaves as the value that it returns says.
-func badRegistry(t *testing.T) (ref string, id image.ID, how *atomic.Value) {
+// serveBad serves a registry that behaves as the value that it returns says.
+func serveBad(t *testing.T) (host string, how *atomic.Value) {
 	t.Helper()
 	how = &atomic.Value{}
 	how.Store(bad(nil))
-	host := serve(t, func(next http.Handler) http.Handler {
+	host = serve(t, func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if b := how.Load().(bad); b != nil {
 				rec := httptest.NewRecorder()
@@ -45,6 +45,13 @@ func badRegistry(t *testing.T) (ref string, id image.ID, how *atomic.Value) {
 			next.ServeHTTP(w, r)
 		})
 	})
+	return host, how
+}
+
+// badRegistry is one that holds an image.
+func badRegistry(t *testing.T) (ref string, id image.ID, how *atomic.Value) {
+	t.Helper()
+	host, how := serveBad(t)
 	from := open(t)
 	var noise bytes.Buffer // does not compress well
 	for i := range 1 << 13 {

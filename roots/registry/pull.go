@@ -148,7 +148,7 @@ func (p *pull) one(ctx context.Context, one Package) error {
 	if _, err := p.s.PutPackage(record); err == nil {
 		return nil
 	}
-	err = p.blob(ctx, one.Files, func(r io.Reader) error { return readLayer(ctx, p.s, record, r) })
+	err = p.kept(ctx, one.Files, func(r io.Reader) error { return readLayer(ctx, p.s, record, r) })
 	if err != nil {
 		return fmt.Errorf("package %s: %w", record.Name, err)
 	}

@@ -81,6 +81,12 @@ func (p *reading) again(ctx context.Context, f func() error) error {
 	}
 }
 
+// broken is an error of the connection or the registry, as opposed to one of
+// what came.
+type broken struct{ error }
+
+func (b broken) Unwrap() error { return b.error }
+
 // bytes reads a whole blob, of at most limit bytes when it is unpacked.
 func (p *reading) bytes(ctx context.Context, b Blob, limit int64) (out []byte, err error) {
 	err = p.blob(ctx, b, func(r io.Reader) error {
@@ -97,7 +103,7 @@ func (p *reading) bytes(ctx context.Context, b Blob, limit int64) (out []byte, e
 func (p *reading) blob(ctx context.Context, b Blob, use func(io.Reader) error) error {
 	r, err := p.from.blob(ctx, hashOf(b.Digest))
 	if err != nil {
-		return err
+		return broken{err}
 	}
 	defer r.Close()
 	n := &reader{r: io.LimitReader(r, b.Size+1)}
@@ -116,6 +122,8 @@ func (p *reading) blob(ctx context.Context, b Blob, use func(io.Reader) error) e
 	switch {
 	case n.err != nil && n.n >= b.Size, n.err == nil && unpacked.err != nil:
 		return fmt.Errorf("%w: blob %s: %w", ErrRefused, b.Digest.Short(), err)
+	case n.err != nil:
+		return broken{err}
 	case err != nil:
 		return err
 	}

@@ -17,10 +17,10 @@ const (
 
 // whole returns an answer whose body, when it is a blob and the connection
 // breaks, goes on where it broke, by a range request (RFC 9110, 14.2). What is put together like
-// this is checked against the blob's digest like any other.
-func (t *transport) whole(r *http.Request, resp *http.Response) *http.Response {
+// this is checked against the blob's digest like any other. The body begins at byte at.
+func (t *transport) whole(r *http.Request, resp *http.Response, at int64) *http.Response {
 	if r.Method == http.MethodGet && resp.StatusCode == http.StatusOK && resp.ContentLength > 0 && isBlob(r) {
-		resp.Body = &resumed{ReadCloser: resp.Body, t: t, request: r, size: resp.ContentLength, tag: resp.Header.Get("Etag"), left: maxBreaks}
+		resp.Body = &resumed{ReadCloser: resp.Body, t: t, request: r, size: resp.ContentLength, at: at, tag: resp.Header.Get("Etag"), left: maxBreaks}
 	}
 	return resp
 }
@@ -31,7 +31,7 @@ type resumed struct {
 	request *http.Request
 	tag     string
 	size    int64
-	at      int64 // bytes that were read
+	at      int64 // of the blob, in bytes
 	broken  int64 // where it broke last
 	left    int
 }

@@ -40,14 +40,23 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.URL.Scheme != "https" && (r.URL.Host != t.host || !loopback(t.host)) {
 		return nil, fmt.Errorf("%w: %s://%s: without TLS only a registry on this machine is spoken to", ErrRefused, r.URL.Scheme, r.URL.Host)
 	}
+	part := begunOf(r)
 	for try := 1; ; try++ {
-		resp, err := t.once(r)
+		resp, err := t.once(part.missing(r))
 		if err != nil {
 			return nil, err
 		}
 		wait, ok := retryAfter(resp, time.Now())
 		if !ok || try == tries || r.Body != nil && r.Body != http.NoBody && r.GetBody == nil {
-			return t.whole(r, resp), nil
+			at, ok, err := part.answer(resp)
+			if ok && err == nil {
+				return part.keep(t.whole(r, resp, at), at), nil
+			}
+			resp.Body.Close()
+			if err != nil {
+				return nil, err
+			}
+			continue
 		}
 		resp.Body.Close()
 		if r.GetBody != nil {

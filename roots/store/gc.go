@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -85,7 +86,7 @@ func (s *Store) collect(ctx context.Context, r *Report) (err error) {
 			r.Packages++
 		}
 	}
-	if err := errors.Join(s.collectConverted(), s.collectFinished(), s.collectSignatures(packages), s.collectOrigins(), s.collectNotes()); err != nil {
+	if err := errors.Join(s.collectConverted(), s.collectFinished(), s.collectSignatures(packages), s.collectOrigins(), s.collectNotes(), s.removePartials(time.Now().Add(-partialAge))); err != nil {
 		return err
 	}
 	// The records are gone for good before what they refer to goes.

@@ -18,6 +18,7 @@
 //	seen/<name>          the newest version of a tag that was seen
 //	composefs/           metadata images (<id>+<parent> lies over the parent's), farm/ and farm-objects/: hard-link farms
 //	leases/, locks/      flock(2) files
+//	partial/<digest>     the beginning of a blob that is on its way; locked by who brings it
 //	tmp/                 what is being written; each thing in it is locked by its writer
 //
 // # What survives a crash
@@ -58,7 +59,7 @@ const layoutVersion = 1
 const versionPrefix = "ninefold store "
 
 // The directories of a store.
-var layout = []string{"objects", "packages", "pending", "unsynced", "images", "tags", "converted", "finished", "signatures", "origins", "seen", "packed", "sources", "composefs", "farm", "farm-objects", "leases", "locks", "tmp"}
+var layout = []string{"objects", "packages", "pending", "unsynced", "images", "tags", "converted", "finished", "signatures", "origins", "seen", "packed", "sources", "composefs", "farm", "farm-objects", "leases", "locks", "partial", "tmp"}
 
 // Store is an open store. Its methods are safe for use by several goroutines,
 // and several processes may have one store open.

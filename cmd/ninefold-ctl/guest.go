@@ -90,8 +90,12 @@ func (a *app) tellGuest(r guests.Report) error {
 	if !r.Searched.IsZero() {
 		searched = moment(r.Searched)
 	}
+	whose := ""
+	if r.For != 0 {
+		whose = fmt.Sprintf("uid %d", r.For)
+	}
 	for _, line := range [][2]string{
-		{"guest", r.Name}, {"profile", r.Profile}, {"service", r.Service}, {"terminal", r.Terminal}, {"state", string(r.State)}, {"begun", moment(r.Begun)}, {"ended", ended},
+		{"guest", r.Name}, {"profile", r.Profile}, {"for", whose}, {"service", r.Service}, {"terminal", r.Terminal}, {"state", string(r.State)}, {"begun", moment(r.Begun)}, {"ended", ended},
 		{"searched", searched}, {"writable", strings.Join(r.Writable, ", ")}, {"left", strings.Join(r.Left, ", ")},
 	} {
 		if line[1] != "" {

@@ -36,8 +36,8 @@ func main() {
 // second one kills. Run alone hands signals to the session's command.
 func Main(ctx context.Context, args []string, io session.Stdio) int {
 	if r, ok := runline.Parse(args); ok {
-		return session.Run(ctx, io, session.Request{Config: r.Config, State: r.State,
-			Request: manager.Request{Profile: r.Profile, User: r.User, Keep: r.Keep, Guest: r.Guest, Command: r.Command}})
+		return runSession(ctx, io, session.Request{Config: r.Config, State: r.State,
+			Request: manager.Request{Profile: r.Profile, User: r.User, Keep: r.Keep, Guest: r.Guest, For: r.For, Command: r.Command}})
 	}
 	ctx, stop := signal.NotifyContext(ctx, unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
 	defer stop()

@@ -26,7 +26,9 @@ profile or --keep keeps it for the user. With --image it stands on an erofs
 file of image export, which root alone can change, in place of a profile.
 
 With --guest the session is a guest's: its user exists for it alone, it has no
-network and none of anybody's files, and nothing of it is left.`,
+network and none of anybody's files, and nothing of it is left. Users other than
+root get such sessions from sessiond, as polkit and ninefold.toml allow; PROFILE
+can then be one of their own.`,
 		Example: "  sessionctl run host -- make -j4\n  sessionctl run desktop",
 		ValidArgsFunction: func(c *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 			if len(args) > 0 {
@@ -46,7 +48,7 @@ network and none of anybody's files, and nothing of it is left.`,
 				return exit.Usagef("flags are --keep, --guest and --user NAME; write -- before a command that begins with a dash", "run: %s does not belong after the profile", r.Command[0])
 			}
 			// Signals are the command's own business.
-			status := session.Run(context.WithoutCancel(c.Context()), a.Stdio, session.Request{Config: a.config, State: a.state, Request: r})
+			status := runSession(context.WithoutCancel(c.Context()), a.Stdio, session.Request{Config: a.config, State: a.state, Request: r})
 			a.status = &status
 			return nil
 		},

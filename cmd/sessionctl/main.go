@@ -47,7 +47,7 @@ func main() {
 // when there is none, or when it could not be made: then the whole of it is done
 // again where everything can be looked at, and told.
 func run(r runline.Run) {
-	if os.Geteuid() != 0 || r.Keep {
+	if os.Geteuid() != 0 || r.Keep || r.For != 0 {
 		return
 	}
 	runtime.LockOSThread()

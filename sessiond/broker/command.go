@@ -48,6 +48,9 @@ func (b *Broker) understand(ctx context.Context, who *caller, r *wire.Request, f
 	if r.In != "" {
 		return c, b.elsewhere(who, c)
 	}
+	if r.Guest != "" {
+		return c, b.guest(ctx, who, c)
+	}
 	name := r.User
 	if name == "" {
 		name = "root"
@@ -187,6 +190,9 @@ func (c *command) shown() string {
 	args := c.argv[1:]
 	if c.in != "" {
 		return line(append([]string{"in view " + c.in + ":"}, c.request.Argv...))
+	}
+	if profile := c.request.Guest; profile != "" {
+		return line(append([]string{"as a guest in " + profile + ":"}, c.request.Argv...))
 	}
 	return line(append([]string{c.program.Path}, c.decision.Redact.Apply(args)...))
 }

@@ -18,7 +18,11 @@ import (
 // run is the conversation about one command.
 // The descriptors that came along are its own.
 func (b *Broker) run(ctx context.Context, c *wire.Conn, who *caller, r *wire.Request, files []wire.FD, understood func()) {
-	if refused := safe(who.peer.PID, r, files); refused != nil {
+	refused := safe(who.peer.PID, r, files)
+	if refused == nil && r.Guest != "" {
+		refused = pipes(r, files)
+	}
+	if refused != nil {
 		b.refuse(c, *refused)
 		b.letGo(who.peer.UID, files)
 		return
@@ -108,6 +112,12 @@ func (b *Broker) permitted(ctx context.Context, who *caller, c *command) (result
 	case policy.Allow:
 		return resultAllowed, nil
 	case policy.Ask:
+		if c.request.Guest != "" {
+			if err := b.permitGuest(ctx, who, c); err != nil {
+				return resultRefused, fmt.Errorf("%s: %w", c.decision.Why, err)
+			}
+			return resultAsked, nil
+		}
 		remembered, err := b.ask(ctx, who, c)
 		switch {
 		case err != nil:

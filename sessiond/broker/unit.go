@@ -61,6 +61,11 @@ var unset = []string{"INVOCATION_ID", "JOURNAL_STREAM", "SYSTEMD_EXEC_PID", "MEM
 func (c *command) properties(who *caller, streams []int) []hostbus.Property {
 	set := hostbus.Set
 	path, collect := c.program.Path, "inactive"
+	kill, patience := "control-group", stopTimeout
+	if c.request.Guest != "" {
+		// The keeper ends its session itself; what is left then is killed.
+		kill, patience = "mixed", guestStop
+	}
 	if c.request.Detach {
 		collect = "inactive-or-failed" // nobody comes for its status
 	}
@@ -80,9 +85,9 @@ func (c *command) properties(who *caller, streams []int) []hostbus.Property {
 		set("UnsetEnvironment", unset),
 		set("UMask", uint32(0o022)),
 		set("IgnoreSIGPIPE", false),
-		set("KillMode", "control-group"),
+		set("KillMode", kill),
 		set("SendSIGHUP", true),
-		set("TimeoutStopUSec", uint64(stopTimeout/time.Microsecond)),
+		set("TimeoutStopUSec", uint64(patience/time.Microsecond)),
 		// Neither the keys of the daemon nor of anybody's login.
 		set("KeyringMode", "private"),
 		set("WorkingDirectory", c.startDir()),

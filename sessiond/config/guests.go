@@ -20,6 +20,9 @@ type Guests struct {
 	Profile string `toml:"profile"`
 	// Most is how many may be in at once; 0 is GuestsMost.
 	Most int `toml:"most"`
+	// Each is how many one user of the machine may have at once of sessions as a
+	// guest that no administrator began; 0 is GuestsEach. They do not count in Most.
+	Each int `toml:"each"`
 	// Stay is how long one may stay, such as "8h" or "90m"; "" is GuestsStay.
 	Stay string `toml:"stay"`
 	// Away is for how long one may leave its session for another one on the same
@@ -30,9 +33,11 @@ type Guests struct {
 // The bounds where the configuration has none, and the highest that it may set.
 const (
 	GuestsMost = 4
+	GuestsEach = 2
 	GuestsStay = 24 * time.Hour
 	GuestsAway = 30 * time.Minute
 	mostGuests = 1000
+	mostOfEach = 64
 	longest    = 366 * 24 * time.Hour
 )
 
@@ -55,6 +60,14 @@ func (g Guests) AtOnce() int {
 		return GuestsMost
 	}
 	return g.Most
+}
+
+// OfEach is how many one user may have at once.
+func (g Guests) OfEach() int {
+	if g.Each == 0 {
+		return GuestsEach
+	}
+	return g.Each
 }
 
 // Longest is how long one may stay.
@@ -90,6 +103,9 @@ func (g Guests) check(bad func(msg string, key ...string)) {
 	}
 	if g.Most < 0 || g.Most > mostGuests {
 		bad(fmt.Sprintf("guests.most is %d; it is at most %d", g.Most, mostGuests), "guests", "most")
+	}
+	if g.Each < 0 || g.Each > mostOfEach {
+		bad(fmt.Sprintf("guests.each is %d; it is at most %d", g.Each, mostOfEach), "guests", "each")
 	}
 	wrong := func(text string) bool {
 		d, err := time.ParseDuration(text)

@@ -22,6 +22,8 @@ var (
 	ErrBroken = errors.New("the session would not have held a guest")
 	// ErrRemains says that something of a guest is left.
 	ErrRemains = errors.New("something of the guest is left")
+	// ErrMany says that a user has as many guests in as one user may.
+	ErrMany = errors.New("no more sessions as a guest at once")
 )
 
 // The state of a guest.
@@ -44,6 +46,8 @@ type Report struct {
 	// Service and Terminal are those of a guest who logged in.
 	Service  string `json:"service,omitempty"`
 	Terminal string `json:"terminal,omitempty"`
+	// For is the user who had the session begun; 0 is root, or a login.
+	For uint32 `json:"for,omitempty"`
 	// Keeper is the process that has the session, as long as it is live.
 	Keeper journal.Process `json:"keeper,omitzero"`
 	State  State           `json:"state"`
@@ -70,4 +74,12 @@ type Try struct {
 // maxReport bounds a record: some hundred tries and mounts.
 const maxReport = 256 << 10
 
-var kind = record.Kind{Magic: "9fguest\x00", Version: 1, Max: maxReport}
+var kind = record.Kind{Magic: "9fguest\x00", Version: 2, Oldest: 1, Max: maxReport}
+
+// RecordVersion is 2 for what a Ninefold without For does not know.
+func (r Report) RecordVersion() uint32 {
+	if r.For != 0 {
+		return 2
+	}
+	return 1
+}

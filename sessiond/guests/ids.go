@@ -97,7 +97,16 @@ func unused(uid uint32) error {
 
 // lock returns nil for an id that somebody has.
 func lock(dir string, uid uint32) (*id, error) {
-	name := filepath.Join(dir, strconv.FormatUint(uint64(uid), 10))
+	f, err := lockFile(filepath.Join(dir, number(uid)))
+	if f == nil {
+		return nil, err
+	}
+	return &id{uid: uid, name: Name(uid), dir: dir, lock: f}, nil
+}
+
+// lockFile makes and locks a file, which giveUp removes. It is nil when somebody has
+// it locked.
+func lockFile(name string) (*os.File, error) {
 	for range 100 {
 		fd, err := unix.Open(name, unix.O_CREAT|unix.O_RDWR|unix.O_NOFOLLOW|unix.O_CLOEXEC|unix.O_NOCTTY, 0o600)
 		if err != nil {
@@ -118,7 +127,7 @@ func lock(dir string, uid uint32) (*id, error) {
 			return nil, &os.PathError{Op: "lock", Path: name, Err: err}
 		}
 		if st.Nlink > 0 {
-			return &id{uid: uid, name: Name(uid), dir: dir, lock: f}, nil
+			return f, nil
 		}
 		f.Close() // given up between our two calls
 	}
@@ -126,7 +135,9 @@ func lock(dir string, uid uint32) (*id, error) {
 }
 
 // give gives the id up.
-func (d *id) give() {
-	_ = os.Remove(d.lock.Name())
-	_ = d.lock.Close()
+func (d *id) give() { giveUp(d.lock) }
+
+func giveUp(locked *os.File) {
+	_ = os.Remove(locked.Name())
+	_ = locked.Close()
 }

@@ -121,8 +121,8 @@ func (g *Guests) Taken() (int, error) {
 	all, err := g.List()
 	n := 0
 	for _, r := range all {
-		if r.State != Live {
-			continue
+		if r.State != Live || r.For != 0 {
+			continue // what users have beside their own sessions is bounded by itself
 		}
 		// Its lock is its keeper's, or that of who has one started.
 		there, perr := g.Present(&r)

@@ -7,8 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"ninefold/namespaces"
 	"ninefold/namespaces/plan"
 	"ninefold/sessiond/decided"
@@ -71,7 +69,7 @@ func (p *Prepared) Probed() time.Duration { return p.guest.guard.Took }
 
 // Admit has it written down that somebody is in.
 func (p *Prepared) Admit() {
-	p.guest.State, p.guest.Keeper = Live, self()
+	p.guest.State, p.guest.Keeper, p.guest.For = Live, self(), p.guest.all.of.uid
 	p.guest.write()
 }
 
@@ -101,7 +99,7 @@ func (p *Prepared) Run(ctx context.Context, r decided.Request) (status namespace
 		return status, err
 	}
 	defer func() { err = errors.Join(err, command.Close()) }()
-	defer context.AfterFunc(ctx, func() { _ = command.Signal(unix.SIGTERM) })()
+	defer context.AfterFunc(ctx, func() { _ = p.session.Close() })()
 	if r.Begun != nil {
 		r.Begun()
 	}

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"slices"
 
-	"golang.org/x/sys/unix"
-
 	"ninefold/namespaces"
 	"ninefold/namespaces/plan"
 	"ninefold/sessiond/decided"
@@ -19,6 +17,11 @@ import (
 // means that nobody was let in, or that something may be left.
 func (g *Guests) Run(ctx context.Context, s *decided.Session, r decided.Request) (status namespaces.Status, err error) {
 	r.Dir = "" // a guest has none of the caller's
+	held, err := g.slot()
+	if err != nil {
+		return status, err
+	}
+	defer held.give()
 	if p := g.takePrepared(s); p != nil {
 		return p.Run(ctx, r)
 	}
@@ -72,13 +75,8 @@ const share = 20
 // machine can: half of its memory, and tasks; no swap, where what was in memory
 // would be on a disk; and a small share of processors and disks. p is left as it is.
 func Bound(p *plan.Plan) *plan.Plan {
-	bounds := []plan.Limit{{Name: "tasks", Value: plan.GuestTasks}, {Name: "swap", Value: 0}, {Name: "cpu_weight", Value: share}, {Name: "io_weight", Value: share}}
-	var memory unix.Sysinfo_t
-	if err := unix.Sysinfo(&memory); err == nil {
-		bounds = append(bounds, plan.Limit{Name: "memory", Value: memory.Totalram * uint64(memory.Unit) / 2})
-	}
 	out := &plan.Plan{Class: p.Class, Ops: slices.Clone(p.Ops)}
-	for _, l := range bounds {
+	for _, l := range bounds() {
 		at := slices.IndexFunc(out.Ops, func(op plan.Op) bool { _, ok := op.(plan.Limit); return ok })
 		said := slices.ContainsFunc(out.Ops, func(op plan.Op) bool { have, ok := op.(plan.Limit); return ok && have.Name == l.Name })
 		if at >= 0 && !said && namespaces.CanLimit(l.Name) {

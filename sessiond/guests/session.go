@@ -23,6 +23,7 @@ import (
 type Guests struct {
 	dir, locks, users string
 	pool              string // where prepared sessions are asked for; "" is nowhere
+	of                owner
 }
 
 // Open returns the guests whose records lie below state. Nothing is read or made
@@ -82,6 +83,7 @@ func (g *Guests) begin(ctx context.Context, r Report, home, shell string) (*Gues
 	if err != nil {
 		return nil, err
 	}
+	r.For = g.of.uid
 	r.Name, r.UID, r.State, r.Begun = id.name, id.uid, cmp.Or(r.State, Live), time.Now()
 	guest := &Guest{all: g, id: id, Report: r}
 	unused := sideways(func() error { return unused(id.uid) })

@@ -27,7 +27,7 @@ type Swept struct {
 // minutes, and several may run at a time.
 func (g *Guests) Sweep(ctx context.Context) (Swept, error) {
 	var out Swept
-	if err := g.unbegun(); err != nil {
+	if err := errors.Join(g.unbegun(), g.forsaken()); err != nil {
 		return out, err
 	}
 	names, err := namesIn(g.taken())

@@ -7,9 +7,9 @@ import (
 	"io/fs"
 	"strings"
 
-	"ninefold/namespaces/kernel"
 	"ninefold/sessiond/config"
 	"ninefold/sessiond/identity"
+	"ninefold/sessiond/manager"
 	"ninefold/sessiond/profile"
 )
 
@@ -33,8 +33,7 @@ func (l *Logins) own(ctx context.Context, state *config.State, u identity.User, 
 	return p, err
 }
 
-// readOwn reads with the user's file access, so that no link leads to what the
-// user could not read. A home can hang (NFS, FUSE): the login does not wait for
+// readOwn reads what manager.OwnProfile does. A home can hang (NFS, FUSE): the login does not wait for
 // that, and one reader at a time is all that a user can tie up.
 func (l *Logins) readOwn(ctx context.Context, u identity.User, name string) (*profile.Profile, error) {
 	free := make(chan struct{})
@@ -61,15 +60,7 @@ func (l *Logins) readOwn(ctx context.Context, u identity.User, name string) (*pr
 	done := make(chan result, 1)
 	go func() {
 		var r result
-		err := kernel.OnThread(func() error {
-			return kernel.AsUser(u.UID, u.GID, u.Groups, func() error {
-				r.p, r.err = profile.LoadOwn(u.Home, name, u.UID)
-				return nil
-			})
-		})
-		if err != nil {
-			r = result{err: err}
-		}
+		r.p, r.err = manager.OwnProfile(u, name)
 		l.mu.Lock()
 		delete(l.reading, u.UID)
 		l.mu.Unlock()

@@ -25,6 +25,9 @@ type Request struct {
 	User string
 	// Keep keeps the writable layer though the profile does not.
 	Keep bool
+	// For is the user at whose wish root makes a guest's session; 0 is root. The
+	// profile can be one of that user's own, and how many are in at once is bounded.
+	For uint32
 	// Guest makes the session a guest's, whatever the profile says of its user.
 	Guest bool
 	// Dir is the directory to start in where the session has the host's files
@@ -69,7 +72,7 @@ func (m *Manager) prepare(ctx context.Context, r Request, claim bool) (_ *prepar
 			p.profile, err = profile.OnFile(r.Image)
 		}
 	} else {
-		p.profile, err = m.Profiles().Find(r.Profile)
+		p.profile, err = m.profileFor(ctx, r)
 	}
 	if err != nil {
 		return nil, err
@@ -132,6 +135,9 @@ func (m *Manager) specify(p *prepared) error {
 	}
 	if err := p.profile.Fill(s); err != nil {
 		return err
+	}
+	if p.session.Guest != 0 && p.profile.Origin != 0 {
+		guests.Curb(s)
 	}
 	var err error
 	if s.InitDir, err = m.InitDir(); err != nil {

@@ -25,6 +25,9 @@ func (m *Manager) Run(ctx context.Context, r Request) (status namespaces.Status,
 	if p.note != "" && r.Stderr != nil {
 		fmt.Fprintf(r.Stderr, "sessionctl: %s\n", p.note)
 	}
+	if r.For != 0 && p.session.Guest == 0 {
+		return status, fmt.Errorf("profile %s: %w", r.Profile, ErrGuest)
+	}
 	if p.session.Guest != 0 {
 		if err := rely(m.state); err != nil {
 			return status, err
@@ -35,7 +38,11 @@ func (m *Manager) Run(ctx context.Context, r Request) (status namespaces.Status,
 	}
 	start := decided.Request{Dir: r.Dir, Command: r.Command, Stdin: r.Stdin, Stdout: r.Stdout, Stderr: r.Stderr}
 	if p.session.Guest != 0 {
-		return m.Guests().Run(ctx, &p.session, start)
+		all, err := m.guestsFor(r.For)
+		if err != nil {
+			return status, err
+		}
+		return all.Run(ctx, &p.session, start)
 	}
 	return p.session.Run(ctx, start)
 }

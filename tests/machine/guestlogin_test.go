@@ -45,6 +45,7 @@ func TestGuestLogins(t *testing.T) {
 			t.Run("ended", func(t *testing.T) { b.For(t).guestEnded(t) })
 			t.Run("elsewhere", func(t *testing.T) { b.For(t).guestElsewhere(t) })
 			t.Run("bounds", func(t *testing.T) { b.For(t).guestBounds(t) })
+			t.Run("users", func(t *testing.T) { b.For(t).guestsOfUsers(t) })
 			b.Must("sessionctl", "guest", "disable")
 			if now := b.Must("sh", "-c", "cd /etc/pam.d; sha256sum *"); now != before {
 				t.Errorf("the PAM stacks are not what they were:\n%s\n%s", now, before)

@@ -23,6 +23,9 @@ type Options struct {
 	Help bool
 	// Command is what to run; empty is a shell.
 	Command []string
+	// Guest is the profile of which Command gets a session as a guest, and nothing
+	// on the host; "" is the host.
+	Guest string
 	// File is the number of an argument that has to be the same file on the
 	// host; 0 is none.
 	File uint32

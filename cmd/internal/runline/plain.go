@@ -1,13 +1,19 @@
 // Package runline reads a run command that is written plainly.
 package runline
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // Run is a run command.
 type Run struct {
 	Config, State, Profile, User string
 	Keep, Guest                  bool
-	Command                      []string
+	// For is the user for whom sessiond has the session made; 0 is nobody. Nobody
+	// else writes it, so it is not in the command's help.
+	For     uint32
+	Command []string
 }
 
 // Parse recognizes a run command that is written as programs and most people
@@ -26,6 +32,7 @@ func Parse(args []string) (Run, bool) {
 		}
 		return false
 	}
+	var whom string
 	for seen := false; ; {
 		switch {
 		case len(args) == 0:
@@ -38,6 +45,12 @@ func Parse(args []string) (Run, bool) {
 		case seen && args[0] == "--guest":
 			r.Guest, args = true, args[1:]
 		case seen && value("--user", &r.User):
+		case seen && value("--for", &whom):
+			n, err := strconv.ParseUint(whom, 10, 32)
+			if err != nil || n == 0 {
+				return r, false
+			}
+			r.For = uint32(n)
 		case args[0] != "" && args[0][0] == '-' && (r.Profile == "" || args[0] != "--"):
 			return r, false
 		case seen && r.Profile == "" && args[0] != "":

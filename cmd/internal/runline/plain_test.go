@@ -12,6 +12,8 @@ func TestParse(t *testing.T) {
 	full := run("desktop", "ls", "-l", "--", "x")
 	visit := run("desktop", "ls")
 	visit.Guest = true
+	asked := run("desktop", "-c")
+	asked.Guest, asked.For = true, 1000
 	full.Config, full.State, full.User, full.Keep = "/c", "/s", "mia", true
 	for _, c := range []struct {
 		args []string
@@ -26,6 +28,9 @@ func TestParse(t *testing.T) {
 		{[]string{"run", "desktop", "--user", "mia", "--state=/s", "--keep", "--config", "/c", "--", "ls", "-l", "--", "x"}, full, true},
 		{[]string{"run", "--guest", "desktop", "--", "ls"}, visit, true},
 		{[]string{"run", "desktop", "--guest", "ls"}, visit, true},
+		{[]string{"run", "--guest", "--for", "1000", "desktop", "--", "-c"}, asked, true},
+		{[]string{"run", "--guest", "--for", "0", "desktop"}, Run{}, false},
+		{[]string{"run", "--guest", "--for", "bob", "desktop"}, Run{}, false},
 		{[]string{"run", "host", "--", "--user", "x"}, run("host", "--user", "x"), true},
 		{[]string{"run", "host", "ls", "--user", "x"}, run("host", "ls", "--user", "x"), true},
 		{[]string{"run", "host", "--kep", "--", "true"}, Run{}, false},

@@ -29,6 +29,7 @@ var Rules = []exit.Rule{
 	{Is: manager.ErrNoDriver, Code: exit.NotSupported, Hint: "sessionctl doctor says what this machine can do"},
 	{Is: manager.ErrGuest, Code: exit.Usage, Hint: "leave --user and --keep out"},
 	{Is: guests.ErrFull, Code: exit.Busy, Hint: "sessionctl guest sweep frees the ids of guests that are gone"},
+	{Is: guests.ErrMany, Code: exit.Busy, Hint: "end one; guests.each in ninefold.toml says how many"},
 	{Is: guests.ErrBroken, Code: exit.Failed, Hint: "this is a fault of Ninefold, of the kernel or of the profile; sessionctl guest report shows all that was tried"},
 	{Is: guests.ErrRemains, Code: exit.Failed, Hint: "its id stays taken; remove what is named, then run sessionctl guest sweep"},
 	{Is: guests.ErrNoGuest, Code: exit.NotFound, Hint: "sessionctl guest list shows those that there are"},

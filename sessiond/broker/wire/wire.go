@@ -31,6 +31,7 @@ const (
 	MaxArgument = 128<<10 - 1
 	maxText     = 64 << 10 // everything else in a frame
 	maxLength   = MaxArguments + maxText
+	maxProfile  = 256
 	// MaxFDs bounds the descriptors of one frame.
 	MaxFDs = 5
 )
@@ -126,6 +127,9 @@ type Request struct {
 	User string
 	// In runs it in another session or view of the caller's own, as the caller.
 	In string
+	// Guest is a profile: Argv runs in a session of it as a guest, and not on the
+	// host. Nothing else of the caller's goes with it but streams that are pipes.
+	Guest string
 	// Streams are standard input, output and error.
 	Streams [3]Stream
 	// File is the number of an argument, from 1, that names a file of which a
@@ -175,6 +179,7 @@ const (
 	tagHint
 	tagCode
 	tagNumber
+	tagGuest
 )
 
 type encoder struct{ b []byte }
@@ -221,6 +226,10 @@ func (r *Request) Encode() ([]byte, error) {
 	}
 	e.text(tagUser, r.User)
 	e.text(tagIn, r.In)
+	if len(r.Guest) > maxProfile {
+		return nil, bad("the profile's name has %d bytes, at most %d are possible", len(r.Guest), maxProfile)
+	}
+	e.text(tagGuest, r.Guest)
 	e.field(tagStreams, string([]byte{byte(r.Streams[0]), byte(r.Streams[1]), byte(r.Streams[2])}))
 	e.number(tagFile, r.File)
 	flags := uint32(0)
@@ -301,6 +310,11 @@ func DecodeRequest(b []byte) (*Request, error) {
 			r.User, err = clean(value)
 		case tagIn:
 			r.In, err = clean(value)
+		case tagGuest:
+			if len(value) == 0 || len(value) > maxProfile {
+				return bad("the profile's name has %d bytes", len(value))
+			}
+			r.Guest, err = clean(value)
 		case tagStreams:
 			if len(value) != 3 {
 				return bad("there are %d streams", len(value))
@@ -332,6 +346,8 @@ func DecodeRequest(b []byte) (*Request, error) {
 		return nil, bad("argument %d of %d names the file", r.File, len(r.Argv))
 	case len(r.Argv) > 0 && r.Argv[0] == "":
 		return nil, bad("the name of the program is empty")
+	case r.Guest != "" && (r.User != "" || r.In != "" || r.Dir != "" || r.File > 0 || r.Detach || r.Explain):
+		return nil, bad("a guest has nothing of the caller's but its streams")
 	}
 	return r, nil
 }

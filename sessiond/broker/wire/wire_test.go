@@ -18,7 +18,7 @@ func TestRequestsComeThroughAsTheyAre(t *testing.T) {
 		Argv: []string{"printf", "a b", "", "line\nbreak", "\xff\xfe", "--", "$HOME"}, Dir: "/home/mia", Environment: []string{"TERM=xterm", "LANG=C"},
 		User: "mia", In: "3", Streams: [3]Stream{Passed, OwnTerminal, Null}, File: 2, Detach: true, Explain: true, Quiet: true,
 	}
-	for _, r := range []Request{whole, {}, {Argv: []string{"true"}}} {
+	for _, r := range []Request{whole, {}, {Argv: []string{"true"}}, {Argv: []string{"id"}, Guest: "~mine", Streams: [3]Stream{Passed, Passed, OwnTerminal}, Quiet: true}} {
 		b, err := r.Encode()
 		if err != nil {
 			t.Fatal(err)
@@ -34,6 +34,7 @@ func TestRequestsComeThroughAsTheyAre(t *testing.T) {
 		"a NUL":         {Argv: []string{"a\x00b"}},
 		"one too long":  {Argv: []string{"a", strings.Repeat("x", MaxArgument+1)}},
 		"all too long":  {Argv: slicesOf(strings.Repeat("x", MaxArgument), 20)},
+		"a long guest":  {Guest: strings.Repeat("x", maxProfile+1)},
 		"much of a dir": {Dir: strings.Repeat("x", maxLength)},
 	} {
 		if _, err := r.Encode(); !errors.Is(err, ErrBad) {
@@ -70,6 +71,9 @@ func TestRequestsAreStrict(t *testing.T) {
 		"a short number":       field(tagStreams, streams, tagFile, "\x01"),
 		"a file of nothing":    field(tagStreams, streams, tagArgument, "a", tagFile, "\x01\x00\x00\x00"),
 		"a NUL in an argument": field(tagStreams, streams, tagArgument, "a\x00"),
+		"a guest's user":       field(tagStreams, streams, tagGuest, "guest", tagUser, "root"),
+		"a guest's directory":  field(tagStreams, streams, tagGuest, "guest", tagDir, "/"),
+		"a nameless profile":   field(tagStreams, streams, tagGuest, ""),
 		"a nameless program":   field(tagStreams, streams, tagArgument, ""),
 		"too long an argument": field(tagStreams, streams, tagArgument, strings.Repeat("x", MaxArgument+1)),
 	} {

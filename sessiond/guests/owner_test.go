@@ -1,0 +1,70 @@
+package guests
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"ninefold/namespaces/plan"
+)
+
+func TestUsersHaveSoManyAtOnce(t *testing.T) {
+	g := &Guests{dir: t.TempDir()}
+	take := func(uid uint32, most int) (slot, error) { return g.For(uid, most).slot() }
+	first, err := take(1000, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := take(1000, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := take(1000, 2); !errors.Is(err, ErrMany) {
+		t.Errorf("a third: %v", err)
+	}
+	other, err := take(1001, 1)
+	if err != nil {
+		t.Errorf("somebody else's: %v", err)
+	}
+	for range 3 { // root is not bounded
+		if _, err := g.slot(); err != nil {
+			t.Error(err)
+		}
+	}
+	first.give()
+	again, err := take(1000, 2)
+	if err != nil {
+		t.Errorf("after one was given up: %v", err)
+	}
+	second.lock.Close() // as the kernel does when its keeper is killed
+	if err := g.forsaken(); err != nil {
+		t.Error(err)
+	}
+	if left, err := os.ReadDir(g.places()); err != nil || len(left) != 2 {
+		t.Errorf("places of who was killed: %v %v", left, err)
+	}
+	again.give()
+	other.give()
+	if left, _ := filepath.Glob(g.places() + "/*"); len(left) != 0 {
+		t.Errorf("left are %v", left)
+	}
+}
+
+func TestWhatUsersWriteRaisesNoBounds(t *testing.T) {
+	spec := plan.Spec{Upper: &plan.Upper{Size: plan.GuestSize * 2}, Limits: []plan.Limit{
+		{Name: "memory", Value: plan.Unlimited}, {Name: "tasks", Value: 1 << 20}, {Name: "nproc", Value: plan.GuestTasks + 1}, {Name: "core", Value: 1},
+		{Name: "cpu_weight", Value: 100}, {Name: "io_weight", Value: 21}, {Name: "swap", Value: 1},
+		{Name: "nofile", Value: 100}, {Name: "cpu_quota", Value: 50},
+	}}
+	mine := spec.Upper
+	Curb(&spec)
+	if len(spec.Limits) != 2 || spec.Limits[0].Name != "nofile" || spec.Limits[1].Name != "cpu_quota" || spec.Upper.Size != plan.GuestSize || mine.Size == plan.GuestSize {
+		t.Errorf("left is %+v %+v", spec.Limits, spec.Upper)
+	}
+	low := plan.Spec{Upper: &plan.Upper{Size: 1 << 20}, Limits: []plan.Limit{{Name: "memory", Value: 1 << 20}, {Name: "tasks", Value: 5}, {Name: "cpu_weight", Value: 1}}}
+	Curb(&low)
+	if len(low.Limits) != 3 || low.Upper.Size != 1<<20 {
+		t.Errorf("left is %+v %+v", low.Limits, low.Upper)
+	}
+}

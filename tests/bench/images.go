@@ -131,16 +131,25 @@ func mountOnce(l plan.Layer, meta, at string) (time.Duration, error) {
 // fillStore puts an image of n made-up entries into the store. Small files
 // with content of their own are what fills real images.
 func fillStore(ctx context.Context, s *store.Store, name string, n int) (image.ID, error) {
+	return fillOver(ctx, s, image.ID{}, name, n)
+}
+
+// fillOver is fillStore for an image on a parent.
+func fillOver(ctx context.Context, s *store.Store, parent image.ID, name string, n int) (image.ID, error) {
 	release, err := s.Build(ctx, name)
 	if err != nil {
 		return image.ID{}, err
 	}
 	defer release()
 	r := rand.New(rand.NewPCG(1, uint64(n)))
-	m := &image.Manifest{Version: image.Version, Name: name}
+	m := &image.Manifest{Version: image.Version, Name: name, Parent: parent}
+	place := ""
+	if !parent.IsZero() {
+		place = name + "-"
+	}
 	for i := range n / perPackage {
 		p := &pkg.Package{Name: fmt.Sprintf("%s-%04d", name, i), Version: "1", Arch: "all"}
-		top := fmt.Sprintf("usr/share/bench/%04d", i)
+		top := fmt.Sprintf("usr/share/bench/%s%04d", place, i)
 		p.Entries = append(p.Entries, pkg.Entry{Path: top, Kind: pkg.Dir, Mode: 0o755})
 		for j := range perPackage - 1 {
 			e := pkg.Entry{Path: fmt.Sprintf("%s/entry-with-a-name-%03d", top, j), Kind: pkg.File, Mode: 0o644, MTime: 1_700_000_000}
@@ -154,16 +163,22 @@ func fillStore(ctx context.Context, s *store.Store, name string, n int) (image.I
 			}
 			p.Entries = append(p.Entries, e)
 		}
-		p.Sort()
-		id, err := s.PutPackage(p)
-		if err != nil {
+		if err := addTo(s, m, p); err != nil {
 			return image.ID{}, err
 		}
-		m.Packages = append(m.Packages, image.Ref{Name: p.Name, Version: p.Version, Digest: id})
 	}
+	return putSorted(s, m)
+}
+
+// addTo stores a package of an image.
+func addTo(s *store.Store, m *image.Manifest, p *pkg.Package) error {
+	p.Sort()
+	id, err := s.PutPackage(p)
+	m.Packages = append(m.Packages, image.Ref{Name: p.Name, Version: p.Version, Digest: id})
+	return err
+}
+
+func putSorted(s *store.Store, m *image.Manifest) (image.ID, error) {
 	slices.SortFunc(m.Packages, func(a, b image.Ref) int { return bytes.Compare(a.Digest[:], b.Digest[:]) })
-	if err := s.Sync(); err != nil {
-		return image.ID{}, err
-	}
 	return s.PutImage(m)
 }

@@ -127,6 +127,52 @@ func TestTerminal(t *testing.T) {
 		defer s.Close()
 		terminal(t, "/dev/pts/", s.Enter)
 	})
+	t.Run("that others still have", func(t *testing.T) {
+		s, err := namespaces.Start(context.Background(), p, namespaces.Command{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		for _, stays := range []string{"sleep 1000", "yes"} {
+			terminalLeft(t, s, stays)
+		}
+	})
+}
+
+// terminalLeft has a command end while something in the background has its terminal.
+func terminalLeft(t *testing.T, s *namespaces.Session, stays string) {
+	master, slave := hostTerminal(t)
+	c, err := s.Enter(namespaces.Command{Argv: []string{"sh", "-c", "trap '' HUP; " + stays + " & echo last words"}, Stdin: slave, Stdout: slave, TTY: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := make(chan bool, 1)
+	go func() {
+		var seen []byte
+		buf := make([]byte, 4096)
+		for {
+			n, err := master.Read(buf)
+			if err != nil {
+				said <- bytes.Contains(seen, []byte("last words"))
+				return
+			}
+			seen = append(seen, buf[:n]...)
+		}
+	}()
+	over := make(chan error, 1)
+	go func() { _, err := c.Wait(); over <- err }()
+	select {
+	case err := <-over:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(30 * time.Second):
+		t.Fatalf("a command with %q beside it does not end", stays)
+	}
+	master.Close()
+	if !<-said {
+		t.Errorf("what a command with %q beside it said last is not shown", stays)
+	}
 }
 
 // terminal starts a command with a terminal and looks at it from both sides.

@@ -5,6 +5,8 @@ import (
 	"os"
 	"os/signal"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
@@ -19,6 +21,7 @@ type relay struct {
 	restore *term.State
 	resize  chan os.Signal
 	output  sync.WaitGroup
+	ended   atomic.Bool // the command has: see tail
 	input   sync.WaitGroup
 	enough  *os.File // closed when no more is to be read
 	stop    sync.Once
@@ -45,8 +48,7 @@ func (r *relay) start() {
 	r.output.Add(1)
 	go func() {
 		defer r.output.Done()
-		// EIO is how a terminal says that its last user is gone.
-		_, _ = io.Copy(r.out, r.master)
+		r.copyOutput()
 	}()
 	over, enough, err := os.Pipe()
 	if err != nil {
@@ -59,6 +61,38 @@ func (r *relay) start() {
 		defer over.Close()
 		r.copyKeys(int(over.Fd()))
 	})
+}
+
+// After the command has ended others may still have its terminal open, and write to it.
+// What the command wrote is shown: tail more than the kernel keeps of a terminal's output
+// (TTYB_DEFAULT_MEM_LIMIT in tty_buffer.c), or what comes before a pause of drain.
+const (
+	tail  = 1 << 20
+	drain = 200 * time.Millisecond
+)
+
+// copyOutput copies until the last user of the terminal is gone, which is an EIO, or the
+// command and what it wrote are.
+func (r *relay) copyOutput() {
+	b := make([]byte, 32<<10)
+	for left := tail; left > 0; {
+		ended := r.ended.Load()
+		if ended {
+			_ = r.master.SetReadDeadline(time.Now().Add(drain))
+		}
+		n, err := r.master.Read(b)
+		if n > 0 {
+			if _, werr := r.out.Write(b[:n]); werr != nil {
+				return
+			}
+		}
+		if err != nil {
+			return
+		}
+		if ended {
+			left -= n
+		}
+	}
 }
 
 // copyKeys copies what is typed until there is something about over. A read of a
@@ -102,6 +136,8 @@ func (r *relay) copySize() {
 // finish waits for the last output and gives the terminal back as it was.
 func (r *relay) finish() {
 	r.stop.Do(func() {
+		r.ended.Store(true)
+		_ = r.master.SetReadDeadline(time.Now().Add(drain)) // of a read that waits already
 		r.output.Wait()
 		signal.Stop(r.resize)
 		close(r.resize)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -46,9 +47,9 @@ func (a *app) listGuests() *cobra.Command {
 				if !r.Ended.IsZero() {
 					ended = moment(r.Ended)
 				}
-				rows = append(rows, []string{r.Name, plain(r.Profile), string(r.State), moment(r.Begun), ended})
+				rows = append(rows, []string{r.Name, plain(r.Profile), string(r.State), moment(r.Begun), ended, cmp.Or(plain(r.Service), "run")})
 			}
-			return a.list(all, []string{"GUEST", "PROFILE", "STATE", "BEGUN", "ENDED"}, rows)
+			return a.list(all, []string{"GUEST", "PROFILE", "STATE", "BEGUN", "ENDED", "BY"}, rows)
 		},
 	})
 }
@@ -96,7 +97,7 @@ func (a *app) tellGuest(r guests.Report) error {
 	}
 	for _, line := range [][2]string{
 		{"guest", r.Name}, {"profile", r.Profile}, {"for", whose}, {"service", r.Service}, {"terminal", r.Terminal}, {"state", string(r.State)}, {"begun", moment(r.Begun)}, {"ended", ended},
-		{"searched", searched}, {"writable", strings.Join(r.Writable, ", ")}, {"left", strings.Join(r.Left, ", ")},
+		{"searched", searched}, {"writable", strings.Join(r.Writable, ", ")}, {"lent", strings.Join(r.Lent, ", ")}, {"left", strings.Join(r.Left, ", ")},
 	} {
 		if line[1] != "" {
 			fmt.Fprintf(a.Out, "%-9s %s\n", line[0], plain(line[1]))

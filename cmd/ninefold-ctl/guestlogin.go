@@ -20,6 +20,7 @@ import (
 	"ninefold/sessiond/identity"
 	"ninefold/sessiond/login"
 	"ninefold/sessiond/manager"
+	"ninefold/sessiond/profile"
 )
 
 func (a *app) enableGuests() *cobra.Command {
@@ -29,15 +30,16 @@ func (a *app) enableGuests() *cobra.Command {
 		Use:   "enable",
 		Short: "Let anybody in front of this machine log in as guest, without a password",
 		Long: `enable writes lines into the PAM stacks of login, lightdm and greetd, as far as they are
-installed, or of those named. Who types guest there gets a session with a user of its own;
-ninefold.toml says how many may be in, and for how long. No other service knows
-a guest.`,
+installed and the profile has a command for a greeter to start, or of those named.
+Who types guest there gets a session with a user of its own; ninefold.toml says how
+many may be in, and for how long. No other service knows a guest.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := a.guestsPossible(c.Context(), profile); err != nil {
+			p, err := a.guestsPossible(c.Context(), profile)
+			if err != nil {
 				return err
 			}
-			named, err := guestServices(services)
+			named, err := servicesFor(p, services)
 			if err != nil {
 				return err
 			}
@@ -63,6 +65,22 @@ a guest.`,
 	c.Flags().StringVar(&profile, "profile", "", "what guests get by these services (default: guests.profile of ninefold.toml)")
 	_ = c.RegisterFlagCompletionFunc("profile", a.completeProfile)
 	return c
+}
+
+// servicesFor are the services meant for guests of p; without any, all that can start
+// what it runs. Where a greeter starts a shell that has no terminal, the session ends
+// as it begins.
+func servicesFor(p *profile.Profile, named []string) ([]string, error) {
+	all, err := guestServices(named)
+	if err != nil || len(p.Command) > 0 {
+		return all, err
+	}
+	able := slices.DeleteFunc(slices.Clone(all), func(s string) bool { return s != "login" })
+	if len(named) > len(able) {
+		return nil, &exit.Error{Code: exit.Usage, Hint: "name a profile whose command needs no terminal, such as guest-xfce",
+			Err: fmt.Errorf("let guests in by %s: profile %s has no command", strings.Join(named, ", "), p.Name)}
+	}
+	return able, nil
 }
 
 // withdraw takes the lines of services away after one could not be written.
@@ -92,32 +110,33 @@ func guestServices(named []string) ([]string, error) {
 	return config.GuestServices, nil
 }
 
-// guestsPossible says why guests could not log in, or nil.
-func (a *app) guestsPossible(ctx context.Context, profile string) error {
+// guestsPossible returns the profile that guests would get, that of the configuration
+// for "", or why they could not log in.
+func (a *app) guestsPossible(ctx context.Context, named string) (*profile.Profile, error) {
 	if os.Geteuid() != 0 {
-		return fmt.Errorf("let guests in: %w", manager.ErrNotRoot)
+		return nil, fmt.Errorf("let guests in: %w", manager.ErrNotRoot)
 	}
 	if _, err := (identity.Host{}).ByName(ctx, login.GuestName); err == nil {
-		return &exit.Error{Code: exit.Failed, Hint: "rename that account, or remove it", Err: fmt.Errorf("let guests in: there is a user called %s, who would log in by that name", login.GuestName)}
+		return nil, &exit.Error{Code: exit.Failed, Hint: "rename that account, or remove it", Err: fmt.Errorf("let guests in: there is a user called %s, who would log in by that name", login.GuestName)}
 	} else if !errors.Is(err, identity.ErrNoUser) {
-		return err
+		return nil, err
 	}
 	m := manager.Open(manager.Options{Config: a.config, State: a.state})
-	if profile == "" {
+	if named == "" {
 		c, err := config.Load(m.Config())
 		if err != nil {
-			return err
+			return nil, err
 		}
-		profile = c.Guests.ProfileName()
+		named = c.Guests.ProfileName()
 	}
-	p, err := m.Profiles().Find(profile)
+	p, err := m.Profiles().Find(named)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if !p.Guest() {
-		return &exit.Error{Code: exit.Usage, Hint: `guests get profiles with user = "dynamic", such as guest`, Err: fmt.Errorf("profile %s is for somebody that there is", profile)}
+		return nil, &exit.Error{Code: exit.Usage, Hint: `guests get profiles with user = "dynamic", such as guest`, Err: fmt.Errorf("profile %s is for somebody that there is", named)}
 	}
-	return nil
+	return p, nil
 }
 
 func (a *app) disableGuests() *cobra.Command {

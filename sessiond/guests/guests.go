@@ -58,6 +58,8 @@ type Report struct {
 	// Writable are the session's mounts that a guest could write to, as its own
 	// mount table had them: each lies in memory, or the session is refused.
 	Writable []string `json:"writable"`
+	// Lent is what of the host's was shown in the session after that was tried.
+	Lent []string `json:"lent,omitempty"`
 	// Left is what was found of the guest afterwards.
 	Left []string `json:"left,omitempty"`
 	// Searched says when file systems had been searched.
@@ -76,9 +78,9 @@ const maxReport = 256 << 10
 
 var kind = record.Kind{Magic: "9fguest\x00", Version: 2, Oldest: 1, Max: maxReport}
 
-// RecordVersion is 2 for what a Ninefold without For does not know.
+// RecordVersion is the oldest that has what is in r.
 func (r Report) RecordVersion() uint32 {
-	if r.For != 0 {
+	if r.For != 0 || len(r.Lent) > 0 {
 		return 2
 	}
 	return 1

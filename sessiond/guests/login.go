@@ -56,6 +56,13 @@ func (g *Guest) Lock() *os.File { return g.id.lock }
 // Entrance is where the guest's keeper waits for it.
 func (g *Guest) Entrance() string { return filepath.Join(RuntimeDir, number(g.UID)) }
 
+// NoteLent writes down that names of the host's are about to be shown in the session.
+func (g *Guest) NoteLent(names ...string) error {
+	g.Lent = append(g.Lent, names...)
+	g.write()
+	return g.written()
+}
+
 // HandOver leaves the guest to who has its lock by now.
 func (g *Guest) HandOver() error { return g.id.lock.Close() }
 

@@ -49,12 +49,16 @@ func (g *madeGuest) giveScreen(v *entrance.Visitor, c *namespaces.Command) error
 	if err != nil {
 		return fail(err)
 	}
-	socket, err := screenSocket(screens + "/X" + display[1])
+	name := screens + "/X" + display[1]
+	socket, err := screenSocket(name)
 	if err != nil {
 		return fail(err)
 	}
 	defer socket.Close()
-	if err := g.session.Lend(socket, screens+"/X"+display[1]); err != nil {
+	if err := g.guest.NoteLent(name); err != nil {
+		return fail(err)
+	}
+	if err := g.session.Lend(socket, name); err != nil {
 		return fail(err)
 	}
 	if err := g.session.Write(plan.File{Path: cookieFile, Mode: 0o400, UID: g.guest.UID, GID: g.guest.UID, Content: string(cookies)}); err != nil {

@@ -24,7 +24,7 @@ func TestGuest(t *testing.T) {
 	}
 	d, state := &of[0], images(t, of)
 	for _, suite := range machine.Suites {
-		t.Run(suite, func(t *testing.T) {
+		t.Run(suite+"/guest", func(t *testing.T) {
 			b := machine.Boot(t, suite, machine.Options{State: state, Set: machine.Greeters})
 			if err := b.Install(t.Context(), top(t)); err != nil {
 				t.Fatal(err)
@@ -35,10 +35,10 @@ func TestGuest(t *testing.T) {
 			on := &x{s, d, s.guestAtLightdm()}
 			on.usable()
 			on.terminal()
-			on.typeLine(`echo "$(id -un) $(cat /proc/1/comm) $(pgrep -c dbus-daemon) $(xdpyinfo >/dev/null 2>&1 && echo drawn)" >~/proof.new; mv ~/proof.new ~/proof; ip -brief link; ls -d /home/* /root/* /tmp/.X11-unix/*`)
+			on.typeLine(`echo "$(id -un) $(cat /proc/1/comm)" | tee ~/proof; ls -d /home/* /tmp/.X11-unix/*`)
 			s.eventually("the terminal to run something", func() string {
 				said := strings.TrimSpace(s.Run("cat", "/proc/"+s.desktopPID()+"/root/home/guest/proof").Stdout)
-				if f := strings.Fields(said); len(f) < 3 || f[0] != s.user || f[1] != "ninefold-init" {
+				if f := strings.Fields(said); len(f) != 2 || f[0] != s.user || f[1] != "ninefold-init" {
 					return fmt.Sprintf("it said %q", said)
 				}
 				return ""

@@ -14,11 +14,20 @@ import (
 	"time"
 )
 
-// LoginGreetd logs user in by greetd, as a greeter would over its socket
-// (greetd-ipc(7)), and returns when logind knows the session. command and
-// environment are what the greeter hands over: the words of an entry's Exec,
-// and the session's name and type. The machine has to be of the set Greeters.
+// LoginGreetd logs user in by greetd, and returns when logind knows the session.
 func (m *Machine) LoginGreetd(ctx context.Context, user, password string, command, environment []string) error {
+	if err := m.GreetGreetd(ctx, user, password, command, environment); err != nil {
+		return err
+	}
+	_, err := m.SeatSession(ctx, user)
+	return err
+}
+
+// GreetGreetd does what a greeter of greetd's would for user, over its socket
+// (greetd-ipc(7)), and ends as that. command and environment are what the greeter
+// hands over: the words of an entry's Exec, and the session's name and type. The
+// machine has to be of the set Greeters.
+func (m *Machine) GreetGreetd(ctx context.Context, user, password string, command, environment []string) error {
 	const greeter = "sleep 86399" // nothing to see: the test is the greeter
 	config := "[terminal]\nvt = \"none\"\n\n[default_session]\ncommand = \"" + greeter + "\"\nuser = \"_greetd\"\n"
 	if err := m.Write(ctx, "/etc/greetd/config.toml", config); err != nil {
@@ -36,11 +45,7 @@ func (m *Machine) LoginGreetd(ctx context.Context, user, password string, comman
 		return err
 	}
 	// The session begins when the greeter has ended.
-	if err := done(m.Run(ctx, "pkill", "-u", "_greetd", "-f", "^"+greeter)); err != nil {
-		return err
-	}
-	_, err = m.SeatSession(ctx, user)
-	return err
+	return done(m.Run(ctx, "pkill", "-u", "_greetd", "-f", "^"+greeter))
 }
 
 // greetd connects to greetd's socket from outside of the machine.

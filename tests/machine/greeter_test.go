@@ -312,7 +312,17 @@ func (b *Booted) entriesGo(t *testing.T) {
 	b.eventually("the entries to go", func() string { return strings.TrimPrefix(b.Must("sh", "-c", list), "[Desktop Entry]") })
 	b.configure("[login]\nchoose = [\"desk\"]\n")
 	b.eventually("the entries to come", func() string { return b.Run("ls", sessionsDir+"xsessions/"+openboxEntry+".desktop").Stderr })
+	const stacks = "cd /etc/pam.d; sha256sum login lightdm greetd"
+	before := b.Must("sh", "-c", stacks)
+	b.Write(profileDir+"visitor.toml", visitor)
+	b.Must("sessionctl", "guest", "enable", "--profile", "visitor")
+	if b.Must("sh", "-c", stacks) == before {
+		t.Error("no stack was changed")
+	}
 	b.Must("dpkg", "--remove", "ninefold")
+	if now := b.Must("sh", "-c", stacks); now != before {
+		t.Errorf("the removal left other PAM stacks:\n%s\n%s", before, now)
+	}
 	if left := b.Must("sh", "-c", list); left != "[Desktop Entry]" {
 		t.Errorf("the removal left %s", left)
 	}

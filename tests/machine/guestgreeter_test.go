@@ -56,7 +56,7 @@ func (b *Booted) guestsAtGreeters(t *testing.T) {
 	if _, err := s.Window(b.ctx, greeterTime, "xterm"); err != nil {
 		t.Errorf("the guest has no window: %v", err)
 	}
-	first := b.guestIsInside(t, "lightdm", "openbox")
+	first, server := b.guestIsInside(t, "lightdm", "openbox"), b.Must("pgrep", "-f", "^Xvfb :0 ")
 	// Somebody else's X server, whose socket anybody on the host can talk to.
 	b.Must("systemd-run", "--unit=other-screen", "Xvfb", ":7", "-ac")
 	b.eventually("the other X server", func() string { return b.Run("ls", "/tmp/.X11-unix/X7").Stderr })
@@ -64,17 +64,15 @@ func (b *Booted) guestsAtGreeters(t *testing.T) {
 
 	// The next one takes the seat, which the first one does not come back to.
 	b.configure(settings)
-	r := b.LoginGreetd(b.ctx, "guest", "", []string{"labwc"}, []string{"XDG_SESSION_TYPE=wayland", "DISPLAY=:7"})
-	b.eventually("a guest of greetd", func() string {
-		why := b.guestOnSeat("greetd")
-		if why != "" && r != nil {
-			why += r.Error()
-		}
-		return why
-	})
+	b.check(b.GreetGreetd(b.ctx, "guest", "", []string{"labwc"}, []string{"XDG_SESSION_TYPE=wayland", "DISPLAY=:7"}))
+	b.eventually("a guest of greetd", func() string { return b.guestOnSeat("greetd") })
 	b.guestGone(first)
 	if _, err := s.Window(b.ctx, greeterTime, "lightdm-gtk-greeter"); err != nil {
 		t.Errorf("after the guest: %v", err)
+	}
+	// What a guest leaves in an X server (XSetCloseDownMode(3)) ends with that.
+	if now := b.Must("pgrep", "-f", "^Xvfb :0 "); now == server {
+		t.Error("the guest's X server goes on")
 	}
 	second := b.guestIsInside(t, "greetd", "labwc")
 	pid := b.Must("pgrep", "-u", second, "-x", "labwc")
@@ -85,8 +83,11 @@ func (b *Booted) guestsAtGreeters(t *testing.T) {
 	b.guestGone(second)
 	b.Must("systemctl", "stop", "lightdm.service", "greetd.service")
 	b.noGuestLeft(t)
-	if said := b.Must("sessionctl", "guest", "report", first); !strings.Contains(said, "service   lightdm\n") || !strings.Contains(said, "look into /home") {
-		t.Errorf("of the first guest is known:\n%s", said)
+	said := b.Must("sessionctl", "guest", "report", first)
+	for _, want := range []string{"service   lightdm\n", "state     clean\n", "lent      /tmp/.X11-unix/X0\n", "look into /home"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("of the first guest is not known %q:\n%s", want, said)
+		}
 	}
 	b.Must("sessionctl", "guest", "disable")
 	if now := b.Must("sh", "-c", stacks); now != before {

@@ -137,6 +137,11 @@ desktops: build ## whole desktops in logins on booted machines: pictures in out/
 	cd tests/desktops && $(SUDO) env NINEFOLD_MUST_RUN=1 NINEFOLD_DESKTOPS=$(if $(LONG),long,all) NINEFOLD_DESKTOP='$(DESKTOP)' ../../out/desktops/test -test.v \
 		-test.timeout 3h -test.bench Login -test.benchtime 1x
 
+.PHONY: long
+long: build ## tests that take many minutes: packages of languages by their own managers
+	@scripts/deps run test
+	$(SUDO) env NINEFOLD_LONG=1 NINEFOLD_MUST_RUN=1 $(GO) test -count=1 -v -timeout 3h ./tests/languages
+
 .PHONY: machine
 machine: build ## a console on a booted Debian SUITE (bookworm, trixie) with Ninefold in it; all thrown away afterwards
 	@scripts/deps test

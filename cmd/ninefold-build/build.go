@@ -204,9 +204,13 @@ func outside(ctx context.Context, arg string) (*recipe.Recipe, error) {
 		if err != nil {
 			return nil, err
 		}
-		for _, p := range []string{one.Source.Directory, one.Source.Tarball, one.Source.Keyring} {
+		paths := []string{one.Source.Directory, one.Source.Tarball, one.Source.Keyring}
+		for _, f := range one.Fetch {
+			paths = append(paths, f.Lock)
+		}
+		for _, p := range paths {
 			if p != "" && !filepath.IsAbs(p) {
-				return nil, fmt.Errorf("%w: %s: [source] names %s: a recipe from git stands in no directory, so give the whole path", recipe.ErrInvalid, arg, p)
+				return nil, fmt.Errorf("%w: %s: it names %s: a recipe from git stands in no directory, so give the whole path", recipe.ErrInvalid, arg, p)
 			}
 		}
 		return one, nil

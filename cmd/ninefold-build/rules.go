@@ -13,6 +13,7 @@ import (
 	"ninefold/roots/export"
 	"ninefold/roots/foreign"
 	"ninefold/roots/image"
+	"ninefold/roots/languages"
 	"ninefold/roots/layer"
 	"ninefold/roots/lock"
 	"ninefold/roots/oci"
@@ -48,6 +49,9 @@ var rules = []exit.Rule{
 	{Is: lock.ErrStale, Code: exit.BadInput, Hint: relock},
 	{Is: lock.ErrInvalid, Code: exit.BadInput, Hint: relock},
 	{Is: lock.ErrVersion, Code: exit.BadInput, Hint: "a newer Ninefold wrote it: install that, or take the lock away to solve again"},
+	{Is: languages.ErrLock, Code: exit.BadInput},
+	{Is: languages.ErrHash, Code: exit.Integrity, Hint: "whoever serves it changed it, or the lock file was changed: find out which before you make the lock file anew"},
+	{Is: languages.ErrGone, Code: exit.NotFound, Hint: "say in [[fetch]] by url which registry has it, or take a version that is there"},
 	{Is: debian.ErrBadSignature, Code: exit.Integrity, Hint: "do not use this mirror until you know why"},
 	{Is: debian.ErrUnknownKey, Code: exit.Integrity, Hint: "name the archive's keyring in the recipe (source.keyring)"},
 	{Is: debian.ErrExpired, Code: exit.Integrity, Hint: "look at the clock of this machine, or choose another mirror"},

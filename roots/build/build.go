@@ -110,9 +110,14 @@ type job struct {
 	imported []image.Ref
 	// files is the directory with the recipe's fetched files, once they are there.
 	files string
+	// locked is what lock files of languages ask for.
+	locked []lockedFiles
 }
 
 func (j *job) build(ctx context.Context) error {
+	if err := j.languageLocks(); err != nil {
+		return fmt.Errorf("recipe %s: %w", j.recipe.Name, err)
+	}
 	if err := j.lockFile(ctx); err != nil {
 		return err
 	}

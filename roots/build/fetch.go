@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -20,7 +22,12 @@ import (
 func (j *job) fetched() []string {
 	var words []string
 	for _, f := range j.recipe.Fetch {
-		words = append(words, f.FileName()+" "+f.SHA256)
+		if f.Lock == "" {
+			words = append(words, f.FileName()+" "+f.SHA256)
+		}
+	}
+	for _, l := range j.locked {
+		words = append(words, l.words)
 	}
 	return words
 }
@@ -41,17 +48,50 @@ func (j *job) fetch(ctx context.Context) (remove func(), err error) {
 		remove()
 		return nil, err
 	}
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(fetchers)
-	for _, f := range j.recipe.Fetch {
-		g.Go(func() error { return j.fetchOne(ctx, f, filepath.Join(files, f.FileName())) })
-	}
-	if err := g.Wait(); err != nil {
+	if err := errors.Join(j.layFetched(ctx, files), uniform(files, j.lock.Date())); err != nil {
 		remove()
 		return nil, fmt.Errorf("recipe %s: %w", j.recipe.Name, err)
 	}
 	j.files = files
 	return remove, nil
+}
+
+func (j *job) layFetched(ctx context.Context, files string) error {
+	if err := os.MkdirAll(j.debs(), 0o700); err != nil {
+		return err
+	}
+	g, each := errgroup.WithContext(ctx)
+	g.SetLimit(fetchers)
+	for _, f := range j.recipe.Fetch {
+		if f.Lock == "" {
+			g.Go(func() error { return j.fetchOne(each, f, filepath.Join(files, f.FileName())) })
+		}
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	for _, l := range j.locked {
+		if err := l.lay(ctx, j, files); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// uniform gives what is in dir, which nobody else can change, the modes that every user can read and one
+// time, so that a command that keeps them makes the same whatever umask and clock are.
+func uniform(dir string, seconds int64) error {
+	return filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		mode := fs.FileMode(0o644)
+		if d.IsDir() {
+			mode = 0o755
+		}
+		at := time.Unix(seconds, 0)
+		return errors.Join(os.Chmod(name, mode), os.Chtimes(name, at, at))
+	})
 }
 
 // fetchOne puts one file at to, checked again: what lies in the downloads may have been damaged since.
@@ -63,9 +103,6 @@ func (j *job) fetchOne(ctx context.Context, f recipe.Fetch, to string) error {
 	kept := filepath.Join(j.debs(), "file-"+f.SHA256)
 	if _, err := os.Stat(kept); err != nil && j.Offline {
 		return fmt.Errorf("%w: %s is not in %s", ErrOffline, f.URL, j.debs())
-	}
-	if err := os.MkdirAll(j.debs(), 0o700); err != nil {
-		return err
 	}
 	if err := debian.FetchFile(ctx, f.URL, kept, f.Size, sum); err != nil {
 		return err

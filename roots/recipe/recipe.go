@@ -67,13 +67,17 @@ type Source struct {
 const FetchedDir = "/run/fetched"
 
 // Fetch is a file that is brought over the network before anything runs, and is
-// what its hash says.
+// what its hash says; or all files that a lock file names by theirs.
 type Fetch struct {
-	URL    string `toml:"url"` // http, https or file
+	// URL is http, https or file; with Lock the registry to ask, "" being the usual one.
+	URL    string `toml:"url"`
 	SHA256 string `toml:"sha256"`
 	Size   int64  `toml:"size"` // bytes
-	// Name is what it is called in FetchedDir; the last part of the URL if it is not given.
+	// Name is what it is called in FetchedDir; the last part of the URL if it is not given, and with Lock
+	// the name of the package manager.
 	Name string `toml:"name"`
+	// Lock is the lock file of a package manager that package languages can read.
+	Lock string `toml:"lock"`
 }
 
 // Finish lists what runs over the unpacked packages, in this order.

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"ninefold/internal/tomlfile"
+	"ninefold/roots/languages"
 )
 
 const (
@@ -230,13 +231,18 @@ func (c *checker) fetch() {
 	}
 	for i, f := range c.r.Fetch {
 		at := func(key string) *checker { return c.at("fetch", strconv.Itoa(i), key) }
-		if err := checkMirror(f.URL); err != nil {
+		if err := checkMirror(f.URL); err != nil && (f.Lock == "" || f.URL != "") {
 			at("url").add("url %q: %v", f.URL, err)
 		}
-		if !hashRule.MatchString(f.SHA256) {
+		switch {
+		case f.Lock != "" && languages.Kind(f.Lock) == "":
+			at("lock").add("%q is no lock file that can be read; there are %s", path.Base(f.Lock), strings.Join(languages.Locks(), ", "))
+			continue
+		case f.Lock != "" && (f.SHA256 != "" || f.Size != 0):
+			at("lock").add("a lock file says the hashes itself: leave sha256 and size away")
+		case f.Lock == "" && !hashRule.MatchString(f.SHA256):
 			at("sha256").add("sha256 has to be 64 lower-case hex digits")
-		}
-		if f.Size <= 0 || f.Size > maxFetchSize {
+		case f.Lock == "" && (f.Size <= 0 || f.Size > maxFetchSize):
 			at("size").add("size has to be the file's bytes, at most %d", int64(maxFetchSize))
 		}
 		switch name := f.FileName(); {
@@ -255,8 +261,11 @@ func (c *checker) fetch() {
 
 // FileName is what the file is called in FetchedDir.
 func (f Fetch) FileName() string {
-	if f.Name != "" {
+	switch {
+	case f.Name != "":
 		return f.Name
+	case f.Lock != "":
+		return languages.Kind(f.Lock)
 	}
 	return path.Base(f.URL)
 }

@@ -67,7 +67,11 @@ func File(path string) (*recipe.Recipe, error) {
 		return nil, &tomlfile.Error{File: path, Position: tomlfile.Index(path, data).At("name"), Err: recipe.ErrInvalid,
 			Msg: fmt.Sprintf("the recipe is called %q and its file %q; give both the same name", r.Name, want)}
 	}
-	for _, p := range []*string{&r.Source.Directory, &r.Source.Tarball, &r.Source.Keyring} {
+	paths := []*string{&r.Source.Directory, &r.Source.Tarball, &r.Source.Keyring}
+	for i := range r.Fetch {
+		paths = append(paths, &r.Fetch[i].Lock)
+	}
+	for _, p := range paths {
 		if *p != "" && !filepath.IsAbs(*p) {
 			abs, err := filepath.Abs(filepath.Join(filepath.Dir(path), *p))
 			if err != nil {

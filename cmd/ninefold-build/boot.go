@@ -14,6 +14,7 @@ import (
 	"ninefold/roots/driver"
 	"ninefold/roots/export"
 	"ninefold/roots/image"
+	"ninefold/roots/pkg"
 	"ninefold/roots/store"
 	"ninefold/roots/trust"
 	"ninefold/sessiond/manager"
@@ -56,11 +57,19 @@ func (b *starting) start(ctx context.Context, m *manager.Manager, s *store.Store
 	if err != nil {
 		return err
 	}
-	version, err := bootable(ctx, m, s, name, id, kernels)
+	tree, err := driver.Tree(ctx, s, id)
 	if err != nil {
 		return err
 	}
-	err = machine.Boot(ctx, boot.Request{Image: name, ID: id.String(), Kernel: version, Type: b.form, Stay: b.stay,
+	version, err := bootable(ctx, m, s, name, id, tree, kernels)
+	if err != nil {
+		return err
+	}
+	var size int64
+	if b.form == export.Erofs {
+		size = content(tree)
+	}
+	err = machine.Boot(ctx, boot.Request{Image: name, ID: id.String(), Kernel: version, Type: b.form, Stay: b.stay, Size: size,
 		Write: func(ctx context.Context, file string) error { return export.Export(ctx, s, id, "", b.form, file) }})
 	if err != nil {
 		return fmt.Errorf("boot image %s: %w", name, err)
@@ -75,7 +84,7 @@ func (b *starting) start(ctx context.Context, m *manager.Manager, s *store.Store
 
 // bootable returns the kernel to start the image with, if it is one that a
 // machine can start on and root trusts.
-func bootable(ctx context.Context, m *manager.Manager, s *store.Store, name string, id image.ID, kernels []string) (string, error) {
+func bootable(ctx context.Context, m *manager.Manager, s *store.Store, name string, id image.ID, tree *image.Tree, kernels []string) (string, error) {
 	policy, err := m.Trust()
 	if err != nil {
 		return "", err
@@ -94,12 +103,20 @@ func bootable(ctx context.Context, m *manager.Manager, s *store.Store, name stri
 	if chain[0].Host != "" {
 		return "", fmt.Errorf("image %s: %w: it adds to this machine, and is no root of its own", name, boot.ErrImage)
 	}
-	tree, err := driver.Tree(ctx, s, id)
-	if err != nil {
-		return "", err
-	}
 	if err := boot.HasInit(name, tree); err != nil {
 		return "", err
 	}
 	return boot.Choose(name, tree, kernels)
+}
+
+// content is how many bytes the files of a tree hold, what is the same counted once.
+func content(tree *image.Tree) (total int64) {
+	seen := map[pkg.Digest]bool{}
+	for _, e := range tree.Entries {
+		if e.Kind == pkg.File && !seen[e.Digest] {
+			seen[e.Digest] = true
+			total += e.Size
+		}
+	}
+	return total
 }

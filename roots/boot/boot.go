@@ -27,6 +27,9 @@ var (
 // Dir is what Machine.State is called within the state directory.
 const Dir = "boot"
 
+// filesDir is what kernel and initramfs lie in, in the directory of the boot loader.
+const filesDir = "ninefold"
+
 // maxTries is how often an image that is to stay is tried.
 const maxTries = 3
 
@@ -101,6 +104,8 @@ type Request struct {
 	// Type is the file system in the file that Write makes.
 	Type  string
 	Write func(ctx context.Context, file string) error
+	// Size is the least that the file will have, in bytes; 0 where nobody knows.
+	Size int64
 	// Stay has every start be one on the image, from the first good one on; without it
 	// the next one is.
 	Stay bool
@@ -174,14 +179,14 @@ func (m *Machine) Boot(ctx context.Context, r Request) (err error) {
 		return err
 	}
 	defer unlock()
-	if err := m.back(ctx); err != nil && !errors.Is(err, ErrNothing) {
-		return err
-	}
 	at, err := mountOf(ctx, m.programs(), dir)
 	if err != nil {
 		return err
 	}
 	if err := l.check(at); err != nil {
+		return err
+	}
+	if err := m.room(filepath.Join(dir, filesDir), r); err != nil {
 		return err
 	}
 	if s, ok := l.(interface{ stay() error }); ok && r.Stay {
@@ -190,9 +195,12 @@ func (m *Machine) Boot(ctx context.Context, r Request) (err error) {
 		}
 	}
 	rec := Record{Image: r.Image, ID: r.ID, Kernel: r.Kernel, Loader: l.name(), Stay: r.Stay, Made: time.Now().UTC().Truncate(time.Second),
-		File: filepath.Join(m.State, r.ID+"."+r.Type), Dir: filepath.Join(dir, "ninefold")}
+		File: filepath.Join(m.State, r.ID+"."+r.Type), Dir: filepath.Join(dir, filesDir)}
 	words, err := m.find(ctx, rec.File, r.Type)
 	if err != nil {
+		return err
+	}
+	if err := m.back(ctx); err != nil && !errors.Is(err, ErrNothing) {
 		return err
 	}
 	if err := recordKind.Write(m.record(), rec); err != nil {
@@ -273,7 +281,11 @@ func (m *Machine) files(ctx context.Context, r Request, rec Record, e entry) err
 		return fmt.Errorf("make an initramfs: %w", err)
 	}
 	kernel := m.at("boot/vmlinuz-" + r.Kernel)
-	if err := fits(filepath.Dir(rec.Dir), kernel, initrd); err != nil {
+	need, err := sizes(kernel, initrd)
+	if err != nil {
+		return err
+	}
+	if err := fits("kernel and initramfs", filepath.Dir(rec.Dir), need); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(rec.Dir, 0o755); err != nil {
@@ -284,29 +296,6 @@ func (m *Machine) files(ctx context.Context, r Request, rec Record, e entry) err
 			return err
 		}
 		m.done(filepath.Base(to))
-	}
-	return nil
-}
-
-// spare is what stays free on the boot partition: the distribution writes there, too.
-const spare = 4 << 20
-
-// fits is an error that wraps unix.ENOSPC when the files do not fit into the file system of dir.
-func fits(dir string, files ...string) error {
-	var need int64
-	for _, f := range files {
-		st, err := os.Stat(f)
-		if err != nil {
-			return err
-		}
-		need += st.Size()
-	}
-	var st unix.Statfs_t
-	if err := unix.Statfs(dir, &st); err != nil {
-		return fmt.Errorf("how much is free on %s: %w", dir, err)
-	}
-	if free := int64(st.Bavail) * st.Bsize; free < need+spare {
-		return fmt.Errorf("kernel and initramfs need %d MiB on %s, where %d MiB are free: %w", (need+spare)>>20+1, dir, free>>20, unix.ENOSPC)
 	}
 	return nil
 }
@@ -363,7 +352,14 @@ func (m *Machine) back(context.Context) error {
 		return err
 	}
 	// First the choice, then what is chosen.
-	if err := l.disarm(); err != nil {
+	err = l.disarm()
+	if n, always, e := l.left(); errors.Is(err, unix.ENOSPC) && e == nil && n == 0 && !always {
+		// Nothing chooses the entry any more, and what it starts makes room to write it out.
+		if err = remove(rec.Dir); err == nil {
+			err = l.disarm()
+		}
+	}
+	if err != nil {
 		return fmt.Errorf("take the entry from %s: %w", l.name(), err)
 	}
 	m.done("disarm")

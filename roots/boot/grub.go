@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"ninefold/internal/replace"
 )
 
@@ -132,7 +134,23 @@ func (g grub) set(tries string) error {
 	if err != nil || bytes.Equal(block, next) {
 		return err
 	}
-	return replace.File(g.env(), next, 0o644)
+	err = replace.File(g.env(), next, 0o644)
+	if errors.Is(err, unix.ENOSPC) && len(block) == envSize {
+		// On a full partition where it lies, as GRUB does: of a block of this size all or
+		// nothing is written.
+		err = overwrite(g.env(), next)
+	}
+	return err
+}
+
+// overwrite writes over the beginning of a file, on disk.
+func overwrite(name string, text []byte) error {
+	f, err := os.OpenFile(name, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(text, 0)
+	return errors.Join(err, f.Sync(), f.Close())
 }
 
 func (g grub) disarm() error {

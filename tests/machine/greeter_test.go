@@ -164,7 +164,7 @@ func TestGreeters(t *testing.T) {
 			t.Run("sddm", func(t *testing.T) { b.For(t).bySDDM(t) })
 			t.Run("greetd", func(t *testing.T) { b.For(t).byGreetd(t) })
 			t.Run("gdm", func(t *testing.T) { b.For(t).byGDM(t) })
-			t.Run("guests", func(t *testing.T) { b.For(t).guestsAtGreeters(t) })
+			t.Run("guests", func(t *testing.T) { b.For(t).guestsAtGreeters(t, suite) })
 			t.Run("no-view", func(t *testing.T) { b.For(t).withoutView(t) })
 			t.Run("planted", func(t *testing.T) { b.For(t).planted(t) })
 			t.Run("entries-go", func(t *testing.T) { b.For(t).entriesGo(t) })

@@ -3,6 +3,7 @@ package machine
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -25,7 +26,8 @@ func (m *Machine) Lightdm(ctx context.Context, entry string) (*Screen, error) {
 	if err := m.Write(ctx, "/etc/lightdm/lightdm.conf.d/95-session.conf", settings); err != nil {
 		return nil, err
 	}
-	if err := done(m.Run(ctx, "systemctl", "restart", "lightdm.service")); err != nil {
+	// The greeter would mark what was taken last, whoever that was.
+	if err := done(m.Run(ctx, "sh", "-c", "rm -f /var/lib/lightdm/.cache/lightdm-gtk-greeter/state; systemctl restart lightdm.service")); err != nil {
 		return nil, err
 	}
 	s := &Screen{m, ":0", "/var/run/lightdm/root/:0"}
@@ -73,6 +75,43 @@ func (s *Screen) logIn(ctx context.Context, user, password string) error {
 	}
 	_, err := s.m.SeatSession(ctx, user)
 	return err
+}
+
+// GuestAtLightdm has a guest log in at lightdm's greeter, and returns the screen and
+// who it is when logind knows the session.
+func (m *Machine) GuestAtLightdm(ctx context.Context) (s *Screen, name string, err error) {
+	s, err = persist(func() (*Screen, error) {
+		s, err := m.Lightdm(ctx, "")
+		if err == nil {
+			err = s.Type(ctx, "guest")
+		}
+		for range 2 { // after the name, and where it is asked for
+			if err == nil {
+				err = s.Key(ctx, "Return")
+				time.Sleep(time.Second)
+			}
+		}
+		if err == nil {
+			name, err = m.SeatGuest(ctx, "lightdm")
+		}
+		return s, err
+	})
+	return s, name, err
+}
+
+// SeatGuest waits for a guest on seat0 who came by a service, and returns its name.
+func (m *Machine) SeatGuest(ctx context.Context, service string) (string, error) {
+	const guest = `for s in $(loginctl list-sessions --no-legend | awk '$3 ~ /^guest-/ && /seat0/ { print $1 }'); do
+	[ "$(loginctl show-session "$s" -p Service --value)" != "$0" ] || exec loginctl show-session "$s" -p Name --value
+done`
+	var last Result
+	for end := time.Now().Add(sessionTime); time.Now().Before(end) && ctx.Err() == nil; time.Sleep(200 * time.Millisecond) {
+		last = m.Run(ctx, "sh", "-c", guest, service)
+		if name := strings.TrimSpace(last.Stdout); last.OK() && name != "" {
+			return name, nil
+		}
+	}
+	return "", fmt.Errorf("no guest of %s on seat0: %s\n%s", service, last, m.Run(ctx, "sh", "-c", "sessionctl guest list; journalctl --no-pager -n 30").Stdout)
 }
 
 // SeatSession waits for a session of user on seat0 and returns its id.

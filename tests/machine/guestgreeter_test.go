@@ -69,7 +69,18 @@ func (b *Booted) guestsAtGreeters(t *testing.T, suite string) {
 	// Somebody else's X server, whose socket anybody on the host can talk to.
 	b.Must("systemd-run", "--unit=other-screen", "Xvfb", ":7", "-ac")
 	b.eventually("the other X server", func() string { return b.Run("ls", "/tmp/.X11-unix/X7").Stderr })
-	b.want(b.Must("ls", "-A", "/proc/"+b.Must("pgrep", "-u", first, "-x", desktop)+"/root/tmp/.X11-unix"), "X0")
+	pid := b.Must("pgrep", "-u", first, "-x", desktop)
+	b.want(b.Must("ls", "-A", "/proc/"+pid+"/root/tmp/.X11-unix"), "X0")
+	for display, reached := range map[string]bool{":0": true, ":7": false} {
+		uid := strings.TrimPrefix(first, "guest-")
+		r := b.Run("nsenter", "-t", pid, "-m", "-n", "-S", uid, "-G", uid, "env", "XAUTHORITY=/run/ninefold/xauthority", "xdpyinfo", "-display", display)
+		if r.OK() != reached {
+			t.Errorf("display %s is reached from the guest's session: %v; %s", display, r.OK(), r.Stderr)
+		}
+		if b.Run("xdpyinfo", "-display", display).OK() == reached {
+			t.Errorf("display %s is reached from the host without the cookie: %v", display, !reached)
+		}
+	}
 
 	// The next one takes the seat, which the first one does not come back to.
 	b.configure(settings)
@@ -91,7 +102,7 @@ func (b *Booted) guestsAtGreeters(t *testing.T, suite string) {
 		return "of the guest run: " + b.Run("ps", "-u", second, "-f").Stdout
 	})
 	b.guestIsInside(t, second, "labwc")
-	pid := b.Must("pgrep", "-u", second, "-x", "labwc")
+	pid = b.Must("pgrep", "-u", second, "-x", "labwc")
 	if environ := b.Must("sh", "-c", "tr '\\0' '\\n' </proc/"+pid+"/environ"); strings.Contains(environ, "DISPLAY=:7") || strings.Contains(environ, "XAUTHORITY") {
 		t.Errorf("a guest of greetd was given a screen: %s", environ)
 	}

@@ -32,7 +32,7 @@ func (m *Machine) Lightdm(ctx context.Context, entry string) (*Screen, error) {
 	}
 	s := &Screen{m, ":0", "/var/run/lightdm/root/:0"}
 	if _, err := s.Window(ctx, greeterTime, "lightdm-gtk-greeter"); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w\n%s", err, m.Run(ctx, "sh", "-c", "ps -ef; tail -n 30 /var/log/lightdm/*.log").Stdout)
 	}
 	time.Sleep(time.Second) // it takes keys a moment after it is shown
 	return s, nil

@@ -32,6 +32,9 @@ func TestLogins(t *testing.T) {
 			t.Run("ssh-channels", func(t *testing.T) { b.For(t).sshChannels(t) })
 			t.Run("open", func(t *testing.T) { b.For(t).openLogins(t) })
 			t.Run("outside", func(t *testing.T) { b.For(t).outside(t) })
+			if b.Virtual() {
+				t.Run("guest-away", func(t *testing.T) { b.For(t).guestAway(t) })
+			}
 			t.Run("afterwards", func(t *testing.T) {
 				b := b.For(t)
 				b.gone("bob")

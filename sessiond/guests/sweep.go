@@ -57,8 +57,7 @@ func (g *Guests) Sweep(ctx context.Context) (Swept, error) {
 		case guest == nil:
 			out.Live = append(out.Live, Name(uint32(uid)))
 		default:
-			// lightdm makes an empty directory for whoever logs in, outside of the session.
-			_ = unix.Rmdir(filepath.Join(lightdmData, guest.Name))
+			guest.leaveLightdm()
 			over[guest.UID] = guest
 		}
 	}
@@ -86,8 +85,20 @@ func (g *Guests) Sweep(ctx context.Context) (Swept, error) {
 	return out, failed
 }
 
-// lightdmData holds a directory for each user of lightdm's.
-const lightdmData = "/var/lib/lightdm-data"
+// What lightdm makes for whoever logs in, outside of the session: a directory below
+// each of these, empty or with the X server's cookie (user-authority-in-system-dir of
+// lightdm.conf).
+var lightdmDirs = []string{"/var/lib/lightdm-data", "/run/lightdm"}
+
+// leaveLightdm takes those away. The guest itself never had a process that could put
+// something there, and what else is there stays and is found.
+func (g *Guest) leaveLightdm() {
+	for _, dir := range lightdmDirs {
+		own := filepath.Join(dir, g.Name)
+		_ = unix.Unlink(filepath.Join(own, "xauthority"))
+		_ = unix.Rmdir(own)
+	}
+}
 
 // stillOut reports whether logind still has the user of a guest who logged in: for
 // some seconds it keeps an empty directory, which the next sweep finds gone.

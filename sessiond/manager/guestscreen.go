@@ -46,6 +46,9 @@ func (g *madeGuest) giveScreen(v *entrance.Visitor, c *namespaces.Command) error
 	}
 	fail := func(err error) error { return fmt.Errorf("give %s its screen: %w", g.guest.Name, err) }
 	cookies, err := v.Cookies()
+	if err == nil && len(cookies) == 0 {
+		err = errNoCookie
+	}
 	if err != nil {
 		return fail(err)
 	}
@@ -68,7 +71,10 @@ func (g *madeGuest) giveScreen(v *entrance.Visitor, c *namespaces.Command) error
 	return nil
 }
 
-var errScreen = errors.New("it is no socket of an X server that root started")
+var (
+	errNoCookie = errors.New("the X server's cookie did not come with it")
+	errScreen   = errors.New("it is no socket of an X server that root started")
+)
 
 // screenSocket opens the socket of an X server, as O_PATH. Anybody can make names
 // where it lies.

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"ninefold/namespaces"
 	"ninefold/sessiond/journal"
 	"ninefold/sessiond/parked"
@@ -16,13 +18,23 @@ import (
 func written(t *testing.T) *os.File {
 	t.Helper()
 	dir := t.TempDir()
-	for _, name := range []string{"upper", namespaces.StampPark} {
-		if err := os.Mkdir(filepath.Join(dir, name), 0o755); err != nil {
+	mine, stamp := filepath.Join(dir, "upper", "mine"), filepath.Join(dir, namespaces.StampPark)
+	for _, name := range []string{filepath.Dir(mine), stamp} {
+		if err := os.Mkdir(name, 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := os.WriteFile(filepath.Join(dir, "upper", "mine"), []byte("mine"), 0o644); err != nil {
+	if err := os.WriteFile(mine, []byte("mine"), 0o644); err != nil {
 		t.Fatal(err)
+	}
+	// Written after the stamp counts, and a clock has its ticks.
+	for deadline := time.Now().Add(30 * time.Second); !changed(t, mine).After(changed(t, stamp)); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the clock of the disk stands still")
+		}
+		if err := os.Chmod(mine, 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
 	f, err := os.Open(dir)
 	if err != nil {
@@ -30,6 +42,15 @@ func written(t *testing.T) *os.File {
 	}
 	t.Cleanup(func() { f.Close() })
 	return f
+}
+
+func changed(t *testing.T, name string) time.Time {
+	t.Helper()
+	var st unix.Stat_t
+	if err := unix.Lstat(name, &st); err != nil {
+		t.Fatal(err)
+	}
+	return time.Unix(st.Ctim.Unix())
 }
 
 // A logout may have begun when the machine goes down, and no daemon after this

@@ -15,13 +15,14 @@ import (
 
 	"ninefold/namespaces"
 	"ninefold/namespaces/plan"
+	"ninefold/tests/needs"
 )
 
 // TestStepsInAHomeAreItsOwners: what a step makes in a user's directory is made
 // with that user's rights, so that exchanging it meanwhile gains nothing, and a
 // link there is none that later steps follow as root's.
 func TestStepsInAHomeAreItsOwners(t *testing.T) {
-	needRoot(t)
+	needs.Root(t)
 	home := t.TempDir()
 	const uid = 12345
 	if err := os.Chown(home, uid, uid); err != nil {

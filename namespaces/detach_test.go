@@ -13,12 +13,13 @@ import (
 
 	"ninefold/namespaces"
 	"ninefold/namespaces/plan"
+	"ninefold/tests/needs"
 )
 
 // TestADetachedSessionKeepsItsLocks: it needs no keeper, holds what it was
 // given, and ends with SIGTERM.
 func TestADetachedSessionKeepsItsLocks(t *testing.T) {
-	needRoot(t)
+	needs.Root(t)
 	name := filepath.Join(t.TempDir(), "lock")
 	lock := func() *os.File {
 		f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o600)

@@ -20,6 +20,7 @@ import (
 	"ninefold/namespaces"
 	"ninefold/namespaces/kernel"
 	"ninefold/namespaces/plan"
+	"ninefold/tests/needs"
 )
 
 func TestEnterSeesTheSession(t *testing.T) {
@@ -244,7 +245,7 @@ func TestKilledKeeperLeavesNothing(t *testing.T) {
 			Argv: []string{"sh", "-c", "setsid sleep 1000 & readlink /proc/self/ns/mnt; sleep 1000"}, Stdout: os.Stdout})
 		return
 	}
-	needRoot(t)
+	needs.Root(t)
 	for _, mode := range []string{"pid", "none"} {
 		keeper := exec.Command("/proc/self/exe", "-test.run=TestKilledKeeperLeavesNothing$")
 		keeper.Env = append(os.Environ(), "NINEFOLD_TEST_KEEPER="+mode)

@@ -14,6 +14,7 @@ import (
 
 	"ninefold/namespaces"
 	"ninefold/namespaces/plan"
+	"ninefold/tests/needs"
 )
 
 func TestCheckTarget(t *testing.T) {
@@ -107,7 +108,7 @@ func liveWorld(t *testing.T) (l namespaces.Live, see func(script string) string,
 }
 
 func TestLiveBind(t *testing.T) {
-	needRoot(t)
+	needs.Root(t)
 	l, see, home := liveWorld(t)
 	at := func(name string) string { return filepath.Join(home, name) }
 	id, err := l.Bind(at("source"), at("dir"), false)
@@ -151,7 +152,7 @@ func TestLiveBind(t *testing.T) {
 }
 
 func TestLiveBindRefusals(t *testing.T) {
-	needRoot(t)
+	needs.Root(t)
 	l, _, home := liveWorld(t)
 	at := func(name string) string { return filepath.Join(home, name) }
 	for _, c := range []struct {

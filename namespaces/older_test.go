@@ -7,17 +7,13 @@ import (
 
 	"ninefold/namespaces/kernel"
 	"ninefold/namespaces/plan"
+	"ninefold/tests/needs"
 )
 
 // TestOlderKernels builds the same union with each way of naming layers that
 // some kernel needs, and reads through all of its layers.
 func TestOlderKernels(t *testing.T) {
-	if os.Geteuid() != 0 {
-		if os.Getenv("NINEFOLD_MUST_RUN") == "1" {
-			t.Fatal("this test must run and needs root")
-		}
-		t.Skip("needs root")
-	}
+	needs.Root(t)
 	lib, err := filepath.Abs("../bin")
 	if err != nil {
 		t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 
 	"ninefold/namespaces"
 	"ninefold/namespaces/plan"
+	"ninefold/tests/needs"
 )
 
 // rangePlan is a session whose ids are others on the host, with a kept upper.
@@ -33,7 +34,7 @@ func rangePlan(t *testing.T, dir string) *plan.Plan {
 // Root of a range is root inside, and nobody outside: what it writes has the
 // plain ids on disk, and its processes have those of the range.
 func TestARangesRootIsNobodyOutside(t *testing.T) {
-	needRoot(t)
+	needs.Root(t)
 	dir, err := os.MkdirTemp("/var/tmp", "range-") // no overlay lies on a tmpfs's mapped ids everywhere
 	if err != nil {
 		t.Fatal(err)

@@ -10,24 +10,13 @@ import (
 
 	"ninefold/namespaces"
 	"ninefold/namespaces/plan"
+	"ninefold/tests/needs"
 )
-
-// needRoot skips where sessions cannot be made, unless the run must make them.
-func needRoot(t testing.TB) {
-	t.Helper()
-	if os.Geteuid() == 0 {
-		return
-	}
-	if os.Getenv("NINEFOLD_MUST_RUN") == "1" {
-		t.Fatal("this test must run and needs root")
-	}
-	t.Skip("needs root")
-}
 
 // initDir builds ninefold-init once per run.
 func initDir(t testing.TB) string {
 	t.Helper()
-	needRoot(t)
+	needs.Root(t)
 	dir, err := filepath.Abs("../bin")
 	if err != nil {
 		t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"ninefold/sessiond/door"
+	"ninefold/tests/needs"
 )
 
 const recordsDir = "/run/userdb"
@@ -47,7 +48,7 @@ const (
 )
 
 func TestAlias(t *testing.T) {
-	needRoot(t)
+	needs.Root(t)
 	for kind, module := range map[string]string{"as built": built(t, "pam_ninefold.so"), "sanitized": ""} {
 		t.Run(kind, func(t *testing.T) {
 			var environment []string

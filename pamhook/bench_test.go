@@ -4,13 +4,15 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"ninefold/tests/needs"
 )
 
 // BenchmarkSu is what the module adds to a warm `su`: both lines, with an
 // answer that leads into a view. The two are to be run beside each other, as in
 // -bench Su -count 10.
 func BenchmarkSu(b *testing.B) {
-	needRoot(b)
+	needs.Root(b)
 	v := newView(b)
 	listen(b, v.enter("NINEFOLD_PROFILE=desk"))
 	service(b, "su", built(b, "pam_ninefold.so"), "")

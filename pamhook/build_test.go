@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"ninefold/sessiond/door"
+	"ninefold/tests/needs"
 )
 
 // The module is loaded by the programs of whatever root it is projected into,
@@ -128,7 +129,7 @@ func sanitized(t *testing.T) (module string, environment []string) {
 
 // TestSanitized runs the sanitized module in pamtester.
 func TestSanitized(t *testing.T) {
-	needRoot(t)
+	needs.Root(t)
 	module, environment := sanitized(t)
 	// pam_exec shows the program's descriptors, from a child of its own.
 	script := filepath.Join(tempDir(t), "descriptors")
@@ -158,7 +159,7 @@ func TestSanitized(t *testing.T) {
 
 // TestValgrind looks for memory and descriptors that are left over.
 func TestValgrind(t *testing.T) {
-	needRoot(t)
+	needs.Root(t)
 	module := built(t, "pam_ninefold.so")
 	each(t, func(t *testing.T, name string) {
 		service(t, "nf-valgrind", module, "debug")

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ninefold/sessiond/door"
+	"ninefold/tests/needs"
 )
 
 // wrapper installs ninefold-enter as the package does.
@@ -76,7 +77,7 @@ func onHost(t testing.TB, r result) {
 }
 
 func TestTheManagerEntersTheView(t *testing.T) {
-	needRoot(t)
+	needs.Root(t)
 	v := newView(t)
 	p := listen(t, v.enter("NINEFOLD_PROFILE=desk", "NINEFOLD_VIEW=v1"))
 	cmd := exec.Command(wrapper(t, fileCaps), "user@", "--", "/bin/sh", "-c", what)
@@ -98,7 +99,7 @@ func TestTheManagerEntersTheView(t *testing.T) {
 }
 
 func TestASessionEntryChooses(t *testing.T) {
-	needRoot(t)
+	needs.Root(t)
 	p := listen(t, newView(t).enter())
 	enter := wrapper(t, fileCaps)
 	for choice, want := range map[string]string{"dev": "dev", "d\x1bv": "?", strings.Repeat("y", 128): "?"} {
@@ -113,7 +114,7 @@ func TestASessionEntryChooses(t *testing.T) {
 
 // An untrusted view has a user namespace, and nothing to gain privilege with.
 func TestTheManagerEntersAnUntrustedView(t *testing.T) {
-	needRoot(t)
+	needs.Root(t)
 	v := newUntrustedView(t)
 	listen(t, func(door.Request) (door.Reply, []*os.File) {
 		return door.Reply{Verdict: door.Enter, FDs: []door.FDKind{door.FDMount, door.FDUser}}, []*os.File{v.ns("mnt"), v.ns("user")}
@@ -129,7 +130,7 @@ func TestTheManagerEntersAnUntrustedView(t *testing.T) {
 }
 
 func TestNoNewPrivileges(t *testing.T) {
-	needRoot(t)
+	needs.Root(t)
 	v := newView(t)
 	listen(t, func(r door.Request) (door.Reply, []*os.File) {
 		reply, files := v.enter()(r)
@@ -144,7 +145,7 @@ func TestNoNewPrivileges(t *testing.T) {
 // Whatever fails before the view is entered, or can be undone, ends in the
 // command on the host without a capability.
 func TestTheManagerStaysOnTheHost(t *testing.T) {
-	needRoot(t)
+	needs.Root(t)
 	v := newView(t)
 	empty := newView(t)
 	empty.run("mount", "-t", "tmpfs", "view", "/usr/bin")
@@ -182,7 +183,7 @@ func TestTheManagerStaysOnTheHost(t *testing.T) {
 }
 
 func TestRefusedByTheDaemon(t *testing.T) {
-	needRoot(t)
+	needs.Root(t)
 	listen(t, say(door.Refuse, "not today"))
 	r := manager(t, wrapper(t, fileCaps))
 	if r.code != 1 || r.out != "" {
@@ -193,7 +194,7 @@ func TestRefusedByTheDaemon(t *testing.T) {
 
 // Half in a user namespace there is no way back, so nothing is run.
 func TestStuckRunsNothing(t *testing.T) {
-	needRoot(t)
+	needs.Root(t)
 	v := newUntrustedView(t)
 	listen(t, func(door.Request) (door.Reply, []*os.File) {
 		bad, err := os.Open("/etc/passwd")
@@ -208,7 +209,7 @@ func TestStuckRunsNothing(t *testing.T) {
 }
 
 func TestAUserNamespaceWithoutTheCaller(t *testing.T) {
-	needRoot(t)
+	needs.Root(t)
 	few := []syscall.SysProcIDMap{{ContainerID: 0, HostID: 0, Size: 1000}}
 	v := hold(t, &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS, UidMappings: few, GidMappings: few})
 	listen(t, func(door.Request) (door.Reply, []*os.File) {
@@ -220,7 +221,7 @@ func TestAUserNamespaceWithoutTheCaller(t *testing.T) {
 }
 
 func TestAHangingDaemonDoesNotHoldTheManager(t *testing.T) {
-	needRoot(t)
+	needs.Root(t)
 	p := listenRaw(t, func(*net.UnixConn, door.Request) {})
 	enter := wrapper(t, fileCaps)
 	r := manager(t, enter)
@@ -247,7 +248,7 @@ func TestAHangingDaemonDoesNotHoldTheManager(t *testing.T) {
 // What a caller without privileges can bring along: nothing of it reaches the
 // command as a capability, and nothing of it stops the program from working.
 func TestWhatACallerBringsAlong(t *testing.T) {
-	needRoot(t)
+	needs.Root(t)
 	v := newView(t)
 	listen(t, v.enter())
 	enter := wrapper(t, fileCaps)
@@ -341,7 +342,7 @@ func TestWhatACallerBringsAlong(t *testing.T) {
 // is theirs anyway, and the command still gets none of them. Outside of one the
 // command can do nothing that the user could not.
 func TestWhatTheCommandCanDo(t *testing.T) {
-	needRoot(t)
+	needs.Root(t)
 	listen(t, say(door.Host, ""))
 	enter := wrapper(t, fileCaps)
 	const try = "mount -t tmpfs x /mnt 2>&1; chroot / true 2>&1; unshare -m true 2>&1; nsenter -t 1 -m true 2>&1; grep ^Cap /proc/self/status"
@@ -372,7 +373,7 @@ func TestWhatTheCommandCanDo(t *testing.T) {
 }
 
 func TestGarbageAtTheDoor(t *testing.T) {
-	needRoot(t)
+	needs.Root(t)
 	enter := wrapper(t, fileCaps)
 	v := newView(t)
 	good := func(r door.Request) []byte {

@@ -104,17 +104,6 @@ func replace(path, text string) error {
 	return unix.Mount(mine, path, "", unix.MS_BIND, "")
 }
 
-func needRoot(t testing.TB) {
-	t.Helper()
-	if os.Geteuid() == 0 {
-		return
-	}
-	if os.Getenv("NINEFOLD_MUST_RUN") == "1" {
-		t.Fatal("this test must run and needs root")
-	}
-	t.Skip("needs root")
-}
-
 // built returns the path of a program of this folder (make build).
 func built(t testing.TB, name string) string {
 	t.Helper()

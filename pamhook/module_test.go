@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ninefold/sessiond/door"
+	"ninefold/tests/needs"
 )
 
 const control = "[success=ok perm_denied=die default=ignore]"
@@ -60,7 +61,7 @@ func here(t testing.TB) string {
 }
 
 func TestSuEntersTheView(t *testing.T) {
-	needRoot(t)
+	needs.Root(t)
 	v := newView(t)
 	p := listen(t, v.enter("NINEFOLD_PROFILE=desk", "NINEFOLD_VIEW=v1"))
 	service(t, "su", built(t, "pam_ninefold.so"), "")
@@ -85,7 +86,7 @@ func TestSuEntersTheView(t *testing.T) {
 }
 
 func TestSuGoesToTheRootWhereTheDirectoryIsNotInTheView(t *testing.T) {
-	needRoot(t)
+	needs.Root(t)
 	v := newView(t)
 	listen(t, v.enter())
 	service(t, "su", built(t, "pam_ninefold.so"), "")
@@ -102,7 +103,7 @@ func TestSuGoesToTheRootWhereTheDirectoryIsNotInTheView(t *testing.T) {
 }
 
 func TestLoginEntersTheView(t *testing.T) {
-	needRoot(t)
+	needs.Root(t)
 	v := newView(t)
 	listen(t, v.enter("NINEFOLD_PROFILE=desk"))
 	service(t, "login", built(t, "pam_ninefold.so"), "")
@@ -117,7 +118,7 @@ func TestLoginEntersTheView(t *testing.T) {
 // Whatever does not lead into a view leaves the login on the host, with one
 // line for the person unless the host is what was asked for.
 func TestWhatFailsStaysOnTheHost(t *testing.T) {
-	needRoot(t)
+	needs.Root(t)
 	module := built(t, "pam_ninefold.so")
 	for name, c := range map[string]struct {
 		start   func(t *testing.T)
@@ -231,7 +232,7 @@ func strangersDoor(t *testing.T) {
 }
 
 func TestRefusal(t *testing.T) {
-	needRoot(t)
+	needs.Root(t)
 	listen(t, say(door.Refuse, "profile 'guest' is not for you"))
 	service(t, "su", built(t, "pam_ninefold.so"), "")
 	r := su(t, person)
@@ -243,7 +244,7 @@ func TestRefusal(t *testing.T) {
 
 // Who never enters costs the daemon nothing, whatever it would answer.
 func TestWhoNeverEnters(t *testing.T) {
-	needRoot(t)
+	needs.Root(t)
 	p := listen(t, newView(t).enter())
 	module := built(t, "pam_ninefold.so")
 	service(t, "su", module, "")
@@ -274,7 +275,7 @@ func TestWhoNeverEnters(t *testing.T) {
 
 // A daemon that hangs is waited for once.
 func TestAHangingDaemonIsAskedOnce(t *testing.T) {
-	needRoot(t)
+	needs.Root(t)
 	module := built(t, "pam_ninefold.so")
 	p := listenRaw(t, func(*net.UnixConn, door.Request) {})
 	service(t, "su", module, "")
@@ -304,7 +305,7 @@ func TestAHangingDaemonIsAskedOnce(t *testing.T) {
 
 // Beside a user manager that runs, nobody waits for what is only made ready.
 func TestBesideAManagerTheFirstQuestionIsNotWaitedFor(t *testing.T) {
-	needRoot(t)
+	needs.Root(t)
 	if err := unix.Mount("pamhook", "/sys/fs/cgroup", "tmpfs", 0, "mode=0755"); err != nil {
 		t.Fatal(err)
 	}
@@ -346,7 +347,7 @@ func TestBesideAManagerTheFirstQuestionIsNotWaitedFor(t *testing.T) {
 
 // With a full backlog a blocking connect(2) would never return.
 func TestAStoppedDaemonWithAFullBacklog(t *testing.T) {
-	needRoot(t)
+	needs.Root(t)
 	_ = os.Remove(door.Path)
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -377,7 +378,7 @@ func TestAStoppedDaemonWithAFullBacklog(t *testing.T) {
 }
 
 func TestChoice(t *testing.T) {
-	needRoot(t)
+	needs.Root(t)
 	p := listen(t, say(door.Host, ""))
 	module := built(t, "pam_ninefold.so")
 	for _, c := range []struct{ options, env, want string }{
@@ -414,7 +415,7 @@ func pamtester(t testing.TB, svc string, args ...string) result {
 
 // What asked for a view must not look like being in one afterwards.
 func TestTheWishDoesNotStay(t *testing.T) {
-	needRoot(t)
+	needs.Root(t)
 	listen(t, say(door.Host, "no"))
 	module := built(t, "pam_ninefold.so")
 	service(t, "nf-wish", module, "")
@@ -427,7 +428,7 @@ func TestTheWishDoesNotStay(t *testing.T) {
 
 // The session's names go along, as far as they are text.
 func TestWhatIsTold(t *testing.T) {
-	needRoot(t)
+	needs.Root(t)
 	p := listen(t, say(door.Host, ""))
 	service(t, "nf-told", built(t, "pam_ninefold.so"), "", "pam_env.so")
 	r := finish(t, exec.Command("pamtester", "-I", "tty=tty7\x07", "-I", "rhost="+strings.Repeat("h", 300), "-E", "XDG_SESSION_ID=c42",
@@ -446,7 +447,7 @@ func TestWhatIsTold(t *testing.T) {
 // A display manager has threads, which share their root and working directory
 // until the module takes its own.
 func TestAThreadedProgram(t *testing.T) {
-	needRoot(t)
+	needs.Root(t)
 	v := newView(t)
 	listen(t, v.enter())
 	service(t, "nf-threads", built(t, "pam_ninefold.so"), "")

@@ -6,11 +6,12 @@ import (
 	"testing"
 
 	"ninefold/sessiond/door"
+	"ninefold/tests/needs"
 )
 
 // A person may type NAME+PROFILE where a program asks PAM for the name.
 func TestChoiceInTheName(t *testing.T) {
-	needRoot(t)
+	needs.Root(t)
 	p := listen(t, say(door.Host, ""))
 	module := built(t, "pam_ninefold.so")
 	long := strings.Repeat("p", 128)
@@ -49,7 +50,7 @@ func TestChoiceInTheName(t *testing.T) {
 
 // login(1) goes on with the name that is left.
 func TestLoginWithAChoice(t *testing.T) {
-	needRoot(t)
+	needs.Root(t)
 	v := newView(t)
 	p := listen(t, v.enter())
 	module := built(t, "pam_ninefold.so")

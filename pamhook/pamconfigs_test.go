@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"ninefold/tests/needs"
 )
 
 // pamSystemd is libpam-systemd's own pam-configs file in what counts here.
@@ -34,7 +36,7 @@ Session:
 
 // TestPamAuthUpdate has Debian's tool write the stacks, and take them back.
 func TestPamAuthUpdate(t *testing.T) {
-	needRoot(t)
+	needs.Root(t)
 	dir := tempDir(t)
 	over := func(at string) string {
 		mine := filepath.Join(dir, strings.ReplaceAll(at, "/", "-"))
@@ -155,7 +157,7 @@ func tree(t *testing.T, dir string) string {
 
 // A login goes on when the package went without its PAM lines being taken out.
 func TestAMissingModuleLetsLoginsIn(t *testing.T) {
-	needRoot(t)
+	needs.Root(t)
 	service(t, "su", "/nonexistent/pam_ninefold.so", "on-failure=deny")
 	if r := su(t, person); r.code != 0 || !strings.HasPrefix(r.out, here(t)+"\n") {
 		t.Errorf("%+v", r)

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"ninefold/sessiond/door"
+	"ninefold/tests/needs"
 )
 
 // offers is a daemon that offers profiles, and leaves everybody on the host.
@@ -48,7 +49,7 @@ func typing(t testing.TB, p *peer, answers string, cmd *exec.Cmd) (r result, cho
 }
 
 func TestAskedForAProfile(t *testing.T) {
-	needRoot(t)
+	needs.Root(t)
 	asking(t, "login", built(t, "pam_ninefold.so"), "required pam_permit.so")
 	p := listen(t, offers("marked", "second", "3"))
 	for answers, want := range map[string]struct {
@@ -87,7 +88,7 @@ func TestAskedForAProfile(t *testing.T) {
 
 // The line decides nothing: not when the stack fails, not when the daemon does.
 func TestAskingChangesNoResult(t *testing.T) {
-	needRoot(t)
+	needs.Root(t)
 	module := built(t, "pam_ninefold.so")
 	many := make([]string, 30)
 	for i := range many {
@@ -125,7 +126,7 @@ func TestAskingChangesNoResult(t *testing.T) {
 
 // TestAskingSanitized asks with AddressSanitizer and UBSan, and under valgrind.
 func TestAskingSanitized(t *testing.T) {
-	needRoot(t)
+	needs.Root(t)
 	module, environment := sanitized(t)
 	long := make([]string, 7)
 	for i := range long {

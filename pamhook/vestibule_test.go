@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"ninefold/sessiond/door"
+	"ninefold/tests/needs"
 )
 
 // newVestibule is the host once more, with the wrapper in the place of /bin/dash
@@ -30,7 +31,7 @@ func newVestibule(t *testing.T, enter string) *view {
 // TestAVestibule: the module puts the login into a vestibule, and the way into
 // the untrusted view follows at the login shell, after the change of uid.
 func TestAVestibule(t *testing.T) {
-	needRoot(t)
+	needs.Root(t)
 	inner := newUntrustedView(t)
 	vestibule := newVestibule(t, wrapper(t, fileCaps))
 	join := func() (door.Reply, []*os.File) {
@@ -99,7 +100,7 @@ func TestAVestibule(t *testing.T) {
 
 // Outside of a vestibule a call by another name leads nowhere but the view.
 func TestAnotherName(t *testing.T) {
-	needRoot(t)
+	needs.Root(t)
 	enter := wrapper(t, fileCaps)
 	listen(t, say(door.Host, ""))
 	for _, argv := range [][]string{{"-bash"}, {"sh", "-c", "echo ran"}, {""}, {"/usr/bin/ninefold-enter/sh"}} {

@@ -23,6 +23,7 @@ import (
 	"ninefold/sessiond/door"
 	"ninefold/sessiond/journal"
 	"ninefold/sessiond/process"
+	"ninefold/tests/needs"
 )
 
 // The tests run in a mount namespace of their own with an empty /run, so that
@@ -78,21 +79,10 @@ type world struct {
 	daemon  *exec.Cmd
 }
 
-func needRoot(t *testing.T) {
-	t.Helper()
-	if os.Geteuid() == 0 {
-		return
-	}
-	if os.Getenv("NINEFOLD_MUST_RUN") == "1" {
-		t.Fatal("this test must run and needs root")
-	}
-	t.Skip("needs root")
-}
-
 // newWorld builds the daemon and makes a user whose default profile is plain.
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	needRoot(t)
+	needs.Root(t)
 	w := &world{t: t, dir: t.TempDir(), uid: 20000 + uint32(os.Getpid()%40000)}
 	w.program, w.log = filepath.Join(w.dir, "sessiond"), filepath.Join(w.dir, "log")
 	build := exec.Command("go", "build", "-o", w.program, ".")

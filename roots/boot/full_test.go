@@ -11,17 +11,14 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"ninefold/tests/needs"
 )
 
 // mounted puts a file system in place of a directory of a machine, with what was there.
 func mounted(t *testing.T, m *Machine, dir string, args ...string) {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		if os.Getenv("NINEFOLD_MUST_RUN") == "1" {
-			t.Fatal("needs root")
-		}
-		t.Skip("needs root")
-	}
+	needs.Root(t)
 	dir = m.at(dir)
 	aside := t.TempDir()
 	for _, argv := range [][]string{

@@ -14,6 +14,7 @@ import (
 	"ninefold/roots/driver"
 	"ninefold/roots/recipe/recipefile"
 	"ninefold/roots/store"
+	"ninefold/tests/needs"
 )
 
 // childEnv makes the test binary build one image and print its id: the tests
@@ -107,7 +108,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 func TestFullDisk(t *testing.T) {
 	w := newWorld(t)
 	if _, err := exec.LookPath("unshare"); err != nil {
-		skip(t, err.Error())
+		needs.Lacks(t, err.Error())
 	}
 	locks := t.TempDir()
 	want := w.build(w.config(t.TempDir(), locks), "top", Options{}).ID

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"ninefold/roots/image"
+	"ninefold/tests/needs"
 )
 
 // machineRoot is a small machine: the files of the shell package, a linker
@@ -50,7 +51,7 @@ func machineRoot(t *testing.T) string {
 func TestImageOnTheMachine(t *testing.T) {
 	w := newWorld(t)
 	if _, err := os.Stat("/var/lib/dpkg/status"); err != nil {
-		skip(t, err.Error())
+		needs.Lacks(t, err.Error())
 	}
 	tree := t.TempDir()
 	own := filepath.Join(tree, "usr/lib/x86_64-linux-gnu/libo.so.6")

@@ -16,16 +16,8 @@ import (
 	"ninefold/roots/image"
 	"ninefold/roots/recipe/recipefile"
 	"ninefold/roots/store"
+	"ninefold/tests/needs"
 )
-
-// skip skips, or fails where everything has to run.
-func skip(t testing.TB, why string) {
-	t.Helper()
-	if os.Getenv("NINEFOLD_MUST_RUN") == "1" {
-		t.Fatal(why)
-	}
-	t.Skip(why)
-}
 
 type fields = map[string]string
 
@@ -37,11 +29,11 @@ func shell(t testing.TB) testrepo.Deb {
 	for _, name := range []string{"/bin/sh", "/usr/bin/env", "/bin/sleep", "/bin/mv", "/bin/rm", "/bin/chmod", "/bin/mkdir", "/bin/ln"} {
 		at, err := filepath.EvalSymlinks(name)
 		if err != nil {
-			skip(t, err.Error())
+			needs.Lacks(t, err.Error())
 		}
 		out, err := exec.Command("ldd", at).CombinedOutput()
 		if err != nil {
-			skip(t, "ldd "+at+": "+string(out))
+			needs.Lacks(t, "ldd "+at+": "+string(out))
 		}
 		add := func(to, from string) {
 			for _, f := range d.Files {
@@ -97,12 +89,8 @@ type world struct {
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		skip(t, "needs root")
-	}
-	if _, err := exec.LookPath("apt-get"); err != nil {
-		skip(t, "apt-get is not installed")
-	}
+	needs.Root(t)
+	needs.Programs(t, "apt-get")
 	w := &world{t: t, debs: baseDebs(t), recipes: t.TempDir()}
 	w.repo = testrepo.New(t, "trixie", debian.Arch(), w.debs...)
 	w.recipe("base", `packages = ["tool"]
@@ -151,7 +139,7 @@ func (w *world) config(state, locks string) Config {
 	}
 	best, _ := driver.Probe(w.t.TempDir())
 	if best == nil {
-		skip(w.t, "no driver works on this machine")
+		needs.Lacks(w.t, "no driver works on this machine")
 	}
 	return Config{Store: s, Driver: best, Recipes: set, Locks: []string{locks}, State: state, InitDir: init}
 }

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"ninefold/tests/needs"
 )
 
 func acl(entries ...[3]uint32) string {
@@ -72,7 +74,7 @@ func FuzzShifted(f *testing.F) {
 
 // What a copy gets replaces what was there.
 func TestAttributesAreCopied(t *testing.T) {
-	needRoot(t)
+	needs.Root(t)
 	dir := t.TempDir()
 	a, b := filepath.Join(dir, "a"), filepath.Join(dir, "b")
 	want := map[string]string{"user.kept": "x", accessAttribute: someACL, capabilityAttribute: "\x01\x00\x00\x02\x00\x20\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"}

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"ninefold/tests/needs"
 )
 
 func TestAccountsAreMergedByName(t *testing.T) {
@@ -41,7 +43,7 @@ func TestAccountsAreMergedByName(t *testing.T) {
 
 // What both sides make of a file decides what is carried over.
 func TestCarry(t *testing.T) {
-	needRoot(t)
+	needs.Root(t)
 	host, s := t.TempDir(), On(t.TempDir())
 	r := create(t, s, 0, "foo")
 	put(t, host, map[string]string{

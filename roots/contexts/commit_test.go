@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ninefold/roots/recipe"
+	"ninefold/tests/needs"
 )
 
 const (
@@ -23,7 +24,7 @@ const (
 
 func committed(t *testing.T, host, layer map[string]string, more func(upper string)) (*Commit, map[string]*tar.Header, error) {
 	t.Helper()
-	needRoot(t)
+	needs.Root(t)
 	root, s := t.TempDir(), On(t.TempDir())
 	r := create(t, s, 0, "foo")
 	dir := filepath.Join(s.LayerDir(r, r.Layer), "upper")

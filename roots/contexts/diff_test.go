@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"ninefold/tests/needs"
 )
 
 func ctx() context.Context { return context.Background() }
@@ -45,19 +47,8 @@ func put(t *testing.T, dir string, files map[string]string) {
 	}
 }
 
-func needRoot(t *testing.T) {
-	t.Helper()
-	if os.Geteuid() == 0 {
-		return
-	}
-	if os.Getenv("NINEFOLD_MUST_RUN") == "1" {
-		t.Fatal("this test must run and needs root")
-	}
-	t.Skip("needs root")
-}
-
 func TestDiffTellsWhatALayerChanges(t *testing.T) {
-	needRoot(t)
+	needs.Root(t)
 	host, s := t.TempDir(), On(t.TempDir())
 	r := create(t, s, 0, "foo")
 	const status = "Package: %s\nStatus: install ok installed\nArchitecture: amd64\nVersion: %s\n\n"

@@ -13,21 +13,13 @@ import (
 	"ninefold/roots/debian/testrepo"
 	"ninefold/roots/lock"
 	"ninefold/roots/recipe"
+	"ninefold/tests/needs"
 )
-
-// skip skips, or fails where everything has to run.
-func skip(t *testing.T, why string) {
-	t.Helper()
-	if os.Getenv("NINEFOLD_MUST_RUN") == "1" {
-		t.Fatal(why)
-	}
-	t.Skip(why)
-}
 
 func needApt(t *testing.T) {
 	t.Helper()
 	if _, err := exec.LookPath("apt-get"); err != nil {
-		skip(t, "apt-get is not installed")
+		needs.Lacks(t, "apt-get is not installed")
 	}
 }
 

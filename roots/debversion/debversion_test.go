@@ -1,9 +1,10 @@
 package debversion
 
 import (
-	"os"
 	"os/exec"
 	"testing"
+
+	"ninefold/tests/needs"
 )
 
 // ordered are versions, each earlier than the next.
@@ -32,12 +33,7 @@ func TestOrder(t *testing.T) {
 
 // dpkg itself says the same.
 func TestDpkgAgrees(t *testing.T) {
-	if _, err := exec.LookPath("dpkg"); err != nil {
-		if os.Getenv("NINEFOLD_MUST_RUN") == "1" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
+	needs.Programs(t, "dpkg")
 	for i, v := range ordered[1:] {
 		if out, err := exec.Command("dpkg", "--compare-versions", ordered[i], "lt", v).CombinedOutput(); err != nil {
 			t.Errorf("dpkg: %s is not earlier than %s: %v %s", ordered[i], v, err, out)

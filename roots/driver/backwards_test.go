@@ -8,12 +8,13 @@ import (
 	"testing"
 
 	"ninefold/roots/image"
+	"ninefold/tests/needs"
 )
 
 // A farm that was made backwards holds the same, links before their first names
 // or not, and lists it in another order than that of the names.
 func TestBackwardsFarm(t *testing.T) {
-	needRoot(t)
+	needs.Root(t)
 	s := open(t)
 	z := newZoo(t, s, "p")
 	for i := range 40 {

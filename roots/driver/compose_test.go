@@ -11,6 +11,7 @@ import (
 
 	"ninefold/roots/image"
 	"ninefold/roots/pkg"
+	"ninefold/tests/needs"
 )
 
 func TestTheSameImageIsTheSameBytes(t *testing.T) {
@@ -34,7 +35,7 @@ func TestTheSameImageIsTheSameBytes(t *testing.T) {
 }
 
 func TestComposeTwiceAtOnceAndCollect(t *testing.T) {
-	needRoot(t)
+	needs.Root(t)
 	s := open(t)
 	z := newZoo(t, s, "p")
 	for i := range 100 {
@@ -82,7 +83,7 @@ func TestComposeTwiceAtOnceAndCollect(t *testing.T) {
 }
 
 func TestFarmPoolIsVerified(t *testing.T) {
-	needRoot(t)
+	needs.Root(t)
 	s := open(t)
 	id := putImage(t, s, &image.Manifest{Name: "one", Packages: []image.Ref{newZoo(t, s, "p").file("usr/bin/x", "content", nil).put()}})
 	dir := layersOf(t, Farm{}, s, id, Full)[0].Source

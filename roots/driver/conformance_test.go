@@ -19,6 +19,7 @@ import (
 	"ninefold/roots/image"
 	"ninefold/roots/pkg"
 	"ninefold/roots/store"
+	"ninefold/tests/needs"
 )
 
 // mounted mounts layers where only f's thread sees them, and calls f with the
@@ -207,7 +208,7 @@ func needDriver(t *testing.T, d Driver) {
 			continue
 		}
 		if major, minor := kernel.Release(); d.Name() == "composefs" && (major < 6 || major == 6 && minor < 12) {
-			t.Skipf("Linux %d.%d: %s", major, minor, f.Why)
+			needs.Elsewhere(t, fmt.Sprintf("Linux %d.%d: %s", major, minor, f.Why))
 		}
 		t.Fatalf("%s: %s", f.Why, f.Hint)
 	}
@@ -215,7 +216,7 @@ func needDriver(t *testing.T, d Driver) {
 
 // TestConformance is what every driver must do.
 func TestConformance(t *testing.T) {
-	needRoot(t)
+	needs.Root(t)
 	s := open(t)
 	base := baseImage(t, s)
 	child := childImage(t, s, base)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -14,18 +13,6 @@ import (
 	"ninefold/roots/pkg"
 	"ninefold/roots/store"
 )
-
-// needRoot skips a test that mounts; in CI a skip is a failure.
-func needRoot(t *testing.T) {
-	t.Helper()
-	if os.Geteuid() == 0 {
-		return
-	}
-	if os.Getenv("NINEFOLD_MUST_RUN") == "1" {
-		t.Fatal("needs root")
-	}
-	t.Skip("needs root")
-}
 
 func open(t testing.TB) *store.Store {
 	t.Helper()

@@ -10,6 +10,7 @@ import (
 	"ninefold/roots/image"
 	"ninefold/roots/pkg"
 	"ninefold/roots/store"
+	"ninefold/tests/needs"
 )
 
 // family is a base of many names and a line of descendants, each of which adds,
@@ -33,7 +34,7 @@ func family(t *testing.T, s *store.Store, n int) []image.ID {
 }
 
 func TestAFamilyHasTheNamesThatItSharesOnce(t *testing.T) {
-	needRoot(t)
+	needs.Root(t)
 	for _, d := range []Driver{Composefs{}, Loop{}} {
 		t.Run(d.Name(), func(t *testing.T) {
 			needDriver(t, d)

@@ -17,6 +17,7 @@ import (
 	"ninefold/roots/image"
 	"ninefold/roots/pkg"
 	"ninefold/roots/store"
+	"ninefold/tests/needs"
 )
 
 // odd is an image of what is easily lost on the way.
@@ -119,28 +120,11 @@ func look(t *testing.T, root string) string {
 	return out.String()
 }
 
-func needs(t *testing.T, programs ...string) {
-	t.Helper()
-	for _, p := range programs {
-		if _, err := exec.LookPath(p); err != nil {
-			if os.Getenv("NINEFOLD_MUST_RUN") == "1" {
-				t.Fatal(err)
-			}
-			t.Skip("needs " + p)
-		}
-	}
-	if os.Geteuid() != 0 {
-		if os.Getenv("NINEFOLD_MUST_RUN") == "1" {
-			t.Fatal("needs root")
-		}
-		t.Skip("needs root")
-	}
-}
-
 // TestEveryFormHoldsTheSame compares what the kernel, tar and unsquashfs show of
 // each form with the tree, and each form with itself made again.
 func TestEveryFormHoldsTheSame(t *testing.T) {
-	needs(t, "mksquashfs", "unsquashfs", "tar", "fsck.erofs")
+	needs.Root(t)
+	needs.Programs(t, "mksquashfs", "unsquashfs", "tar", "fsck.erofs")
 	s, id := odd(t)
 	dir := t.TempDir()
 	want := ""
@@ -210,7 +194,8 @@ func unpack(t *testing.T, form, file, out string) string {
 // TestContainerToolsTakeALayout lets skopeo, which checks every digest, read
 // both kinds of layout.
 func TestContainerToolsTakeALayout(t *testing.T) {
-	needs(t, "skopeo")
+	needs.Root(t)
+	needs.Programs(t, "skopeo")
 	s, id := odd(t)
 	dir := t.TempDir()
 	for _, to := range []string{"archive", "archive2", "layout/"} {
@@ -255,7 +240,8 @@ func TestNothingIsWrittenOver(t *testing.T) {
 
 // TestAFailureLeavesNothing breaks the store, so that each form fails on its way.
 func TestAFailureLeavesNothing(t *testing.T) {
-	needs(t, "mksquashfs")
+	needs.Root(t)
+	needs.Programs(t, "mksquashfs")
 	s, id := odd(t)
 	d, _, err := s.Put(t.Context(), strings.NewReader(strings.Repeat("x", 8192)))
 	if err != nil {

@@ -8,18 +8,18 @@ import (
 	"ninefold/roots/pkg"
 )
 
-// needs remembers what objects link to, by content.
-var needs sync.Map // pkg.Digest -> library
+// linked remembers what objects link to, by content.
+var linked sync.Map // pkg.Digest -> library
 
 func libraryOf(v *View, e pkg.Entry) (library, bool) {
-	if l, ok := needs.Load(e.Digest); ok {
+	if l, ok := linked.Load(e.Digest); ok {
 		return l.(library), l.(library).flags != 0
 	}
 	l, err := readLibrary(v, e.Path)
 	if err != nil {
 		l = library{}
 	}
-	needs.Store(e.Digest, l)
+	linked.Store(e.Digest, l)
 	return l, err == nil
 }
 

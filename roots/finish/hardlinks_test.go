@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ninefold/roots/pkg"
+	"ninefold/tests/needs"
 )
 
 // links lists entries as "path" or "path = first name".
@@ -32,7 +33,7 @@ func links(entries []pkg.Entry) string {
 }
 
 func TestHarvestKeepsHardLinks(t *testing.T) {
-	needRoot(t)
+	needs.Root(t)
 	v := newTree(t, "lower/one = 1", "lower/two = 2", "old/x = 3", "old/y = 3", "old/z = 3", "pair/a = 4", "pair/b = 4")
 	for i := range v.base {
 		switch e := &v.base[i]; e.Path {

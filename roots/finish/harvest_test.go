@@ -12,11 +12,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ninefold/roots/pkg"
+	"ninefold/tests/needs"
 )
 
 // An upper directory as overlayfs leaves it, made by hand.
 func TestHarvestReadsAnUpper(t *testing.T) {
-	needRoot(t)
+	needs.Root(t)
 	v := newTree(t, "keep/a = 1", "keep/gone = 2", "opaque/old = 3", "opaque/sub/", "opaque/sub/older = 3", "old/one = 4", "old/sub/two = 5", "chowned = 6", "touched/x = 7", "same = 8")
 	up := t.TempDir()
 	at := func(p string) string { return filepath.Join(up, p) }
@@ -79,7 +80,7 @@ func TestHarvestReadsAnUpper(t *testing.T) {
 
 // What materialise writes, harvest reads back.
 func TestMaterialiseAndHarvestAreInverse(t *testing.T) {
-	needRoot(t)
+	needs.Root(t)
 	v := newTree(t, "etc/", "etc/a = 1", "etc/b = 2")
 	top := tree(t, v.objects, "etc/c = 3", "etc/l -> c", "var/x/y = 4", "var/x/z = 4")
 	top[len(top)-1].Link = "var/x/y"

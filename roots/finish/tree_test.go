@@ -11,18 +11,6 @@ import (
 	"ninefold/roots/store"
 )
 
-// needRoot skips where root is missing, unless the run must not skip.
-func needRoot(t testing.TB) {
-	t.Helper()
-	if os.Geteuid() == 0 {
-		return
-	}
-	if os.Getenv("NINEFOLD_MUST_RUN") == "1" {
-		t.Fatal("this test must run and needs root")
-	}
-	t.Skip("needs root")
-}
-
 var shared *store.Store
 
 // TestMain opens one store for all tests: it only ever grows.

@@ -30,6 +30,7 @@ import (
 	"ninefold/roots/oci"
 	"ninefold/roots/registry"
 	"ninefold/roots/store"
+	"ninefold/tests/needs"
 )
 
 func open(t *testing.T) *store.Store {
@@ -191,12 +192,7 @@ func TestContainersFromEverywhere(t *testing.T) {
 		}
 	}
 	t.Run("skopeo", func(t *testing.T) {
-		if _, err := exec.LookPath("skopeo"); err != nil {
-			if os.Getenv("NINEFOLD_MUST_RUN") == "1" {
-				t.Fatal(err)
-			}
-			t.Skip(err)
-		}
+		needs.Programs(t, "skopeo")
 		for _, form := range []string{"oci-archive", "docker-archive"} {
 			to := filepath.Join(t.TempDir(), form)
 			if b, err := exec.Command("skopeo", "--insecure-policy", "copy", "oci:"+dir, form+":"+to).CombinedOutput(); err != nil {
@@ -252,12 +248,7 @@ func TestOtherMachinesAreToldApart(t *testing.T) {
 // TestARootComesBack exports an image and imports it in each form that is no image
 // of containers.
 func TestARootComesBack(t *testing.T) {
-	if os.Geteuid() != 0 {
-		if os.Getenv("NINEFOLD_MUST_RUN") == "1" {
-			t.Fatal("needs root")
-		}
-		t.Skip("needs root")
-	}
+	needs.Root(t)
 	s := open(t)
 	img := container(t, runtime.GOARCH)
 	saved := filepath.Join(t.TempDir(), "saved.tar")

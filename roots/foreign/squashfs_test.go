@@ -11,6 +11,7 @@ import (
 
 	"ninefold/roots/driver"
 	"ninefold/roots/pkg"
+	"ninefold/tests/needs"
 )
 
 // initDir is where make build puts the first process of sessions.
@@ -25,14 +26,8 @@ func initDir() (string, error) {
 // squashfs makes a file of what fill writes below a directory, as others do, for root alone.
 func squashfs(t *testing.T, fill string) string {
 	t.Helper()
-	for _, program := range []string{"mksquashfs", unsquasher, "setcap"} {
-		if _, err := exec.LookPath(program); err != nil || os.Geteuid() != 0 {
-			if os.Getenv("NINEFOLD_MUST_RUN") == "1" {
-				t.Fatalf("needs root and %s: %v", program, err)
-			}
-			t.Skipf("needs root and %s: %v", program, err)
-		}
-	}
+	needs.Root(t)
+	needs.Programs(t, "mksquashfs", unsquasher, "setcap")
 	dir, file := filepath.Join(t.TempDir(), "root"), filepath.Join(t.TempDir(), "file")
 	for _, c := range []*exec.Cmd{
 		exec.Command("mkdir", dir),

@@ -1,24 +1,18 @@
 package registry
 
 import (
-	"os"
-	"os/exec"
 	"strings"
 	"testing"
 
 	"ninefold/roots/image"
 	"ninefold/roots/registry/testregistry"
+	"ninefold/tests/needs"
 )
 
 // distribution starts the registry that most others descend from.
 func distribution(t *testing.T) *testregistry.Server {
 	t.Helper()
-	if _, err := exec.LookPath(testregistry.Program); err != nil {
-		if os.Getenv("NINEFOLD_MUST_RUN") == "1" {
-			t.Fatal(err)
-		}
-		t.Skip("needs " + testregistry.Program)
-	}
+	needs.Programs(t, testregistry.Program)
 	s, err := testregistry.Start(t.Context(), t.TempDir(), testregistry.Options{})
 	if err != nil {
 		t.Fatal(err)

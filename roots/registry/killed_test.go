@@ -15,6 +15,7 @@ import (
 
 	"ninefold/roots/image"
 	"ninefold/roots/store"
+	"ninefold/tests/needs"
 )
 
 // pulling names, for a copy of this program, the store and the reference that it pulls.
@@ -176,12 +177,8 @@ func TestTwoPullsOfOneImage(t *testing.T) {
 
 // TestAFullDisk ends a pull, which goes on when there is room again.
 func TestAFullDisk(t *testing.T) {
-	if _, err := exec.LookPath("unshare"); err != nil || os.Geteuid() != 0 {
-		if os.Getenv("NINEFOLD_MUST_RUN") == "1" {
-			t.Fatal("needs root and unshare")
-		}
-		t.Skip("needs root and unshare")
-	}
+	needs.Root(t)
+	needs.Programs(t, "unshare")
 	ref, id, _, _ := pushed(t)
 	dir := t.TempDir()
 	out := t.TempDir()

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"ninefold/roots/pkg"
+	"ninefold/tests/needs"
 )
 
 func newKey(t testing.TB) *Private {
@@ -172,13 +173,8 @@ func TestKeyFiles(t *testing.T) {
 
 // The files are openssl's too, in both directions, and so are the ids.
 func TestKeysAreOpenSSLs(t *testing.T) {
-	openssl, err := exec.LookPath("openssl")
-	if err != nil {
-		if os.Getenv("NINEFOLD_MUST_RUN") == "1" {
-			t.Fatal("openssl is not installed")
-		}
-		t.Skip("openssl is not installed")
-	}
+	const openssl = "openssl"
+	needs.Programs(t, openssl)
 	dir := t.TempDir()
 	run := func(args ...string) []byte {
 		out, err := exec.Command(openssl, args...).Output()

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"ninefold/tests/needs"
 )
 
 const (
@@ -72,10 +74,7 @@ func needMounts(t *testing.T) {
 	if os.Getenv(inNamespace) != "" {
 		return
 	}
-	if os.Getenv("NINEFOLD_MUST_RUN") == "1" {
-		t.Fatal("needs root for mounts of its own")
-	}
-	t.Skip("needs root for mounts of its own")
+	needs.Lacks(t, "mounts of its own need root")
 }
 
 func tmpfs(t *testing.T, options string) string {

@@ -8,6 +8,7 @@ import (
 	"ninefold/sessiond/broker/wire"
 	"ninefold/sessiond/door"
 	"ninefold/sessiond/identity"
+	"ninefold/tests/needs"
 )
 
 // What is written into a unit's file must be one line that is read as it is.
@@ -24,12 +25,7 @@ func TestDirectoriesAreNoSettings(t *testing.T) {
 
 // The same of a whole request: the command starts in the home, and is told so.
 func TestNoUnitStartsInADirectoryThatIsASetting(t *testing.T) {
-	if os.Getuid() != 0 {
-		if os.Getenv("NINEFOLD_MUST_RUN") == "1" {
-			t.Fatal("this test must run and needs root")
-		}
-		t.Skip("only root looks up directories on the host")
-	}
+	needs.Root(t)
 	dir := t.TempDir() + "/x\nUser=root"
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)

@@ -21,6 +21,7 @@ import (
 
 	"ninefold/internal/plainbus"
 	"ninefold/sessiond/api"
+	"ninefold/tests/needs"
 )
 
 // world is a message bus of the test's own, with the policy that is installed,
@@ -47,24 +48,10 @@ const policy = `<busconfig><type>system</type><listen>%s</listen><auth>EXTERNAL<
 <policy user="root"><allow own="org.freedesktop.PolicyKit1"/><allow send_destination="org.freedesktop.PolicyKit1"/></policy>
 <include>%s</include></busconfig>`
 
-// needRoot skips a test of what other users may do, and of the installed policy,
-// which lets root alone have the name.
-func needRoot(t *testing.T) {
-	t.Helper()
-	_, err := exec.LookPath("dbus-daemon")
-	_, also := exec.LookPath("busctl")
-	if os.Geteuid() == 0 && err == nil && also == nil {
-		return
-	}
-	if os.Getenv("NINEFOLD_MUST_RUN") == "1" {
-		t.Fatal("root, dbus-daemon and busctl are needed")
-	}
-	t.Skip("root, dbus-daemon and busctl are needed")
-}
-
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	needRoot(t)
+	needs.Root(t)
+	needs.Programs(t, "dbus-daemon", "busctl")
 	w := &world{t: t, address: fmt.Sprintf("unix:abstract=ninefold-test-%d-%d", os.Getpid(), time.Now().UnixNano()), service: newService()}
 	w.startBus()
 	t.Cleanup(func() { w.stopBus() })

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"ninefold/namespaces/plan"
+	"ninefold/tests/needs"
 )
 
 func decision(t testing.TB) (Question, *Session) {
@@ -80,12 +81,7 @@ func TestEachPartOfTheQuestionCounts(t *testing.T) {
 }
 
 func TestFindTakesRootsRecordsAlone(t *testing.T) {
-	if os.Geteuid() != 0 {
-		if os.Getenv("NINEFOLD_MUST_RUN") == "1" {
-			t.Fatal("this test needs root")
-		}
-		t.Skip("needs root")
-	}
+	needs.Root(t)
 	q, s := decision(t)
 	// Not below /tmp, where a directory that all can write is on the way.
 	state, err := os.MkdirTemp("/var/lib", "ninefold-decided-")

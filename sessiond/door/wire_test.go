@@ -9,6 +9,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"ninefold/tests/needs"
 )
 
 // layout prints what the C side fixes, in the terms of the constants here.
@@ -32,13 +34,8 @@ int main(void)
 `
 
 func TestLayout(t *testing.T) {
-	cc, err := exec.LookPath("cc")
-	if err != nil {
-		if os.Getenv("NINEFOLD_MUST_RUN") == "1" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
+	const cc = "cc"
+	needs.Programs(t, cc)
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "layout.c"), []byte(layout), 0o600); err != nil {
 		t.Fatal(err)

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"ninefold/tests/needs"
 )
 
 const hello = "9fguest1A-ninefold-guest\x00ATERM\x00ETERM=xterm\x00ELD_PRELOAD=/tmp/x\x00EPATH=/tmp\x00ELC_ALL=C.UTF-8\x00EDISPLAY=:0\x00ELANG=a\x1bb\x00"
@@ -47,12 +49,7 @@ func FuzzParseHello(f *testing.F) {
 
 // TestOneGuestComesIn has strangers and the guest come to a keeper's entrance.
 func TestOneGuestComesIn(t *testing.T) {
-	if os.Geteuid() != 0 {
-		if os.Getenv("NINEFOLD_MUST_RUN") == "1" {
-			t.Fatal("it takes root")
-		}
-		t.Skip("it takes root")
-	}
+	needs.Root(t)
 	dir, err := os.MkdirTemp("", "entrance") // t.TempDir is root's alone
 	if err != nil {
 		t.Fatal(err)

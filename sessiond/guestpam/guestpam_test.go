@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"ninefold/sessiond/pamstack"
+	"ninefold/tests/needs"
 )
 
 // stacks are files as people and packages write them.
@@ -50,12 +51,7 @@ func TestLinesComeAndGoExactly(t *testing.T) {
 }
 
 func TestServicesOfAMachine(t *testing.T) {
-	if os.Geteuid() != 0 {
-		if os.Getenv("NINEFOLD_MUST_RUN") == "1" {
-			t.Fatal("files of root's are needed")
-		}
-		t.Skip("files of root's are needed")
-	}
+	needs.Root(t)
 	root := t.TempDir()
 	if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
 		t.Fatal(err)

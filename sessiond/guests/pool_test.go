@@ -15,6 +15,7 @@ import (
 	"ninefold/namespaces/plan"
 	"ninefold/sessiond/decided"
 	"ninefold/sessiond/guests"
+	"ninefold/tests/needs"
 )
 
 // eventually waits until f says nothing is wrong.
@@ -30,7 +31,7 @@ func eventually(t *testing.T, what string, f func() bool) {
 // TestPool: guests get what is prepared, one each, as long as it is what would be
 // made for them; the pool is filled again; and when it ends, those who are in stay.
 func TestPool(t *testing.T) {
-	needRoot(t)
+	needs.Root(t)
 	state := t.TempDir()
 	socket := filepath.Join(t.TempDir(), "pool")
 	all, s := guests.Open(state).Asking(socket), decide(t, state)

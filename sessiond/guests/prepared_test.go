@@ -10,19 +10,8 @@ import (
 	"ninefold/namespaces/plan"
 	"ninefold/sessiond/decided"
 	"ninefold/sessiond/guests"
+	"ninefold/tests/needs"
 )
-
-// needRoot skips where sessions cannot be made, unless the run must make them.
-func needRoot(t *testing.T) {
-	t.Helper()
-	if os.Geteuid() == 0 {
-		return
-	}
-	if os.Getenv("NINEFOLD_MUST_RUN") == "1" {
-		t.Fatal("this test must run and needs root")
-	}
-	t.Skip("needs root")
-}
 
 // decide asks the built command for the plan of a guest.
 func decide(t *testing.T, state string) *decided.Session {
@@ -80,7 +69,7 @@ func withoutRecords(t *testing.T, all *guests.Guests) {
 // TestPrepared: who comes into a prepared session gets what one gets who waits
 // until it is made, and of one that nobody came into nothing waits for a search.
 func TestPrepared(t *testing.T) {
-	needRoot(t)
+	needs.Root(t)
 	state := t.TempDir()
 	all, s := guests.Open(state).Asking(""), decide(t, state)
 	withoutRecords(t, all)

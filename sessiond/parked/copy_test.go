@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ninefold/namespaces/upper"
+	"ninefold/tests/needs"
 )
 
 // layerDir is a directory of layers with names in its "upper".
@@ -202,12 +203,7 @@ func TestADiskIsNeverFilled(t *testing.T) {
 
 // TestOnlyWhatWasJustMadeIsGivenAway: nobody puts another directory there.
 func TestOnlyWhatWasJustMadeIsGivenAway(t *testing.T) {
-	if os.Geteuid() != 0 {
-		if os.Getenv("NINEFOLD_MUST_RUN") == "1" {
-			t.Fatal("this test must run and needs root")
-		}
-		t.Skip("needs root")
-	}
+	needs.Root(t)
 	for name, prepare := range map[string]func(dir string) error{
 		"":       func(string) error { return nil },
 		"mode":   func(dir string) error { return os.Chmod(dir, 0o755) },

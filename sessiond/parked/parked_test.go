@@ -17,20 +17,10 @@ import (
 	"ninefold/namespaces"
 	"ninefold/namespaces/plan"
 	"ninefold/sessiond/parked"
+	"ninefold/tests/needs"
 )
 
 const uid = 12345
-
-func needRoot(t *testing.T) {
-	t.Helper()
-	if os.Geteuid() == 0 {
-		return
-	}
-	if os.Getenv("NINEFOLD_MUST_RUN") == "1" {
-		t.Fatal("this test must run and needs root")
-	}
-	t.Skip("needs root")
-}
 
 // root is a live root on the host's, with a stamp, and a second layer for a
 // file system of its own.
@@ -41,7 +31,7 @@ type root struct {
 
 func newRoot(t *testing.T, stamp string) *root {
 	t.Helper()
-	needRoot(t)
+	needs.Root(t)
 	init, err := filepath.Abs("../../bin")
 	if err != nil {
 		t.Fatal(err)
@@ -232,7 +222,7 @@ func TestRestoringIsNotLedAstray(t *testing.T) {
 
 // TestKilledAnywhere leaves a shelf as a process that was killed would.
 func TestKilledAnywhere(t *testing.T) {
-	needRoot(t)
+	needs.Root(t)
 	dir := state(t)
 	shelf := parked.On(dir)
 	place := filepath.Join(dir, "parked", "12345")
@@ -333,7 +323,7 @@ func TestTheShelfIsBounded(t *testing.T) {
 
 // TestAKeptLayerThatMixes: files that have another owner or mode, and no content.
 func TestAKeptLayerThatMixes(t *testing.T) {
-	needRoot(t)
+	needs.Root(t)
 	dir := state(t)
 	var st syscall.Statfs_t
 	if err := syscall.Statfs(dir, &st); err != nil {

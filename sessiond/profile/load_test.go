@@ -11,18 +11,8 @@ import (
 	"ninefold/internal/tomlfile"
 	"ninefold/namespaces/plan"
 	"ninefold/sessiond/origin"
+	"ninefold/tests/needs"
 )
-
-func needRoot(t *testing.T) {
-	t.Helper()
-	if os.Getuid() == 0 {
-		return
-	}
-	if os.Getenv("NINEFOLD_MUST_RUN") == "1" {
-		t.Fatal("this test needs root")
-	}
-	t.Skip("this test needs root")
-}
 
 func write(t *testing.T, file, text string) string {
 	t.Helper()
@@ -140,7 +130,7 @@ func TestOddFiles(t *testing.T) {
 }
 
 func TestOrigin(t *testing.T) {
-	needRoot(t)
+	needs.Root(t)
 	const alice = 12345
 	for _, tt := range []struct {
 		name string
@@ -198,7 +188,7 @@ func TestOrigin(t *testing.T) {
 
 // A user's lines are held to a user's rights even in a profile of root's.
 func TestLinesHaveTheOriginOfTheirFile(t *testing.T) {
-	needRoot(t)
+	needs.Root(t)
 	dir := t.TempDir()
 	write(t, dir+"/a.toml", "version = 1\nnamespace_file = \"ns/a\"")
 	chown(t, write(t, dir+"/ns/a", "ninefold 1\nbind /srv /n/srv\n"), 12345)

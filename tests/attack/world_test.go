@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"ninefold/tests/needs"
 )
 
 // The attacker's account. Nobody on the machine has it: it stands in a passwd
@@ -45,7 +47,7 @@ func TestMain(m *testing.M) {
 		os.Exit(0)
 	}
 	if os.Geteuid() != 0 {
-		if os.Getenv("NINEFOLD_MUST_RUN") == "1" {
+		if needs.All() {
 			fmt.Fprintln(os.Stderr, "these tests must run and need root")
 			os.Exit(1)
 		}

@@ -21,15 +21,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-)
 
-func skip(t *testing.T, why string) {
-	t.Helper()
-	if os.Getenv("NINEFOLD_MUST_RUN") == "1" {
-		t.Fatalf("must run, but %s", why)
-	}
-	t.Skip(why)
-}
+	"ninefold/tests/needs"
+)
 
 // sessionctl is the built program with the configuration of this checkout.
 func sessionctl(ctx context.Context, t *testing.T, args ...string) *exec.Cmd {
@@ -40,7 +34,7 @@ func sessionctl(ctx context.Context, t *testing.T, args ...string) *exec.Cmd {
 	}
 	program := filepath.Join(top, "bin/sessionctl")
 	if _, err := os.Stat(program); err != nil {
-		skip(t, "the programs are not built: make build")
+		needs.Lacks(t, "the programs are not built: make build")
 	}
 	state := os.Getenv("NINEFOLD_TEST_STATE")
 	if state == "" {
@@ -53,10 +47,10 @@ func sessionctl(ctx context.Context, t *testing.T, args ...string) *exec.Cmd {
 
 func TestDesktopInASession(t *testing.T) {
 	if os.Geteuid() != 0 {
-		skip(t, "sessions need root")
+		needs.Lacks(t, "sessions need root")
 	}
 	if testing.Short() && os.Getenv("NINEFOLD_TEST_STATE") == "" {
-		skip(t, "this builds an image over the network, which -short leaves out")
+		needs.Lacks(t, "this builds an image over the network, which -short leaves out")
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
 	defer cancel()

@@ -3,9 +3,10 @@ package machine
 import (
 	"context"
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
+
+	"ninefold/tests/needs"
 )
 
 // Booted is a machine of a test: what goes wrong with the machine fails the
@@ -17,7 +18,7 @@ type Booted struct {
 }
 
 // Boot boots a machine for t. Without root and the programs it needs the test
-// is skipped, unless NINEFOLD_MUST_RUN is 1.
+// ends (package needs).
 func Boot(t testing.TB, suite string, o Options) *Booted {
 	t.Helper()
 	Able(t)
@@ -39,24 +40,13 @@ func Boot(t testing.TB, suite string, o Options) *Booted {
 	return b
 }
 
-// Able skips a test where this host cannot boot a machine, or lacks one of the
-// further programs; with NINEFOLD_MUST_RUN=1 it fails it.
+// Able ends a test where this host cannot boot a machine, or lacks one of the
+// further programs.
 func Able(t testing.TB, programs ...string) {
 	t.Helper()
-	lack := t.Skipf
-	if os.Getenv("NINEFOLD_MUST_RUN") == "1" {
-		lack = t.Fatalf
-	}
-	if os.Geteuid() != 0 {
-		lack("a machine needs root")
-	}
-	if os.Getenv(Inside) != "" {
-		return
-	}
-	for _, p := range append([]string{"systemd-nspawn", "mmdebstrap", "nsenter"}, programs...) {
-		if _, err := exec.LookPath(p); err != nil {
-			lack("a machine needs %s", p)
-		}
+	needs.Root(t)
+	if os.Getenv(Inside) == "" {
+		needs.Programs(t, append([]string{"systemd-nspawn", "mmdebstrap", "nsenter"}, programs...)...)
 	}
 }
 

@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"ninefold/tests/needs"
 )
 
 const insideVar = "NINEFOLD_TEST_PACKAGING"
@@ -58,21 +60,11 @@ func inside(m *testing.M) int {
 	return m.Run()
 }
 
-// need skips the test where it cannot run; with NINEFOLD_MUST_RUN=1 that fails.
+// need ends the test where nothing can be packaged or installed.
 func need(t *testing.T, programs ...string) {
 	t.Helper()
-	lack := t.Skipf
-	if os.Getenv("NINEFOLD_MUST_RUN") == "1" {
-		lack = t.Fatalf
-	}
-	if os.Geteuid() != 0 {
-		lack("installing needs root")
-	}
-	for _, p := range append(programs, "setcap", "dpkg-deb") {
-		if _, err := exec.LookPath(p); err != nil {
-			lack("this test needs %s", p)
-		}
-	}
+	needs.Root(t)
+	needs.Programs(t, append(programs, "setcap", "dpkg-deb")...)
 	if _, err := os.Stat(filepath.Join(top, "packaging/tools.mod")); err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"ninefold/tests/needs"
 )
 
 // unasked are places at which a start looks without deciding by what it finds
@@ -28,7 +30,7 @@ env FROM_FILE one
 // TestEveryInputIsAFact traces the system calls by which a session is decided,
 // and looks for files that the kept decision does not depend on.
 func TestEveryInputIsAFact(t *testing.T) {
-	needRoot(t)
+	needs.Root(t)
 	bin := programs(t)
 	dir, run := decisionSite(t, bin)
 	state := filepath.Join(dir, "state")
@@ -133,7 +135,7 @@ func lookedAt(trace string) map[string]bool {
 // TestAKeptDecisionIsUsedWhileItHolds: the second start decides nothing, and a
 // change of anything is seen at once.
 func TestAKeptDecisionIsUsedWhileItHolds(t *testing.T) {
-	needRoot(t)
+	needs.Root(t)
 	bin := programs(t)
 	dir, run := decisionSite(t, bin)
 	decides := func() (bool, string) {
@@ -196,17 +198,6 @@ func TestAKeptDecisionIsUsedWhileItHolds(t *testing.T) {
 	if out, err := run("sessionctl", "image", "true").CombinedOutput(); err == nil || !strings.Contains(string(out), "no such profile") {
 		t.Errorf("the profile is gone: %v\n%s", err, out)
 	}
-}
-
-func needRoot(t *testing.T) {
-	t.Helper()
-	if os.Geteuid() == 0 {
-		return
-	}
-	if os.Getenv("NINEFOLD_MUST_RUN") == "1" {
-		t.Fatal("this test needs root")
-	}
-	t.Skip("needs root")
 }
 
 // decisionSite makes a configuration with profiles on an image and on the host,

@@ -15,6 +15,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"ninefold/roots/registry/testregistry"
+	"ninefold/tests/needs"
 )
 
 // programs builds the programs into a directory of their own, as they lie in
@@ -142,7 +143,7 @@ func condition(name string) (bool, error) {
 	default:
 		return false, fmt.Errorf("unknown condition %q", name)
 	}
-	if missing != nil && os.Getenv("NINEFOLD_MUST_RUN") == "1" {
+	if missing != nil && needs.All() {
 		return false, fmt.Errorf("%w, and must run", missing)
 	}
 	return missing == nil, nil

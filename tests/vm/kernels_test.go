@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"ninefold/tests/needs"
 )
 
 // release is a Debian release whose kernel is tested on.
@@ -130,19 +132,9 @@ func prepare(ctx context.Context, t *testing.T, r release) Disk {
 
 func need(t *testing.T, programs ...string) {
 	t.Helper()
-	lack := t.Skipf
-	if os.Getenv("NINEFOLD_MUST_RUN") == "1" {
-		lack = t.Fatalf
-	}
 	if runtime.GOARCH != "amd64" {
-		t.Skipf("the virtual machine is amd64, this is %s", runtime.GOARCH)
+		needs.Elsewhere(t, "the virtual machine is amd64, this is "+runtime.GOARCH)
 	}
-	if os.Geteuid() != 0 {
-		lack("needs root")
-	}
-	for _, p := range programs {
-		if _, err := exec.LookPath(p); err != nil {
-			lack("needs %s", p)
-		}
-	}
+	needs.Root(t)
+	needs.Programs(t, programs...)
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"ninefold/roots/recipe"
+	"ninefold/tests/needs"
 )
 
 func write(t *testing.T, path, text string) {
@@ -77,7 +78,7 @@ func TestParseReference(t *testing.T) {
 
 func TestGit(t *testing.T) {
 	if _, err := exec.LookPath("git"); err != nil {
-		skip(t, "git is not installed")
+		needs.Lacks(t, "git is not installed")
 	}
 	dir := t.TempDir()
 	command := func(args ...string) string {
@@ -126,15 +127,6 @@ func TestGit(t *testing.T) {
 	if _, err := Git(ctx, ref); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
-}
-
-// skip skips, or fails where everything has to run.
-func skip(t *testing.T, why string) {
-	t.Helper()
-	if os.Getenv("NINEFOLD_MUST_RUN") == "1" {
-		t.Fatal(why)
-	}
-	t.Skip(why)
 }
 
 // Every recipe that the project ships can be read and stands on others that

@@ -13,18 +13,15 @@ import (
 	"time"
 
 	"github.com/godbus/dbus/v5"
+
+	"ninefold/tests/needs"
 )
 
 // startBus runs a dbus-daemon of the test's own, where anybody may have any name.
 func startBus(t *testing.T, socket string) (stop func()) {
 	t.Helper()
-	program, err := exec.LookPath("dbus-daemon")
-	if err != nil {
-		if os.Getenv("NINEFOLD_MUST_RUN") == "1" {
-			t.Fatal("dbus-daemon is needed")
-		}
-		t.Skip("dbus-daemon is needed")
-	}
+	const program = "dbus-daemon"
+	needs.Programs(t, program)
 	config := filepath.Join(t.TempDir(), "bus.conf")
 	if err := os.WriteFile(config, fmt.Appendf(nil, `<busconfig><listen>unix:path=%s</listen><auth>EXTERNAL</auth>
 <policy context="default"><allow own="*"/><allow send_destination="*"/><allow receive_sender="*"/></policy></busconfig>`, socket), 0o644); err != nil {

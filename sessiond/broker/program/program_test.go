@@ -6,17 +6,14 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"ninefold/tests/needs"
 )
 
 // ours makes a directory that is root's alone; "/tmp" is not.
 func ours(t *testing.T) string {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		if os.Getenv("NINEFOLD_MUST_RUN") == "1" {
-			t.Fatal("it needs root")
-		}
-		t.Skip("it needs root")
-	}
+	needs.Root(t)
 	dir, err := os.MkdirTemp("/var/lib", "ninefold-program-")
 	if err != nil {
 		t.Fatal(err)

@@ -86,18 +86,22 @@ func (g *Guests) Sweep(ctx context.Context) (Swept, error) {
 }
 
 // What lightdm makes for whoever logs in, outside of the session: a directory below
-// each of these, empty or with the X server's cookie (user-authority-in-system-dir of
-// lightdm.conf).
-var lightdmDirs = []string{"/var/lib/lightdm-data", "/run/lightdm"}
+// each of the first, empty or with the X server's cookie (user-authority-in-system-dir
+// of lightdm.conf), and a note of what was picked.
+var (
+	lightdmDirs  = []string{"/var/lib/lightdm-data", "/run/lightdm"}
+	lightdmNotes = "/var/cache/lightdm/dmrc"
+)
 
 // leaveLightdm takes those away. The guest itself never had a process that could put
-// something there, and what else is there stays and is found.
+// something there, and what else is the guest's there stays and is found.
 func (g *Guest) leaveLightdm() {
 	for _, dir := range lightdmDirs {
 		own := filepath.Join(dir, g.Name)
 		_ = unix.Unlink(filepath.Join(own, "xauthority"))
 		_ = unix.Rmdir(own)
 	}
+	_ = unix.Unlink(filepath.Join(lightdmNotes, g.Name+".dmrc"))
 }
 
 // stillOut reports whether logind still has the user of a guest who logged in: for

@@ -114,6 +114,13 @@ func (b *Booted) guestsAtGreeters(t *testing.T, suite string) {
 	b.guestGone(second)
 	b.Must("systemctl", "stop", "lightdm.service", "greetd.service")
 	b.noGuestLeft(t)
+	// Nor what login programs keep for whoever has logged in.
+	for _, name := range []string{first, second} {
+		b.eventually("no file to be called after "+name, func() string {
+			return b.Must("find", "/", "-path", "/proc", "-prune", "-o", "-path", "/sys", "-prune", "-o", "-path", "/var/lib/ninefold", "-prune", "-o",
+				"(", "-name", "*"+name+"*", "-o", "-name", strings.TrimPrefix(name, "guest-")+"*", ")", "-print")
+		})
+	}
 	said := b.Must("sessionctl", "guest", "report", first)
 	for _, want := range []string{"service   lightdm\n", "state     clean\n", "lent      /tmp/.X11-unix/X0\n", "look into /home"} {
 		if !strings.Contains(said, want) {

@@ -41,12 +41,16 @@ func (s *Screen) Picture(ctx context.Context) ([]byte, error) {
 	return []byte(r.Stdout), done(r)
 }
 
-// Window waits for a window whose class or name matches, and returns its id.
+// Window waits for a window whose class or name matches, and returns its id. It is
+// one client of the X server's that waits: a server begins anew when its last client
+// goes (Xserver(1), -noreset), and of many short ones each would be that where a
+// greeter is still to come.
 func (s *Screen) Window(ctx context.Context, within time.Duration, pattern string) (string, error) {
 	var last Result
 	for end := time.Now().Add(within); time.Now().Before(end) && ctx.Err() == nil; time.Sleep(100 * time.Millisecond) {
-		last = s.run(ctx, "xdotool", "search", "--onlyvisible", "--class", "--name", pattern)
-		if ids := strings.Fields(last.Stdout); len(ids) > 0 {
+		left := strconv.FormatFloat(time.Until(end).Seconds()+1, 'f', 1, 64)
+		last = s.run(ctx, "timeout", left, "xdotool", "search", "--sync", "--onlyvisible", "--class", "--name", pattern)
+		if ids := strings.Fields(last.Stdout); last.OK() && len(ids) > 0 {
 			return ids[0], nil
 		}
 	}

@@ -66,37 +66,29 @@ func discardParked(ctx context.Context, c *call) ([]any, error) {
 }
 
 func getChanges(ctx context.Context, c *call) ([]any, error) {
-	k, err := c.keeper()
-	if err != nil {
-		return nil, err
-	}
-	v := c.object.view
-	if err := c.own(ctx, v.UID, "what a view has written"); err != nil {
-		return nil, err
-	}
-	who, err := c.bus.identify(ctx, c.sender)
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, workTimeout)
-	defer cancel()
-	done, err := c.bus.work.begin(ctx, who.uid)
-	if err != nil {
-		return nil, err
-	}
-	defer done()
-	g, err := k.Changes(ctx, v.ID)
-	return []any{uint64(g.Files), uint64(g.Bytes), g.More, g.Kept, g.Parks, texts(g.Stale)}, err
+	return c.onView(ctx, "what a view has written", func(ctx context.Context, k api.Keeper, view string, _ bool) ([]any, error) {
+		g, err := k.Changes(ctx, view)
+		return []any{uint64(g.Files), uint64(g.Bytes), g.More, g.Kept, g.Parks, texts(g.Stale)}, err
+	})
 }
 
 // restore writes as root only for root.
 func restore(ctx context.Context, c *call) ([]any, error) {
+	return c.onView(ctx, "what is put aside", func(ctx context.Context, k api.Keeper, view string, root bool) ([]any, error) {
+		r, err := k.Restore(ctx, view, c.text(0), root, c.args[1].(bool))
+		return []any{uint64(r.Files), uint64(r.Written), uint64(r.Roots), uint64(r.Failed), text(r.Why)}, err
+	})
+}
+
+// onView does for the owner of the view, or for root, what takes a while, when the
+// work that is under way lets it.
+func (c *call) onView(ctx context.Context, what string, do func(ctx context.Context, k api.Keeper, view string, root bool) ([]any, error)) ([]any, error) {
 	k, err := c.keeper()
 	if err != nil {
 		return nil, err
 	}
 	v := c.object.view
-	if err := c.own(ctx, v.UID, "what is put aside"); err != nil {
+	if err := c.own(ctx, v.UID, what); err != nil {
 		return nil, err
 	}
 	who, err := c.bus.identify(ctx, c.sender)
@@ -110,6 +102,5 @@ func restore(ctx context.Context, c *call) ([]any, error) {
 		return nil, err
 	}
 	defer done()
-	r, err := k.Restore(ctx, v.ID, c.text(0), who.root(), c.args[1].(bool))
-	return []any{uint64(r.Files), uint64(r.Written), uint64(r.Roots), uint64(r.Failed), text(r.Why)}, err
+	return do(ctx, k, v.ID, who.root())
 }

@@ -40,7 +40,7 @@ func (o options) guestParts(m *manager.Manager) login.GuestParts {
 }
 
 // startKeeper has systemd start this program anew, as the keeper of g, with the
-// guest's lock for its input: it outlives the daemon.
+// guest itself for its input: it outlives the daemon.
 func (o options) startKeeper(ctx context.Context, bus *hostbus.Bus, g *guests.Guest, b login.GuestBounds) error {
 	self, err := os.Executable()
 	if err != nil {
@@ -53,6 +53,11 @@ func (o options) startKeeper(ctx context.Context, bus *hostbus.Bus, g *guests.Gu
 	if o.state != "" {
 		argv = append(argv, "-state", o.state)
 	}
+	lock, err := g.ForKeeper()
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
 	set := hostbus.Set
 	_, err = bus.Start(ctx, "ninefold-"+g.Name+".service", []hostbus.Property{
 		set("Description", "Session of the guest "+g.Name),
@@ -60,7 +65,7 @@ func (o options) startKeeper(ctx context.Context, bus *hostbus.Bus, g *guests.Gu
 		set("CollectMode", "inactive-or-failed"),
 		set("Type", "exec"),
 		set("ExecStartEx", []hostbus.Exec{{Path: self, Argv: argv, Flags: []string{"no-env-expand"}}}),
-		set("StandardInputFileDescriptor", dbus.UnixFD(g.Lock().Fd())),
+		set("StandardInputFileDescriptor", dbus.UnixFD(lock.Fd())),
 		// It ends what it keeps itself; what is left then is killed.
 		set("KillMode", "mixed"),
 		set("TimeoutStopUSec", uint64(20*time.Second/time.Microsecond)),

@@ -26,15 +26,19 @@ const (
 // ninefold-init.
 const LoginShell = "ninefold-guest"
 
-// BeginLogin takes an id for a guest who logs in by service at terminal. Its
-// record names shell, and is locked all the same. End, or HandOver, has to be
-// called.
+// BeginLogin takes an id for a guest who logs in by service at terminal, with the
+// session that a pool has prepared for such a one, if there is. Its record names
+// shell, and is locked all the same. End, or HandOver, has to be called.
 func (g *Guests) BeginLogin(ctx context.Context, profile, service, terminal, shell string) (*Guest, error) {
 	if err := os.MkdirAll(LoginHome, 0o755); err != nil {
 		return nil, fmt.Errorf("begin a guest's session: %w", err)
 	}
+	r := Report{Profile: profile, Service: service, Terminal: terminal}
+	if guest := g.loginPrepared(r, shell); guest != nil {
+		return guest, nil
+	}
 	for range maxTries {
-		guest, err := g.begin(ctx, Report{Profile: profile, Service: service, Terminal: terminal}, LoginHome, shell)
+		guest, err := g.begin(ctx, r, LoginHome, shell)
 		if err != nil {
 			return nil, err
 		}
@@ -50,9 +54,6 @@ func (g *Guests) BeginLogin(ctx context.Context, profile, service, terminal, she
 	return nil, ErrFull
 }
 
-// Lock is what holds the guest's id, for the process that is to Adopt it.
-func (g *Guest) Lock() *os.File { return g.id.lock }
-
 // Entrance is where the guest's keeper waits for it.
 func (g *Guest) Entrance() string { return filepath.Join(RuntimeDir, number(g.UID)) }
 
@@ -63,14 +64,8 @@ func (g *Guest) NoteLent(names ...string) error {
 	return g.written()
 }
 
-// HandOver leaves the guest to who has its lock by now.
-func (g *Guest) HandOver() error { return g.id.lock.Close() }
-
-// Adopt takes over the guest with the id uid from who began it and has given us
-// lock, and notes that this process is its keeper. End has to be called.
-func (g *Guests) Adopt(uid uint32, lock *os.File) (*Guest, error) { return g.takeOver(uid, lock, Live) }
-
-// takeOver is Adopt for a guest in that state.
+// takeOver takes the guest with the id uid, which is in that state, by its lock. What
+// becomes of it is for the caller to write down.
 func (g *Guests) takeOver(uid uint32, lock *os.File, state State) (*Guest, error) {
 	guest := &Guest{all: g, id: &id{uid: uid, name: Name(uid), dir: g.locks, lock: lock}}
 	var ours, named unix.Stat_t
@@ -94,8 +89,6 @@ func (g *Guests) takeOver(uid uint32, lock *os.File, state State) (*Guest, error
 	if guest.State != state || guest.UID != uid {
 		return nil, fmt.Errorf("take over the guest %s: it is %s", guest.id.name, guest.State)
 	}
-	guest.State, guest.Keeper = Live, self()
-	guest.write()
 	return guest, nil
 }
 

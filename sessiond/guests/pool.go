@@ -41,7 +41,8 @@ type Pool struct {
 	Log    *slog.Logger
 
 	mu    sync.Mutex
-	same  string // what is prepared
+	same  string // what is prepared, as sameSession has it, and anySession
+	any   string
 	ready []*Prepared
 	wake  chan struct{}
 	given sync.WaitGroup
@@ -116,34 +117,35 @@ func (p *Pool) answer(conn int) {
 	if err != nil || n <= 0 {
 		return
 	}
-	one := p.take(string(question[:n]))
+	one, same := p.take(string(question[:n]))
 	if one == nil {
 		return
 	}
-	if err := one.handOver(conn); err != nil {
+	if err := one.handOver(conn, same); err != nil {
 		p.close(one)
 		return
 	}
 	p.given.Go(one.letGo)
 }
 
-// take returns one whose first process lives; nil for none.
-func (p *Pool) take(same string) *Prepared {
+// take returns one that is what is asked for and whose first process lives, and what
+// it is like; nil for none.
+func (p *Pool) take(question string) (one *Prepared, same string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	defer p.look()
-	if same != p.same {
-		return nil
+	if question != p.same && question != p.any || question == "" {
+		return nil, ""
 	}
 	for len(p.ready) > 0 {
 		one := p.ready[0]
 		p.ready = p.ready[1:]
 		if one.session.Alive() {
-			return one
+			return one, p.same
 		}
 		p.given.Go(func() { p.close(one) })
 	}
-	return nil
+	return nil, ""
 }
 
 func (p *Pool) look() {
@@ -162,14 +164,14 @@ func (p *Pool) close(one *Prepared) {
 // fill keeps p full of what would be made now.
 func (p *Pool) fill(ctx context.Context) {
 	release := func() {}
-	defer func() { p.replace(""); release() }()
+	defer func() { p.replace("", ""); release() }()
 	for ctx.Err() == nil {
 		s, newer, err := p.Decide(ctx)
 		if err != nil {
 			p.Log.Error("no session is prepared", "error", err)
-			p.replace("")
+			p.replace("", "")
 		} else {
-			p.replace(p.Guests.sameSession(s))
+			p.replace(p.Guests.sameSession(s), p.Guests.anySession(s.Profile))
 			release()
 			release = newer
 			p.prepare(ctx, s)
@@ -183,7 +185,7 @@ func (p *Pool) fill(ctx context.Context) {
 }
 
 // replace gives up what is prepared unless it is the same.
-func (p *Pool) replace(same string) {
+func (p *Pool) replace(same, kind string) {
 	p.mu.Lock()
 	old := p.ready
 	if p.same == same && same != "" && plenty() {
@@ -191,6 +193,7 @@ func (p *Pool) replace(same string) {
 	} else {
 		p.ready, p.same = nil, same
 	}
+	p.any = kind
 	p.mu.Unlock()
 	for _, one := range old {
 		p.close(one)

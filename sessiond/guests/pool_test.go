@@ -91,6 +91,18 @@ func TestPool(t *testing.T) {
 	if got := run(&other, "sh", "-c", "id -un; echo $OTHER"); slices.Contains(before, strings.Fields(got)[0]) || !strings.HasSuffix(got, "\nx") {
 		t.Errorf("what is prepared is not what was asked for: %s of %v", got, before)
 	}
+	// Who logs in gets one of its profile, which the keeper keeps if it is right.
+	eventually(t, "another is prepared", full)
+	before = named(guests.Waiting)
+	if name, offered, got := logIn(t, all, s); !slices.Contains(before, name) || offered == 0 || offered != got {
+		t.Errorf("%s logged in to %d, %v were prepared, and %d was offered", name, got, before, offered)
+	}
+	eventually(t, "another is prepared", full)
+	before = named(guests.Waiting)
+	if name, offered, got := logIn(t, all, &other); !slices.Contains(before, name) || offered == 0 || offered == got {
+		t.Errorf("%s logged in to %d, %v were prepared for something else, and %d was offered", name, got, before, offered)
+	}
+	eventually(t, "another is prepared", full)
 	mu.Lock()
 	now = &other
 	mu.Unlock()

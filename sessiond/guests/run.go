@@ -3,7 +3,6 @@ package guests
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 
 	"ninefold/namespaces"
@@ -53,19 +52,6 @@ func (g *Guests) runOnce(ctx context.Context, s *decided.Session, r decided.Requ
 
 // plan is that of the guest's own session.
 func (g *Guest) plan(s *decided.Session) *plan.Plan { return Bound(s.Plan.ForGuest(s.Guest, g.UID)) }
-
-// Start makes the session of a guest who logs in, as Run does, without a command.
-func (g *Guest) Start(ctx context.Context, s *decided.Session) (*namespaces.Session, error) {
-	guard, err := g.Guard()
-	if err != nil {
-		return nil, err
-	}
-	made, err := namespaces.Start(ctx, g.plan(s), namespaces.Command{Guard: guard})
-	if err != nil {
-		return nil, fmt.Errorf("make a session of profile %s: %w", s.Profile, err)
-	}
-	return made, nil
-}
 
 // share is a guest's part of the processors and the disks where others want them
 // too, who have 100 each (cgroup-v2 in the kernel's documentation).

@@ -54,6 +54,7 @@ type Guest struct {
 	id      *id
 	guard   *namespaces.Guard
 	inUse   bool         // somebody else has the id
+	handed  *handed      // the session that it is to have, if one was prepared
 	pending <-chan error // the end of what is being written; nil for nothing
 }
 
@@ -174,6 +175,7 @@ const lingers = 5 * time.Second
 // that never began needs none.
 func (g *Guest) End() error {
 	defer g.id.give()
+	g.drop()
 	begun := g.written()
 	if errors.Is(begun, errInUse) || g.inUse {
 		return nil // what has the id is nothing of this guest's, who never was in

@@ -58,6 +58,8 @@ func (g *Guests) Sweep(ctx context.Context) (Swept, error) {
 			out.Live = append(out.Live, Name(uint32(uid)))
 		default:
 			guest.leaveLightdm()
+			// A keeper that was killed before its guest came leaves its socket, which is the guest's.
+			_ = unix.Unlink(guest.Entrance())
 			over[guest.UID] = guest
 		}
 	}

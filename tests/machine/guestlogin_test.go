@@ -45,6 +45,7 @@ func TestGuestLogins(t *testing.T) {
 			t.Run("ended", func(t *testing.T) { b.For(t).guestEnded(t) })
 			t.Run("elsewhere", func(t *testing.T) { b.For(t).guestElsewhere(t) })
 			t.Run("bounds", func(t *testing.T) { b.For(t).guestBounds(t) })
+			t.Run("prepared", func(t *testing.T) { b.For(t).guestPrepared(t) })
 			t.Run("users", func(t *testing.T) { b.For(t).guestsOfUsers(t) })
 			b.Must("sessionctl", "guest", "disable")
 			if now := b.Must("sh", "-c", "cd /etc/pam.d; sha256sum *"); now != before {
@@ -291,6 +292,38 @@ func (b *Booted) guestElsewhere(t *testing.T) {
 		t.Errorf("guests were let in beside a user of that name: %s", r)
 	}
 	b.Must("userdel", "--remove", "guest")
+}
+
+// guestPrepared logs in to a session that was prepared.
+func (b *Booted) guestPrepared(t *testing.T) {
+	b.Must("systemctl", "start", "ninefold-guest-pool@1.service")
+	var waiting string
+	b.eventually("a session to be prepared", func() string {
+		list := b.Must("sessionctl", "guest", "list")
+		for line := range strings.Lines(list) {
+			if f := strings.Fields(line); f[2] == "waiting" {
+				waiting = f[0]
+				return ""
+			}
+		}
+		return list
+	})
+	term, name := b.guestIn(t)
+	defer term.Close()
+	if name != waiting {
+		t.Errorf("%s is in, and %s was prepared:\n%s", name, waiting, b.Must("sessionctl", "guest", "list"))
+	}
+	uid := strings.TrimPrefix(name, "guest-")
+	b.want(b.Must("getent", "passwd", name), fmt.Sprintf("%s:x:%s:%s:Guest:/run/ninefold/guests/home:/usr/lib/ninefold/ninefold-guest", name, uid, uid))
+	b.Must("systemctl", "stop", "ninefold-guest-pool@1.service")
+	if out, _, err := term.Do("id -un; stty size >/dev/null && echo terminal"); err != nil || out != name+"\nterminal\n" {
+		t.Errorf("in is %q, %v", out, err)
+	}
+	b.check(term.Type("exit\n"))
+	if _, err := term.Wait(patience); err != nil {
+		t.Errorf("%v; shown:\n%s", err, term.Shown())
+	}
+	b.noGuestLeft(t)
 }
 
 func (b *Booted) guestBounds(t *testing.T) {

@@ -31,6 +31,7 @@ type builder struct {
 	empty    map[string]kernel.FD // by kind: see mountEmpty
 	readonly []place              // what must refuse writing
 	away     bool                 // the thread has namespaces of the session's
+	stays    bool                 // the session outlives its command
 }
 
 type place struct {

@@ -24,8 +24,8 @@ type Command struct {
 	// it to Stdin and Stdout, which must then be set. The caller's terminal
 	// itself is never handed in.
 	TTY bool
-	// Hold are files that a session without a command keeps open for as long
-	// as it lives, such as locks; they stay the caller's too.
+	// Hold are files that a session without a command, or one of Open, keeps open
+	// for as long as it lives, such as locks; they stay the caller's too.
 	Hold []*os.File
 	// Stamp has a session without a command hold the tmpfs of its throw-away
 	// layers, before everything in Hold (HeldLayers): "" does not. When the

@@ -24,6 +24,7 @@ type Session struct {
 
 	pid     int
 	adopted bool      // the first process is another's child
+	stays   bool      // it outlives the command, and the keeper (Open)
 	status  kernel.FD // read end
 	guard   kernel.FD // read end of what the guard writes, or None
 	relay   *relay
@@ -159,9 +160,16 @@ func (s *Session) Signal(sig syscall.Signal) error {
 }
 
 // Wait returns when the command has ended and every process of the session is
-// gone. It holds one thread while it waits.
+// gone, but for a session that stays. It holds one thread while it waits.
 func (s *Session) Wait() (Status, error) {
 	s.wait.Do(func() {
+		if s.stays {
+			if raw, err := s.said(); err == nil {
+				s.over(syscall.WaitStatus(raw))
+				return
+			}
+			// The session has been ended.
+		}
 		if s.adopted {
 			s.err = s.ended()
 			s.release()
@@ -178,13 +186,18 @@ func (s *Session) Wait() (Status, error) {
 			// which cannot end by a signal of its own choice.
 			state = syscall.WaitStatus(binary.NativeEndian.Uint32(raw[:]))
 		}
-		s.how = statusOf(state)
-		if s.relay != nil {
-			s.relay.finish()
-		}
-		s.release()
+		s.over(state)
 	})
 	return s.how, s.err
+}
+
+// over is for a command that has ended.
+func (s *Session) over(state syscall.WaitStatus) {
+	s.how = statusOf(state)
+	if s.relay != nil {
+		s.relay.finish()
+	}
+	s.release()
 }
 
 func statusOf(w syscall.WaitStatus) Status {

@@ -14,13 +14,16 @@ import (
 // start starts the first process from the builder's thread, whose namespaces
 // and root it inherits.
 func (b *builder) start() (*Session, error) {
-	s := &Session{first: b.first, hostInit: b.hostInit()}
+	s := &Session{first: b.first, hostInit: b.hostInit(), stays: b.stays}
 	var extra []string
 	switch {
 	case !b.first.namespaces.PID:
 		extra = []string{"-r"}
 	case b.first.proc:
 		extra = []string{"-p"}
+	}
+	if b.stays {
+		extra = append(extra, "-K")
 	}
 	held, err := b.stamp()
 	if err != nil {
@@ -101,7 +104,7 @@ func (s *Session) launch(c Command, l launch) (err error) {
 	if l.cgroup != [2]kernel.FD{} {
 		files = append(files, uintptr(l.cgroup[0]), uintptr(l.cgroup[1]))
 	}
-	if len(c.Argv) == 0 && (l.held != kernel.None || len(c.Hold) > 0) {
+	if (len(c.Argv) == 0 || s.stays) && (l.held != kernel.None || len(c.Hold) > 0) {
 		for len(files) < firstHeld {
 			files = append(files, ^uintptr(0))
 		}

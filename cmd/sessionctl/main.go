@@ -1,4 +1,4 @@
-// Command sessionctl starts sessions that were decided before, asks the broker for
+// Command sessionctl starts sessions and enters contexts that were decided before, asks the broker for
 // commands on the host, and hands every other command to ninefold-ctl beside it,
 // which decides. Either takes a few milliseconds; what deciding and the other
 // commands bring along, files of configuration and images, flags and tables, would
@@ -25,12 +25,12 @@ import (
 
 const (
 	commands     = "ninefold-ctl"
-	contexts     = "hc" // short for sessionctl context
+	shortContext = "hc" // short for sessionctl context
 	defaultState = "/var/lib/ninefold"
 )
 
 func main() {
-	if len(os.Args) > 0 && filepath.Base(os.Args[0]) == contexts {
+	if len(os.Args) > 0 && filepath.Base(os.Args[0]) == shortContext {
 		os.Args = append([]string{"sessionctl", "context"}, os.Args[1:]...)
 	}
 	if o, ok, err := host.Asked(os.Args); ok {
@@ -38,6 +38,9 @@ func main() {
 	}
 	if r, ok := runline.Parse(os.Args[1:]); ok {
 		run(r)
+	}
+	if e, ok := runline.ParseEnter(os.Args[1:]); ok {
+		enterContext(e)
 	}
 	exit.Tell(os.Stderr, "sessionctl", hand(os.Args), "run make build, or install Ninefold's package again")
 	os.Exit(int(exit.NotSupported))

@@ -22,6 +22,12 @@
 // on the lifeline then makes room for the command, or for others to join; the
 // lifeline's end takes everything down.
 //
+// With -K the command is the first of several that come and go. It says that it is
+// ready with a wait status of 0; a byte on the lifeline then starts the command,
+// whose status goes to the pipe when it has ended, and the session stays. From that
+// byte on the lifeline's end means the end of this command alone, if it still
+// runs: the namespaces are then held open as without a command.
+//
 // With -H it does nothing but hold the namespaces it was started in until the
 // lifeline breaks.
 //
@@ -68,7 +74,7 @@ struct config {
 	int cgroup_parent;  // where it is removed from, as cgroup_name
 	const char *cgroup_name;
 	long join_flags;
-	bool proc, reaper, tty, no_new_privs, ids, hold;
+	bool proc, reaper, tty, no_new_privs, ids, hold, stay;
 	uid_t uid;
 	gid_t gid;
 	gid_t *groups;
@@ -149,7 +155,7 @@ static void parse(struct config *c, int argc, char **argv)
 	int opt;
 	*c = (struct config){ .lifeline = -1, .status = -1, .seccomp = -1, .join = -1,
 			      .guard = -1, .procs = -1, .cgroup = -1, .cgroup_parent = -1 };
-	while ((opt = getopt(argc, argv, "+l:s:f:j:J:P:q:Q:c:C:N:Hprtnu:g:G:k:b:d:L:e:")) != -1) {
+	while ((opt = getopt(argc, argv, "+l:s:f:j:J:P:q:Q:c:C:N:HKprtnu:g:G:k:b:d:L:e:")) != -1) {
 		switch (opt) {
 		case 'l': c->lifeline = (int)number(optarg, 65535); break;
 		case 's': c->status = (int)number(optarg, 65535); break;
@@ -167,6 +173,7 @@ static void parse(struct config *c, int argc, char **argv)
 		case 'C': c->cgroup_parent = (int)number(optarg, 65535); break;
 		case 'N': c->cgroup_name = optarg; break;
 		case 'H': c->hold = true; break;
+		case 'K': c->stay = true; break;
 		case 'p': c->proc = true; break;
 		case 'r': c->reaper = true; break;
 		case 't': c->tty = true; break;
@@ -328,6 +335,17 @@ static bool let_go(struct config *c)
 	return true;
 }
 
+// alone goes on without the keeper, and without its command.
+static void alone(struct config *c, pid_t command)
+{
+	if (command > 0) {
+		kill(-command, SIGKILL);
+		kill(command, SIGKILL);
+	}
+	close(c->lifeline);
+	c->lifeline = -1;
+}
+
 // supervise returns the exit status for the session. A negative command means
 // that the session is held open for others to join; one that ended becomes 0.
 static int supervise(struct config *c, pid_t *command, int signals)
@@ -337,7 +355,9 @@ static int supervise(struct config *c, pid_t *command, int signals)
 		if (poll(fds, 2, -1) < 0 && errno != EINTR)
 			return FAILED;
 		if (fds[1].revents) {
-			if (*command > 0 || !let_go(c))
+			if (c->stay)
+				alone(c, *command);
+			else if (*command > 0 || !let_go(c))
 				return 128 + SIGKILL;
 			fds[1] = (struct pollfd){ .fd = -1 };
 		}
@@ -355,9 +375,10 @@ static int supervise(struct config *c, pid_t *command, int signals)
 			while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 				if (pid != *command)
 					continue;
-				*command = 0;
+				*command = c->stay ? -1 : 0;
 				report(c, status);
-				return exit_code(status);
+				if (!c->stay)
+					return exit_code(status);
 			}
 		}
 	}
@@ -404,6 +425,14 @@ static bool guarded(struct config *c, int signals)
 				}
 		}
 	}
+}
+
+// wanted says that others can join, and returns whether the keeper wants the command.
+static bool wanted(struct config *c)
+{
+	report(c, 0);
+	char byte;
+	return read(c->lifeline, &byte, 1) == 1;
 }
 
 // remove_cgroup removes the cgroup when it is empty. What a command that joined has
@@ -453,7 +482,7 @@ int main(int argc, char **argv)
 	if (signals < 0)
 		die(FAILED, "watch signals: %s", strerror(errno));
 
-	const bool go = c.guard < 0 || guarded(&c, signals);
+	const bool go = (c.guard < 0 || guarded(&c, signals)) && (!c.stay || wanted(&c));
 	pid_t command = -1;
 	if (go && c.argv[0]) {
 		command = fork();

@@ -81,6 +81,10 @@ func (s *Store) Use(ctx context.Context, r Record) (*os.File, error) {
 	}
 }
 
+// Again returns a context as it is now: between Find and Use somebody may have
+// changed it.
+func (s *Store) Again(r Record) (Record, error) { return s.read(r.ID) }
+
 func (s *Store) lockUse(r Record, how int) (*os.File, error) {
 	f, err := lockFile(filepath.Join(s.Dir(r), "use.lock"), how)
 	if errors.Is(err, fs.ErrNotExist) {

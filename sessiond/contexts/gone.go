@@ -96,7 +96,7 @@ func (r *root) output(ctx context.Context, argv []string) (string, error) {
 		_, _ = io.Copy(io.Discard, from)
 		text <- b
 	}()
-	status, err := r.run(ctx, Request{Command: argv, Stdout: to})
+	status, err := r.Run(ctx, Request{Command: argv, Stdout: to})
 	to.Close()
 	b := <-text
 	if err == nil && status.Code != 0 {

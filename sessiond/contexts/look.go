@@ -9,6 +9,7 @@ import (
 
 	"ninefold/internal/regular"
 	"ninefold/roots/contexts"
+	"ninefold/sessiond/contexts/inside"
 )
 
 // Difference is how a context differs from the machine, and what package scripts
@@ -30,7 +31,7 @@ func (c *Contexts) Diff(ctx context.Context, r contexts.Record, all bool) (d Dif
 	if d.Diff, err = c.store.Compare(ctx, r, "/", ours, all); err != nil {
 		return d, err
 	}
-	b, err := regular.Read(filepath.Join(c.store.LayerDir(r, r.Layer), "heard", heardFile), maxHeard)
+	b, err := regular.Read(filepath.Join(c.store.LayerDir(r, r.Layer), inside.HeardDir, inside.HeardFile), maxHeard)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil
 	}
@@ -64,7 +65,7 @@ const (
 // Glance says whether the machine has moved, and no more.
 func (c *Contexts) Glance(r contexts.Record) (s Status, err error) {
 	s = Status{Name: r.Name, Running: c.Running(r), State: UpToDate, Packages: []contexts.PackageChange{}}
-	if Moved(r) {
+	if inside.Moved(r) {
 		s.State = HostMoved
 	}
 	s.Conflicts, err = c.store.Conflicts(r)
@@ -80,7 +81,7 @@ func (c *Contexts) Status(ctx context.Context, r contexts.Record) (Status, error
 	if err != nil {
 		return s, err
 	}
-	now := Host(time.Now().UTC())
+	now := inside.Host(time.Now().UTC())
 	if now.Kernel != r.Stands.Kernel {
 		s.Kernel = now.Kernel
 	}

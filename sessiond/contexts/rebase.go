@@ -7,16 +7,11 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
-	"ninefold/namespaces/kernel"
-	"ninefold/namespaces/plan"
 	"ninefold/roots/contexts"
-	"ninefold/sessiond/process"
+	"ninefold/sessiond/contexts/inside"
 )
 
 // ErrReplay says that the package manager could not do again what was asked of it.
@@ -43,7 +38,7 @@ func (c *Contexts) Rebase(ctx context.Context, r contexts.Record, leave []string
 	}
 	defer claim.Release()
 	r = claim.Record()
-	now := Host(time.Now().UTC())
+	now := inside.Host(time.Now().UTC())
 	if r.Stands.Same(now) {
 		return done, nil
 	}
@@ -84,17 +79,12 @@ func (c *Contexts) Rebase(ctx context.Context, r contexts.Record, leave []string
 // fill makes in a fresh layer what the context was asked for. The root that is
 // made for that ends with us.
 func (c *Contexts) fill(ctx context.Context, r contexts.Record, layer string, q contexts.Requests, out *os.File) (_ *contexts.Carried, err error) {
-	s, l, p, err := c.make(ctx, r, layer)
+	made, end, err := c.Make(ctx, r, layer)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, s.Close()) }()
-	holder, err := process.Open(l.PID, l.Start)
-	if err != nil {
-		return nil, err
-	}
-	root := &root{p, holder, l.PID}
-	defer root.close()
+	defer func() { err = errors.Join(err, end()) }()
+	root := &root{made}
 	// Where packages come from, first of all.
 	sources, err := c.carry(ctx, r, layer, root, ofSources)
 	if err != nil {
@@ -117,19 +107,19 @@ func (c *Contexts) fill(ctx context.Context, r contexts.Record, layer string, q 
 // believe.
 func ofSources(name string) bool {
 	for _, dir := range []string{"/etc/apt", "/usr/share/keyrings", "/usr/local/share/keyrings"} {
-		if inside(name, dir) {
+		if within(name, dir) {
 			return true
 		}
 	}
 	return false
 }
 
-func inside(name, dir string) bool { return name == dir || strings.HasPrefix(name, dir+"/") }
+func within(name, dir string) bool { return name == dir || strings.HasPrefix(name, dir+"/") }
 
 // replay has apt do again what it was asked for.
 func (r *root) replay(ctx context.Context, q contexts.Requests, out *os.File) error {
 	run := func(argv ...string) error {
-		status, err := r.run(ctx, Request{Command: append([]string{"env", "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C.UTF-8"}, argv...), Stdout: out, Stderr: out})
+		status, err := r.Run(ctx, Request{Command: append([]string{"env", "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C.UTF-8"}, argv...), Stdout: out, Stderr: out})
 		if err == nil && status.Code != 0 {
 			err = fmt.Errorf("%w: %s ended with status %d", ErrReplay, argv[0], status.Code)
 		}
@@ -163,28 +153,11 @@ func (r *root) replay(ctx context.Context, q contexts.Requests, out *os.File) er
 
 // carry carries files over into a live root, as its root.
 func (c *Contexts) carry(ctx context.Context, r contexts.Record, layer string, to *root, want func(string) bool) (out *contexts.Carried, err error) {
-	err = to.as(func(at *os.File, first uint32) error {
+	err = to.As(func(at *os.File, first uint32) error {
 		out, err = c.store.Carry(ctx, r, r.Layer, at, first, layer, want)
 		return err
 	})
 	return out, err
-}
-
-// as runs f with the root directory of a live root, as who is root there.
-func (r *root) as(f func(at *os.File, first uint32) error) error {
-	first := r.plan.Ops[0].(plan.Namespaces).First
-	// A magic link, which is what leads into the root.
-	at, err := os.OpenFile("/proc/"+strconv.Itoa(r.pid)+"/root", unix.O_PATH|unix.O_DIRECTORY, 0)
-	if err != nil {
-		return err
-	}
-	defer at.Close()
-	return kernel.OnThread(func() error {
-		if err := kernel.Unshare(unix.CLONE_FS); err != nil { // and a umask of 0
-			return err
-		}
-		return kernel.AsRootOf(first, func() error { return f(at, first) })
-	})
 }
 
 // Forecast says what a rebase would carry over and what would conflict, as far as
@@ -213,13 +186,12 @@ func (c *Contexts) Settle(ctx context.Context, r contexts.Record, name string, m
 	if _, err := c.store.Mine(r, name); err != nil {
 		return err
 	}
-	s, l, p, err := c.make(ctx, r, r.Layer)
+	live, end, err := c.Make(ctx, r, r.Layer)
 	if err != nil {
 		return err
 	}
-	live := &root{plan: p, pid: l.PID}
-	err = live.as(func(at *os.File, first uint32) error { return c.store.Settle(r, name, at, first) })
-	return errors.Join(err, s.Close())
+	err = live.As(func(at *os.File, first uint32) error { return c.store.Settle(r, name, at, first) })
+	return errors.Join(err, end())
 }
 
 // Mine writes the context's side of a conflict to out.

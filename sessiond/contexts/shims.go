@@ -4,14 +4,14 @@ import (
 	"strings"
 
 	"ninefold/namespaces/plan"
+	"ninefold/sessiond/contexts/inside"
 )
 
 // Where a context has what is Ninefold's.
 const (
-	runDir    = "/run/ninefold-context"
-	shimDir   = runDir + "/bin"
-	heardDir  = runDir + "/heard"
-	heardFile = "asked"
+	runDir   = "/run/ninefold-context"
+	shimDir  = runDir + "/bin"
+	heardDir = runDir + "/heard"
 	// PolicyFile and AptFile are written into each context: the first is asked by
 	// invoke-rc.d and deb-systemd-invoke whether a service may be started, the
 	// second has dpkg look for the shims first.
@@ -24,7 +24,7 @@ const (
 const note = `#!/bin/sh
 # Written by ninefold: a context does nothing on the machine that it stands on.
 note() {
-	printf '%s\t%s\n' "${DPKG_MAINTSCRIPT_PACKAGE:--}" "$(printf '%s ' "$@" | tr '\n\t' '  ')" >>` + heardDir + "/" + heardFile + ` 2>/dev/null
+	printf '%s\t%s\n' "${DPKG_MAINTSCRIPT_PACKAGE:--}" "$(printf '%s ' "$@" | tr '\n\t' '  ')" >>` + heardDir + "/" + inside.HeardFile + ` 2>/dev/null
 }
 me=${0##*/}
 `

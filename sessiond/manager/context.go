@@ -24,6 +24,8 @@ type ContextSpec struct {
 	// Files and Binds are the context's own, put into the finished root.
 	Files []plan.File
 	Binds []plan.Bind
+	// Facts are files of which the caller decided by whether they are there.
+	Facts []string
 	// Path is put before the directories where programs are looked for.
 	Path string
 }

@@ -1,0 +1,42 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"os"
+
+	"ninefold/cmd/internal/exit"
+	"ninefold/cmd/internal/runline"
+	"ninefold/namespaces"
+	"ninefold/roots/contexts"
+	"ninefold/sessiond/contexts/inside"
+	"ninefold/sessiond/decided"
+)
+
+// enterContext enters a context whose root is live, or was decided before, and ends
+// with it. It returns when that is not so, or when it could not be done.
+func enterContext(e runline.Enter) {
+	if os.Geteuid() != 0 {
+		return
+	}
+	state := cmp.Or(e.State, defaultState)
+	store := contexts.On(state)
+	r, err := store.Find(0, e.Name)
+	if err != nil {
+		return
+	}
+	begun := false
+	roots := inside.Of(store, inside.Decided(state, decided.Question{Config: e.Config, State: e.State, First: decided.Program(decided.First)}))
+	status, err := roots.Enter(context.Background(), r, inside.Request{
+		Command: e.Command, User: e.User, Begun: func() { begun = true },
+		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+	})
+	switch {
+	case err == nil:
+		os.Exit(status.Code)
+	case begun, errors.Is(err, namespaces.ErrAway):
+		exit.Tell(os.Stderr, "sessionctl", err, "")
+		os.Exit(int(exit.NoSession))
+	}
+}

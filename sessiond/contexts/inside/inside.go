@@ -1,0 +1,55 @@
+// Package inside enters host contexts: it makes their roots live, lets several
+// people into one, and takes it down behind the last. It runs what is decided, and
+// links nothing that decides: entering is to take as long as a session does.
+package inside
+
+import (
+	"context"
+	"errors"
+
+	"ninefold/namespaces/plan"
+	"ninefold/roots/contexts"
+	"ninefold/sessiond/decided"
+)
+
+// Decide says by which steps the root of a context over one of its layers is made.
+// The range of ids in it is any.
+type Decide func(ctx context.Context, r contexts.Record, layer string) (*plan.Plan, error)
+
+// Roots are the live roots of the contexts in a store.
+type Roots struct {
+	store  *contexts.Store
+	decide Decide
+}
+
+// Of returns the roots of the contexts in a store.
+func Of(store *contexts.Store, decide Decide) *Roots { return &Roots{store, decide} }
+
+// ErrUndecided says that nothing that was decided before holds for a context.
+var ErrUndecided = errors.New("its root is to be decided anew")
+
+// Decided decides by what was kept in a state directory, for the question whose
+// Profile is to be filled in.
+func Decided(state string, q decided.Question) Decide {
+	return func(_ context.Context, r contexts.Record, layer string) (*plan.Plan, error) {
+		q.Profile = Name(r, layer)
+		if s := decided.Find(decided.Dir(state), q.Ask()); s != nil {
+			return s.Plan, nil
+		}
+		return nil, ErrUndecided
+	}
+}
+
+// Name is what kept decisions call the root of a context over one of its layers.
+func Name(r contexts.Record, layer string) string {
+	return "context:" + r.Name + ":" + r.ID + ":" + layer
+}
+
+const (
+	// Status is dpkg's list of packages, which a machine without it lacks.
+	Status = "/var/lib/dpkg/status"
+	// HeardDir is where a layer has what package scripts asked of the machine, in
+	// HeardFile.
+	HeardDir  = "heard"
+	HeardFile = "asked"
+)

@@ -1,0 +1,42 @@
+package manager
+
+import (
+	"os"
+
+	"ninefold/namespaces/plan"
+	"ninefold/sessiond/decided"
+)
+
+// DecideContext is Context, and keeps what was decided under a name for the next one
+// who enters, where it depends on nothing but files that can be looked at again.
+func (m *Manager) DecideContext(c ContextSpec, name string) (*plan.Plan, error) {
+	p, err := m.Context(c)
+	if err != nil || m.host.root != "/" || os.Geteuid() != 0 || p.Class != plan.Trusted {
+		return p, err
+	}
+	facts := m.contextInputs(c)
+	again, err := m.Context(c)
+	if err != nil || !m.contextInputs(c).Same(facts) || plan.Print(again) != plan.Print(p) {
+		return p, nil // it is just changing
+	}
+	s := &decided.Session{Profile: name, Plan: p}
+	_ = decided.Keep(m.recordDir(), m.ContextQuestion(name), s, facts, writeRecord)
+	return p, nil
+}
+
+// ContextQuestion is what asks for a decision that was kept under a name.
+func (m *Manager) ContextQuestion(name string) decided.Question {
+	return decided.Question{Config: m.asked.Config, State: m.asked.State, Profile: name, First: m.InitFile()}.Ask()
+}
+
+// contextInputs are the files from which the root of a context is decided.
+func (m *Manager) contextInputs(c ContextSpec) *decided.Facts {
+	facts := &decided.Facts{}
+	if self, err := os.Executable(); err == nil {
+		facts.Content(self) // another version may decide otherwise
+	}
+	facts.Content(m.InitFile(), "/etc/locale.conf", "/etc/default/locale")
+	facts.Mounts()
+	facts.Presence(append([]string{"/bin/bash", "/etc/resolv.conf", m.state}, c.Facts...)...)
+	return facts
+}

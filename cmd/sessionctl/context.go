@@ -14,29 +14,31 @@ import (
 	"ninefold/sessiond/decided"
 )
 
-// enterContext enters a context whose root is live, or was decided before, and ends
-// with it. It returns when that is not so, or when it could not be done.
-func enterContext(e runline.Enter) {
+// enterContext enters a context whose root is live, or was decided before, and
+// returns the exit status. It is not done when that is not so, or when it failed
+// before the command began.
+func enterContext(e runline.Enter) (status int, done bool) {
 	if os.Geteuid() != 0 {
-		return
+		return 0, false
 	}
 	state := cmp.Or(e.State, defaultState)
 	store := contexts.On(state)
 	r, err := store.Find(0, e.Name)
 	if err != nil {
-		return
+		return 0, false
 	}
 	begun := false
 	roots := inside.Of(store, inside.Decided(state, decided.Question{Config: e.Config, State: e.State, First: decided.Program(decided.First)}))
-	status, err := roots.Enter(context.Background(), r, inside.Request{
+	how, err := roots.Enter(context.Background(), r, inside.Request{
 		Command: e.Command, User: e.User, Begun: func() { begun = true },
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 	})
 	switch {
 	case err == nil:
-		os.Exit(status.Code)
+		return how.Code, true
 	case begun, errors.Is(err, namespaces.ErrAway):
 		exit.Tell(os.Stderr, "sessionctl", err, "")
-		os.Exit(int(exit.NoSession))
+		return int(exit.NoSession), true
 	}
+	return 0, false
 }

@@ -40,7 +40,9 @@ func main() {
 		run(r)
 	}
 	if e, ok := runline.ParseEnter(os.Args[1:]); ok {
-		enterContext(e)
+		if status, done := enterContext(e); done {
+			os.Exit(status)
+		}
 	}
 	exit.Tell(os.Stderr, "sessionctl", hand(os.Args), "run make build, or install Ninefold's package again")
 	os.Exit(int(exit.NotSupported))

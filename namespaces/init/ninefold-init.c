@@ -45,7 +45,6 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -88,29 +87,6 @@ struct config {
 	size_t nenv;
 	char **argv;
 };
-
-static void say(const char *format, va_list args)
-{
-	char line[1024];
-	int n = vsnprintf(line, sizeof line, format, args);
-	if (n < 0)
-		return;
-	if ((size_t)n >= sizeof line)
-		n = sizeof line - 1;
-	ssize_t ignored = write(2, "ninefold-init: ", 15);
-	ignored = write(2, line, (size_t)n);
-	ignored = write(2, "\n", 1);
-	(void)ignored;
-}
-
-void die(int status, const char *format, ...)
-{
-	va_list args;
-	va_start(args, format);
-	say(format, args);
-	va_end(args);
-	_exit(status);
-}
 
 static unsigned long long number(const char *text, unsigned long long max)
 {

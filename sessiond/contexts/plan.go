@@ -16,7 +16,7 @@ import (
 func (c *Contexts) plan(_ context.Context, r contexts.Record, layer string) (*plan.Plan, error) {
 	dir := c.store.LayerDir(r, layer)
 	_, statErr := os.Stat(inside.Status)
-	spec := manager.ContextSpec{Name: r.Name, Upper: dir, First: plan.FirstRange, Path: shimDir, Files: files(statErr == nil),
+	spec := manager.ContextSpec{Name: r.Name, Upper: dir, First: plan.FirstRange, Path: shimDir, Files: files(statErr == nil), Links: links(),
 		Binds: []plan.Bind{{Source: filepath.Join(dir, inside.HeardDir), Target: heardDir, Flags: plan.Flags{NoSuid: true, NoDev: true, NoExec: true}}},
 		Facts: []string{inside.Status, dir}}
 	return c.m.DecideContext(spec, inside.Name(r, layer))

@@ -83,17 +83,25 @@ DPkg::Path "` + shimDir + `:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 // files are what is put into every root; those outside /run for machines with
 // dpkg alone.
 func files(dpkg bool) []plan.File {
-	add := func(out []plan.File, name, text string) []plan.File {
-		return append(out, plan.File{Path: shimDir + "/" + name, Mode: 0o755, Content: text})
-	}
-	out := add(nil, "systemctl", systemctlShim)
-	out = add(out, "sysctl", readsShim)
-	for _, name := range noted {
-		out = add(out, name, noteShim)
+	out := []plan.File{
+		{Path: shimDir + "/systemctl", Mode: 0o755, Content: systemctlShim},
+		{Path: shimDir + "/sysctl", Mode: 0o755, Content: readsShim},
+		{Path: shimDir + "/" + noteName, Mode: 0o755, Content: noteShim},
 	}
 	if dpkg {
 		out = append(out, plan.File{Path: PolicyFile, Mode: 0o755, Content: policyShim},
 			plan.File{Path: AptFile, Mode: 0o644, Content: aptConf})
+	}
+	return out
+}
+
+// noteName is the one shim that writes down and does nothing; the programs in noted
+// are links to it, which know themselves by the name that they are called by.
+const noteName = "ninefold-note"
+
+func links() (out []plan.Link) {
+	for _, name := range noted {
+		out = append(out, plan.Link{Text: noteName, Path: shimDir + "/" + name})
 	}
 	return out
 }

@@ -21,8 +21,9 @@ type ContextSpec struct {
 	Upper string
 	// First is the first of the ids on the host that stand for those inside.
 	First uint32
-	// Files and Binds are the context's own, put into the finished root.
+	// Files, Links and Binds are the context's own, put into the finished root.
 	Files []plan.File
+	Links []plan.Link
 	Binds []plan.Bind
 	// Facts are files of which the caller decided by whether they are there.
 	Facts []string
@@ -53,7 +54,10 @@ func (m *Manager) Context(c ContextSpec) (*plan.Plan, error) {
 		root.Shell = "/bin/sh"
 	}
 	env := environment(root, "", root.Shell, cmp.Or(m.host.language(), "C.UTF-8"), nil)
-	env = slices.DeleteFunc(env, func(e plan.Environment) bool { return e.Name == "NINEFOLD_PROFILE" || e.Name == "XDG_RUNTIME_DIR" })
+	// The terminal is that of whoever enters.
+	env = slices.DeleteFunc(env, func(e plan.Environment) bool {
+		return slices.Contains([]string{"NINEFOLD_PROFILE", "XDG_RUNTIME_DIR", "TERM"}, e.Name)
+	})
 	env = append(env,
 		plan.Environment{Name: "PATH", Value: c.Path + ":" + searchPath},
 		plan.Environment{Name: "NINEFOLD_CONTEXT", Value: c.Name},
@@ -81,6 +85,9 @@ func (m *Manager) Context(c ContextSpec) (*plan.Plan, error) {
 		plan.Line{Op: plan.Mkdir{Path: "/run/lock", Mode: 0o1777}},
 		plan.Line{Op: plan.Mount{Type: "tmpfs", Target: m.state, Flags: plan.Flags{ReadOnly: true, NoSuid: true, NoDev: true, NoExec: true},
 			Options: []string{"mode=0700", "size=4k"}}})
+	for _, l := range c.Links {
+		s.Lines = append(s.Lines, plan.Line{Op: l})
+	}
 	for _, b := range c.Binds {
 		s.Lines = append(s.Lines, plan.Line{Op: b})
 	}

@@ -127,6 +127,8 @@ var direction = []struct {
 	{from: "roots/inventory", to: "roots/debian", why: "questions about images need no network"},
 	{from: "roots/store", to: "roots/inventory", why: "the store is read for answers, and asks nothing"},
 	{from: "roots/contexts", to: "roots/store", why: "a context is a layer over the machine, whatever images there are"},
+	{from: "sessiond/contexts/inside", to: "sessiond", why: "a context is entered without that which decides: a start links nothing else",
+		except: []string{"sessiond/contexts/inside", "sessiond/decided", "sessiond/identity", "sessiond/process"}},
 	{from: "sessiond/contexts", to: "sessiond/views", why: "a context is entered without the daemon"},
 	{from: "roots/osv", to: "roots", why: "what is known of holes does not depend on who has them", except: []string{"roots/osv", "roots/debversion"}},
 	{from: "roots/debversion", to: "roots", why: "versions are compared whatever has them"},

@@ -40,6 +40,7 @@ func TestContexts(t *testing.T) {
 			t.Run("try", func(t *testing.T) { b.For(t).contextTry() })
 			t.Run("commit", func(t *testing.T) { b.For(t).contextCommit() })
 			t.Run("rebase", func(t *testing.T) { b.For(t).contextRebase(t, repo) })
+			t.Run("decided", func(t *testing.T) { b.For(t).contextDecided() })
 			t.Run("many", func(t *testing.T) { b.For(t).contextMany() })
 			t.Run("states", func(t *testing.T) { b.For(t).contextStates() })
 			t.Run("faults", func(t *testing.T) { b.For(t).contextFaults(t, repo) })

@@ -50,6 +50,7 @@ const (
 	Status = "/var/lib/dpkg/status"
 	// HeardDir is where a layer has what package scripts asked of the machine, in
 	// HeardFile.
-	HeardDir  = "heard"
+	HeardDir = "heard"
+	// HeardFile is a text of lines, which whoever is in the context can write.
 	HeardFile = "asked"
 )

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -111,18 +110,21 @@ func takenIDs() (out idSpans, err error) {
 		}
 		out = append(out, spans...)
 	}
-	entries, err := os.ReadDir("/proc")
+	proc, err := os.Open("/proc")
 	if err != nil {
 		return nil, err
 	}
-	for _, e := range entries {
-		if c := e.Name()[0]; c < '0' || c > '9' {
-			continue
+	defer proc.Close()
+	names, err := proc.Readdirnames(-1)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		var st unix.Stat_t
+		if name[0] < '0' || name[0] > '9' || unix.Fstatat(int(proc.Fd()), name, &st, 0) != nil {
+			continue // it has ended
 		}
-		if st, err := e.Info(); err == nil { // else it has ended
-			uid := uint64(st.Sys().(*syscall.Stat_t).Uid)
-			out = append(out, idSpan{uid, uid})
-		}
+		out = append(out, idSpan{uint64(st.Uid), uint64(st.Uid)})
 	}
 	return out, nil
 }

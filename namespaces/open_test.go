@@ -12,6 +12,7 @@ import (
 
 	"ninefold/namespaces"
 	"ninefold/namespaces/plan"
+	"ninefold/tests/needs"
 )
 
 func openPlan(t *testing.T) *plan.Plan {
@@ -35,7 +36,7 @@ func reading(t *testing.T, p *plan.Plan, c namespaces.Command, ready func(*names
 // TestAnOpenSessionOutlivesItsFirstCommand: others join while that runs and after it
 // has ended, and it keeps its locks until its first process is killed.
 func TestAnOpenSessionOutlivesItsFirstCommand(t *testing.T) {
-	needRoot(t)
+	needs.Root(t)
 	p := openPlan(t)
 	name := filepath.Join(t.TempDir(), "lock")
 	held, err := os.Create(name)
@@ -102,7 +103,7 @@ func kill(t *testing.T, pid int) {
 
 // TestAnOpenSessionThatIsEndedEndsItsCommand: Wait tells so, and reaps.
 func TestAnOpenSessionThatIsEndedEndsItsCommand(t *testing.T) {
-	needRoot(t)
+	needs.Root(t)
 	s, out, err := reading(t, openPlan(t), namespaces.Command{Argv: []string{"sh", "-c", "echo; exec sleep 1000"}},
 		func(*namespaces.Session) error { return nil })
 	if err != nil {
@@ -125,7 +126,7 @@ func TestAnOpenSessionThatIsEndedEndsItsCommand(t *testing.T) {
 // TestWhoLeavesAnOpenSessionTakesTheCommandAlong: it ends with its keeper, and the
 // session does not.
 func TestWhoLeavesAnOpenSessionTakesTheCommandAlong(t *testing.T) {
-	needRoot(t)
+	needs.Root(t)
 	s, out, err := reading(t, openPlan(t), namespaces.Command{Argv: []string{"sh", "-c", "echo; exec sleep 1000"}},
 		func(*namespaces.Session) error { return nil })
 	if err != nil {
@@ -145,7 +146,7 @@ func TestWhoLeavesAnOpenSessionTakesTheCommandAlong(t *testing.T) {
 
 // TestNothingIsLeftOfASessionThatIsNotWanted: before the command has begun.
 func TestNothingIsLeftOfASessionThatIsNotWanted(t *testing.T) {
-	needRoot(t)
+	needs.Root(t)
 	no, pid := errors.New("no"), 0
 	_, out, err := reading(t, openPlan(t), namespaces.Command{Argv: []string{"echo", "there"}}, func(s *namespaces.Session) error { pid = s.PID(); return no })
 	if !errors.Is(err, no) {

@@ -8,7 +8,7 @@
 // what separates their stack from the tree that Ninefold would make of them:
 // diverted and removed paths, and directories that layers only imply. The second, for the
 // platform unknown/unknown, is an artifact of type ArtifactType: a Document and the
-// record of each package. An index is what builders of containers use
+// records of the packages, those of each image of the chain together. An index is what builders of containers use
 // for attestations, so that every registry and engine takes it; referrers
 // are missing in too many registries, and do not follow a copy.
 //

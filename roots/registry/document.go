@@ -21,12 +21,12 @@ const (
 	ArtifactType = "application/vnd.ninefold.image.v1"
 	// DocumentType is a Document as JSON, compressed.
 	DocumentType types.MediaType = "application/vnd.ninefold.image.v1+json.zstd"
-	// RecordType is a package's encoding, compressed.
-	RecordType types.MediaType = "application/vnd.ninefold.package.v1.zstd"
+	// RecordsType are encodings of packages, as netstrings, compressed.
+	RecordsType types.MediaType = "application/vnd.ninefold.packages.v1.zstd"
 )
 
 const (
-	documentVersion = 1
+	documentVersion = 2         // 1 has a blob for the record of each package
 	maxDocument     = 128 << 20 // bytes, uncompressed
 	maxChain        = 64
 	// maxSignatures bounds what one image brings along.
@@ -59,9 +59,10 @@ type Document struct {
 
 // Package is where one package lies.
 type Package struct {
-	ID     pkg.Digest `json:"id"`
-	Record Blob       `json:"record"`
-	Files  Blob       `json:"files"`
+	ID pkg.Digest `json:"id"`
+	// Record is the blob that holds its record, among others.
+	Record Blob `json:"record"`
+	Files  Blob `json:"files"`
 }
 
 // Blob names a blob; Size is that of the blob, in bytes.
@@ -105,8 +106,8 @@ func ParseDocument(b []byte) (*Document, []*image.Manifest, error) {
 }
 
 func (d *Document) check() ([]*image.Manifest, error) {
-	if d.Version != documentVersion {
-		return nil, fmt.Errorf("version %d, want %d", d.Version, documentVersion)
+	if d.Version < 1 {
+		return nil, fmt.Errorf("version %d, want 1 to %d", d.Version, documentVersion)
 	}
 	if len(d.Images) == 0 || len(d.Images) > maxChain {
 		return nil, fmt.Errorf("a chain of %d images, want 1 to %d", len(d.Images), maxChain)

@@ -2,7 +2,6 @@ package registry
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -60,7 +59,7 @@ func (p *pull) run(ctx context.Context, from, reference string) (image.ID, error
 		return id, err
 	}
 	defer release()
-	if err := p.packages(ctx, d.Packages); err != nil {
+	if err := p.packages(ctx, d); err != nil {
 		return id, err
 	}
 	built, err := p.s.Built(ctx, chain)
@@ -109,33 +108,48 @@ func (p *pull) admit(ctx context.Context, chain []*image.Manifest, from, referen
 	return p.s.Tag(reference, id)
 }
 
-func (p *pull) packages(ctx context.Context, all []Package) error {
+// packages brings the packages that the store lacks. Their records are read
+// blob after blob, and let go of when their packages are there.
+func (p *pull) packages(ctx context.Context, d *Document) error {
+	lacking := map[Blob][]Package{}
+	var blobs []Blob
+	var done atomic.Int64
+	for _, one := range d.Packages {
+		if p.s.HasPackage(one.ID) {
+			done.Add(1)
+			continue
+		}
+		if lacking[one.Record] == nil {
+			blobs = append(blobs, one.Record)
+		}
+		lacking[one.Record] = append(lacking[one.Record], one)
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallel)
-	var done atomic.Int64
-	for _, one := range all {
-		g.Go(func() error {
-			err := p.again(ctx, func() error { return p.one(ctx, one) })
-			if err != nil {
-				return err
-			}
-			p.s.Progress().Update(progress.Update{Stage: "pull", Item: one.ID.Short(), Done: done.Add(1), Total: int64(len(all)), Unit: "packages"})
-			return nil
-		})
+	for _, at := range blobs {
+		records, err := p.records(ctx, d.Version, at)
+		if err != nil {
+			g.Go(func() error { return err })
+			break
+		}
+		for _, one := range lacking[at] {
+			g.Go(func() error {
+				err := p.again(ctx, func() error { return p.one(ctx, one, records[one.ID]) })
+				if err != nil {
+					return err
+				}
+				p.s.Progress().Update(progress.Update{Stage: "pull", Item: one.ID.Short(), Done: done.Add(1), Total: int64(len(d.Packages)), Unit: "packages"})
+				return nil
+			})
+		}
 	}
 	return g.Wait()
 }
 
-func (p *pull) one(ctx context.Context, one Package) error {
-	if p.s.HasPackage(one.ID) {
-		return nil
-	}
-	b, err := p.bytes(ctx, one.Record, pkg.MaxEncoded)
-	if err != nil {
-		return err
-	}
-	if sha256.Sum256(b) != one.ID {
-		return fmt.Errorf("%w: package %s: its record has another digest", ErrRefused, one.ID.Short())
+// one brings a package of which b is the record.
+func (p *pull) one(ctx context.Context, one Package, b []byte) error {
+	if b == nil {
+		return fmt.Errorf("%w: package %s: its record is not where it should be", ErrRefused, one.ID.Short())
 	}
 	record, err := pkg.Decode(b)
 	if err != nil {

@@ -114,7 +114,7 @@ type push struct {
 	unsigned bool
 }
 
-// sent are the two blobs of a package.
+// sent are the two blobs that a package lies in.
 type sent struct{ record, files *blob }
 
 func (p *push) run(ctx context.Context, id image.ID) error {
@@ -134,7 +134,9 @@ func (p *push) run(ctx context.Context, id image.ID) error {
 	var ids []pkg.Digest
 	var stack []*pkg.Package
 	seen := map[pkg.Digest]bool{}
+	var levels []int // where the packages of each image begin
 	for i, b := range built {
+		levels = append(levels, len(ids))
 		text, err := chain[i].Encode()
 		if err != nil {
 			return err
@@ -154,6 +156,16 @@ func (p *push) run(ctx context.Context, id image.ID) error {
 	blobs, err := p.packages(ctx, ids, stack)
 	if err != nil {
 		return err
+	}
+	// Apart for each image of the chain, so that images share those of their parents.
+	for i, begin := range levels {
+		end := len(ids)
+		if i+1 < len(levels) {
+			end = levels[i+1]
+		}
+		if err := p.records(ctx, stack[begin:end], blobs[begin:end]); err != nil {
+			return err
+		}
 	}
 	fix, err := p.layer(ctx, correction(stack, tree))
 	if err != nil {
@@ -192,50 +204,38 @@ func (p *push) packages(ctx context.Context, ids []pkg.Digest, stack []*pkg.Pack
 }
 
 // packed is the note that the store keeps of a package that was sent: the same
-// files are the same blobs another time, as long as format is.
+// files are the same blob another time, as long as format is.
 type packed struct {
 	Format int        `json:"format"`
-	Record Blob       `json:"record"`
 	Files  Blob       `json:"files"`
 	Diff   pkg.Digest `json:"diff"` // of the files, uncompressed
 }
 
-const packedFormat = 1
+const packedFormat = 2
 
+// send sends the files of a package.
 func (p *push) send(ctx context.Context, one *pkg.Package, id pkg.Digest, out *sent) error {
 	note := &packed{}
 	if json.Unmarshal(p.s.Note(store.Packed, id), note) == nil && note.Format == packedFormat {
 		there, err := p.to.has(ctx, note.Files)
-		if err == nil && there {
-			there, err = p.to.has(ctx, note.Record)
-		}
 		if err != nil {
 			return err
 		}
 		if there {
-			out.record = &blob{digest: note.Record.Digest, size: note.Record.Size, media: RecordType}
 			out.files = &blob{digest: note.Files.Digest, diff: note.Diff, size: note.Files.Size, media: types.OCILayerZStd}
 			return nil
 		}
 	}
-	b, err := one.Encode()
-	if err != nil {
-		return err
-	}
-	if out.record, err = packBytes(RecordType, b); err != nil {
-		return err
-	}
-	if err = p.to.blob(ctx, out.record); err != nil {
-		return err
-	}
+	var err error
 	if out.files, err = p.layer(ctx, one.Entries); err != nil {
 		return err
 	}
-	now := packed{packedFormat, Blob{out.record.digest, out.record.size}, Blob{out.files.digest, out.files.size}, out.files.diff}
+	now := packed{packedFormat, Blob{out.files.digest, out.files.size}, out.files.diff}
 	if now == *note {
 		return nil
 	}
-	if b, err = json.Marshal(now); err != nil {
+	b, err := json.Marshal(now)
+	if err != nil {
 		return err
 	}
 	return p.s.SetNote(store.Packed, id, b)
@@ -270,8 +270,10 @@ func (p *push) manifests(ctx context.Context, d *Document, blobs []sent, fix *bl
 		return err
 	}
 	art := artifact{Version: 2, MediaType: types.OCIManifestSchema1, ArtifactType: ArtifactType, Config: empty.descriptor(), Layers: []v1.Descriptor{document.descriptor()}}
-	for _, b := range blobs {
-		art.Layers = append(art.Layers, b.record.descriptor())
+	for i, b := range blobs {
+		if i == 0 || blobs[i-1].record != b.record {
+			art.Layers = append(art.Layers, b.record.descriptor())
+		}
 	}
 	for _, b := range []*blob{empty, config} {
 		if err := p.to.blob(ctx, b); err != nil {

@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -94,16 +95,20 @@ func (b *Booted) desktop(t *testing.T, user, program, kind string, outside ...st
 		return ""
 	})
 	time.Sleep(time.Second) // for what it starts
-	manager := false
-	for _, q := range b.processes(user) {
-		manager = manager || q.name == "systemd"
-		if q.ns != p.ns && q.name != "(sd-pam)" && !slices.Contains(outside, q.name) {
-			t.Errorf("%s of %s (%s) is in %s, and not in %s", q.name, user, q.pid, q.ns, p.ns)
+	// What is left of the login before may still be ending.
+	b.eventually("everything of "+user+" to be there", func() string {
+		wrong, manager := "", false
+		for _, q := range b.processes(user) {
+			manager = manager || q.name == "systemd"
+			if q.ns != p.ns && q.name != "(sd-pam)" && !slices.Contains(outside, q.name) {
+				wrong += fmt.Sprintf("%s of %s (%s) is in %s, and not in %s\n", q.name, user, q.pid, q.ns, p.ns)
+			}
 		}
-	}
-	if !manager {
-		t.Errorf("%s has no user manager", user)
-	}
+		if !manager {
+			wrong += user + " has no user manager"
+		}
+		return wrong
+	})
 	if marker := b.Must("cat", "/proc/"+p.pid+"/root/etc/ninefold-marker"); marker != "desk" {
 		t.Errorf("the root of %s is another: %q", program, marker)
 	}

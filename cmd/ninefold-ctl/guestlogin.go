@@ -136,6 +136,10 @@ func (a *app) guestsPossible(ctx context.Context, named string) (*profile.Profil
 	if !p.Guest() {
 		return nil, &exit.Error{Code: exit.Usage, Hint: `guests get profiles with user = "dynamic", such as guest`, Err: fmt.Errorf("profile %s is for somebody that there is", named)}
 	}
+	// Its image is there, say.
+	if _, err := m.Plan(ctx, manager.Request{Profile: named}); err != nil {
+		return nil, fmt.Errorf("let guests in: %w", err)
+	}
 	return p, nil
 }
 

@@ -40,6 +40,9 @@ func TestGuestLogins(t *testing.T) {
 			before := b.Must("sh", "-c", "cd /etc/pam.d; sha256sum *")
 			mounts := b.hostMounts()
 			t.Run("off", func(t *testing.T) { b.For(t).noGuest(t, "incorrect") })
+			if r := b.Run("sessionctl", "guest", "enable", "--profile", "guest-xfce"); r.OK() || !strings.Contains(r.Stderr, "debian-base") {
+				t.Errorf("guests were let into an image that is not there: %s", r)
+			}
 			b.Must("sessionctl", "guest", "enable", "--service", "login")
 			t.Run("console", func(t *testing.T) { b.For(t).guestAtConsole(t) })
 			t.Run("ended", func(t *testing.T) { b.For(t).guestEnded(t) })

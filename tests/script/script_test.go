@@ -126,7 +126,7 @@ func registry(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("REGISTRY", s.Host)
 }
 
-// condition tells root, which some scripts need, and containers: the programs that push, load and run
+// condition tells root, which some scripts need, the registry, and containers: the programs that push, load and run
 // them. Where everything must run, one that does not hold is an error.
 func condition(name string) (bool, error) {
 	var missing error
@@ -140,6 +140,8 @@ func condition(name string) (bool, error) {
 			_, err := exec.LookPath(program)
 			missing = errors.Join(missing, err)
 		}
+	case "registry":
+		_, missing = exec.LookPath(testregistry.Program)
 	default:
 		return false, fmt.Errorf("unknown condition %q", name)
 	}

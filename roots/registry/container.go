@@ -85,6 +85,9 @@ func containerOf(ctx context.Context, from source) (*Container, error) {
 		return nil, err
 	}
 	for depth := 0; media.IsIndex(); depth++ {
+		if err := bounded(raw, maxManifestThings); err != nil {
+			return nil, fmt.Errorf("its index: %w", err)
+		}
 		index, err := v1.ParseIndexManifest(bytes.NewReader(raw))
 		if err != nil {
 			return nil, fmt.Errorf("%w: its index: %w", ErrRefused, err)
@@ -103,6 +106,9 @@ func containerOf(ctx context.Context, from source) (*Container, error) {
 	}
 	if !media.IsImage() {
 		return nil, fmt.Errorf("%w: it is of type %s, and no image of containers", ErrRefused, media)
+	}
+	if err := bounded(raw, maxManifestThings); err != nil {
+		return nil, fmt.Errorf("its manifest: %w", err)
 	}
 	m, err := v1.ParseManifest(bytes.NewReader(raw))
 	if err != nil {
@@ -190,6 +196,9 @@ func savedContainer(files *oci.Files) (*Container, error) {
 // newContainer checks the configuration: it names the digest of each layer as it is
 // without compression.
 func newContainer(digest v1.Hash, config []byte, opens []func(context.Context) (io.ReadCloser, error)) (*Container, error) {
+	if err := bounded(config, maxManifestThings); err != nil {
+		return nil, fmt.Errorf("its configuration: %w", err)
+	}
 	c, err := v1.ParseConfigFile(bytes.NewReader(config))
 	if err != nil {
 		return nil, fmt.Errorf("%w: its configuration: %w", ErrRefused, err)

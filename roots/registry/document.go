@@ -83,6 +83,9 @@ func (d *Document) encode() ([]byte, error) { return json.Marshal(d) }
 // ParseDocument reads a Document and returns the chain of its images, root
 // first. The document names exactly the packages of the chain.
 func ParseDocument(b []byte) (*Document, []*image.Manifest, error) {
+	if err := bounded(b, maxThings); err != nil {
+		return nil, nil, fmt.Errorf("the image's document: %w", err)
+	}
 	var v struct {
 		Version int `json:"version"`
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
@@ -43,7 +44,12 @@ type pull struct {
 	reading
 	s      *store.Store
 	accept func(context.Context, string, image.ID) error
+	large  sync.Mutex // held for a package with a large record
 }
+
+// largeRecord is from how many bytes on a record is in memory without others of
+// its kind: what it holds may take a hundred times as much there.
+const largeRecord = 1 << 20
 
 // run brings what lies at from, and names it by reference.
 func (p *pull) run(ctx context.Context, from, reference string) (image.ID, error) {
@@ -150,6 +156,10 @@ func (p *pull) packages(ctx context.Context, d *Document) error {
 func (p *pull) one(ctx context.Context, one Package, b []byte) error {
 	if b == nil {
 		return fmt.Errorf("%w: package %s: its record is not where it should be", ErrRefused, one.ID.Short())
+	}
+	if len(b) > largeRecord {
+		p.large.Lock()
+		defer p.large.Unlock()
 	}
 	record, err := pkg.Decode(b)
 	if err != nil {

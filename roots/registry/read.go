@@ -44,6 +44,9 @@ func (p *reading) find(ctx context.Context) (*found, error) {
 		if err != nil {
 			return nil, err
 		}
+		if err := bounded(raw, maxManifestThings); err != nil {
+			return nil, fmt.Errorf("its manifest: %w", err)
+		}
 		m := there.artifact
 		if err := json.Unmarshal(raw, m); err != nil || len(m.Layers) == 0 || m.Layers[0].MediaType != DocumentType {
 			return nil, fmt.Errorf("%w: its manifest holds no document", ErrRefused)

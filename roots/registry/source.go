@@ -123,6 +123,9 @@ func indexOf(ctx context.Context, from source) (*v1.IndexManifest, error) {
 	if !media.IsIndex() {
 		return nil, fmt.Errorf("%w: it is of type %s", ErrNotOurs, media)
 	}
+	if err := bounded(raw, maxManifestThings); err != nil {
+		return nil, fmt.Errorf("its index: %w", err)
+	}
 	index, err := v1.ParseIndexManifest(bytes.NewReader(raw))
 	if err != nil {
 		return nil, fmt.Errorf("%w: its index: %w", ErrRefused, err)

@@ -6,26 +6,23 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/erofs/go-erofs"
 )
 
+// content opens what a file of an erofs file holds.
+type content func(img links, name string, size int64) (io.ReadCloser, error)
+
+// inside is content of a file without compression.
+func inside(img links, name string, _ int64) (io.ReadCloser, error) { return img.Open(name) }
+
 // tarOfErofs gives what an erofs file holds as a tar, read in user space. Closing it
 // before its end ends the reading.
-func tarOfErofs(ctx context.Context, f *os.File) io.ReadCloser {
+func tarOfErofs(ctx context.Context, f io.ReaderAt, open content) io.ReadCloser {
 	r, w := io.Pipe()
-	go func() {
-		// What is in the file may break the reader, and must not break more.
-		defer func() {
-			if v := recover(); v != nil {
-				w.CloseWithError(fmt.Errorf("%w: erofs: %v", ErrUnusable, v))
-			}
-		}()
-		w.CloseWithError(writeErofs(ctx, f, w))
-	}()
+	go func() { w.CloseWithError(writeErofs(ctx, f, open, w)) }()
 	return r
 }
 
@@ -37,7 +34,24 @@ type links interface {
 	ReadLink(name string) (string, error)
 }
 
-func writeErofs(ctx context.Context, f *os.File, w io.Writer) error {
+func writeErofs(ctx context.Context, f io.ReaderAt, open content, w io.Writer) error {
+	t := tar.NewWriter(w)
+	first := map[int64]string{} // by inode, of files with several names
+	err := walkErofs(ctx, f, func(img links, name string, st *erofs.Stat) error { return member(t, img, name, st, first, open) })
+	if err != nil {
+		return err
+	}
+	return t.Close()
+}
+
+// walkErofs calls each for what an erofs file says of every file but the root. Errors wrap ErrUnusable.
+func walkErofs(ctx context.Context, f io.ReaderAt, each func(img links, name string, st *erofs.Stat) error) (err error) {
+	// What is in the file may break the reader, and must not break more.
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("%w: erofs: %v", ErrUnusable, v)
+		}
+	}()
 	opened, err := erofs.Open(f)
 	if err != nil {
 		return fmt.Errorf("%w: erofs: %w", ErrUnusable, err)
@@ -46,8 +60,6 @@ func writeErofs(ctx context.Context, f *os.File, w io.Writer) error {
 	if !ok {
 		return fmt.Errorf("%w: erofs: links cannot be read", ErrUnusable)
 	}
-	t := tar.NewWriter(w)
-	first := map[int64]string{} // by inode, of files with several names
 	err = fs.WalkDir(img, ".", func(name string, d fs.DirEntry, err error) error {
 		if err == nil {
 			err = ctx.Err()
@@ -67,15 +79,15 @@ func writeErofs(ctx context.Context, f *os.File, w io.Writer) error {
 		if !ok {
 			return fmt.Errorf("%w: erofs: %s has no attributes", ErrUnusable, name)
 		}
-		return member(t, img, name, st, first)
+		return each(img, name, st)
 	})
 	if err != nil {
 		return fmt.Errorf("%w: erofs: %w", ErrUnusable, err)
 	}
-	return t.Close()
+	return nil
 }
 
-func member(t *tar.Writer, img links, name string, st *erofs.Stat, first map[int64]string) error {
+func member(t *tar.Writer, img links, name string, st *erofs.Stat, first map[int64]string, open content) error {
 	mode := st.Mode
 	h := &tar.Header{Format: tar.FormatPAX, Name: name, Uid: int(st.UID), Gid: int(st.GID), ModTime: time.Unix(int64(st.Mtime), 0), Mode: int64(mode.Perm())}
 	for bit, flag := range map[fs.FileMode]int64{fs.ModeSetuid: 0o4000, fs.ModeSetgid: 0o2000, fs.ModeSticky: 0o1000} {
@@ -121,7 +133,7 @@ func member(t *tar.Writer, img links, name string, st *erofs.Stat, first map[int
 	if err := t.WriteHeader(h); err != nil || h.Typeflag != tar.TypeReg || h.Size == 0 {
 		return err
 	}
-	f, err := img.Open(name)
+	f, err := open(img, name, h.Size)
 	if err != nil {
 		return err
 	}

@@ -46,7 +46,10 @@ func FuzzErofs(f *testing.F) {
 			t.Fatal(err)
 		}
 		defer file.Close()
-		r := tarOfErofs(t.Context(), file)
+		if _, err := packed(file); err == nil {
+			_, _ = measure(t.Context(), unmasked{file}, 1<<22)
+		}
+		r := tarOfErofs(t.Context(), file, inside)
 		defer r.Close()
 		for in := tar.NewReader(io.LimitReader(r, 1<<22)); ; {
 			if _, err := in.Next(); err != nil {

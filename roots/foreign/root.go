@@ -26,8 +26,8 @@ var (
 )
 
 // Root brings a whole root: a tar, plain or compressed with gzip, xz, zstd or bzip2; an
-// erofs file without compression; a squashfs file, which a program of the machine's reads as
-// nobody in a session of its own (ErrTool without it); or a directory.
+// erofs file; a squashfs file; or a directory. A squashfs file, and what files in a compressed erofs file hold, a
+// program of the machine's reads as nobody in a session of its own (ErrTool without it).
 func Root(ctx context.Context, s *store.Store, path string, o Options) (*Result, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -55,24 +55,39 @@ func Root(ctx context.Context, s *store.Store, path string, o Options) (*Result,
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	var squashfs *squashed
-	if form == export.Squashfs {
-		if squashfs, err = copySquashfs(s, f, o.InitDir); err != nil {
+	var reader *tool
+	how := ""
+	switch form {
+	case export.Squashfs:
+		reader = &unsquasher
+	case export.Erofs:
+		if how, err = packed(f); err != nil {
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}
-		defer squashfs.remove()
-		f = squashfs.File
+		if how != "" {
+			reader = &unpacker
+		}
+	}
+	var copied *jailed
+	if reader != nil {
+		if copied, err = jail(s, f, *reader, o.InitDir); err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		defer copied.remove()
+		f = copied.File
 	}
 	h := sha256.New()
 	if _, err := io.Copy(h, f); err != nil {
 		return nil, err
 	}
 	layer := deb.Layer{Name: path, Open: func(ctx context.Context) (io.ReadCloser, error) {
-		switch form {
-		case export.Erofs:
-			return tarOfErofs(ctx, f), nil
-		case export.Squashfs:
-			return squashfs.tar(ctx)
+		switch {
+		case how != "":
+			return copied.unpacked(ctx, how, room(s))
+		case form == export.Erofs:
+			return tarOfErofs(ctx, f, inside), nil
+		case form == export.Squashfs:
+			return copied.tar(ctx)
 		}
 		return io.NopCloser(io.NewSectionReader(f, 0, info.Size())), nil
 	}}

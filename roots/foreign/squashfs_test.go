@@ -27,7 +27,7 @@ func initDir() (string, error) {
 func squashfs(t *testing.T, fill string) string {
 	t.Helper()
 	needs.Root(t)
-	needs.Programs(t, "mksquashfs", unsquasher, "setcap")
+	needs.Programs(t, "mksquashfs", unsquasher.program, "setcap")
 	dir, file := filepath.Join(t.TempDir(), "root"), filepath.Join(t.TempDir(), "file")
 	for _, c := range []*exec.Cmd{
 		exec.Command("mkdir", dir),

@@ -25,6 +25,8 @@ const (
 	// lookEvery is how often is looked whether what is prepared is still what
 	// would be made, besides whenever somebody asks for something else.
 	lookEvery = 30 * time.Second
+	// breath is how long a pool waits before it makes another session.
+	breath = 100 * time.Millisecond
 	// spare is the part of the machine's memory that has to be free for anything
 	// to be kept prepared.
 	spare = 16
@@ -179,6 +181,11 @@ func (p *Pool) fill(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case <-p.wake:
+			// First who was just let in, with the same disk and processors.
+			select {
+			case <-ctx.Done():
+			case <-time.After(breath):
+			}
 		case <-time.After(lookEvery):
 		}
 	}

@@ -93,6 +93,9 @@ func (b *bench) guests(ctx context.Context) (err error) {
 		middle := all[len(all)/2]
 		b.table.add(row{what: t.name, value: fmt.Sprintf("%6.2f ms", ms(middle)), target: fmt.Sprintf("<= %.0f ms", ms(t.limit)), met: middle <= t.limit})
 	}
+	if err := g.logins(ctx); err != nil {
+		return err
+	}
 	return g.held(ctx)
 }
 

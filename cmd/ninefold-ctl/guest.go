@@ -2,8 +2,11 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"os"
 	"slices"
 	"strings"
 
@@ -13,6 +16,7 @@ import (
 	"ninefold/cmd/internal/show"
 	"ninefold/sessiond/guests"
 	"ninefold/sessiond/manager"
+	"ninefold/sessiond/units"
 )
 
 func (a *app) guest() *cobra.Command {
@@ -115,12 +119,29 @@ func (a *app) tellGuest(r guests.Report) error {
 	return show.Table(a.Out, []string{"TRIED", "", "BECAUSE"}, rows)
 }
 
+// stopAbandoned has systemd take down what logind forgot of guests who logged in.
+func (a *app) stopAbandoned(ctx context.Context) error {
+	ids, err := a.guests().Abandoned()
+	if len(ids) == 0 || os.Geteuid() != 0 {
+		return err
+	}
+	bus := units.New(slog.New(slog.DiscardHandler))
+	defer bus.Close()
+	for _, uid := range ids {
+		err = errors.Join(err, bus.StopUnit(ctx, fmt.Sprintf("user-runtime-dir@%d.service", uid)))
+	}
+	return err
+}
+
 func (a *app) sweepGuests() *cobra.Command {
 	return a.jsonFlag(&cobra.Command{
 		Use:   "sweep",
 		Short: "Search the machine for files of guests that are gone, and free their ids",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if err := a.stopAbandoned(c.Context()); err != nil {
+				return err
+			}
 			swept, err := a.guests().Sweep(c.Context())
 			if a.json {
 				return errors.Join(err, show.JSON(a.Out, swept))

@@ -11,6 +11,8 @@ import (
 
 	"ninefold/namespaces"
 	"ninefold/sessiond/decided"
+	"ninefold/sessiond/journal"
+	"ninefold/sessiond/process"
 )
 
 // loginTime is how long a login waits for a pool, besides which it has a second for
@@ -74,6 +76,7 @@ func (g *Guest) ForKeeper() (*os.File, error) {
 	if g.handed != nil {
 		o, files = g.handed.offer, append(files, g.handed.held.Pidfd, g.handed.held.Lifeline)
 	}
+	o.Login = g.login
 	if err := o.send(pair[0], files...); err != nil {
 		theirs.Close()
 		return nil, fmt.Errorf("hand over the guest %s: %w", g.Name, err)
@@ -110,10 +113,34 @@ func (g *Guests) Adopt(uid uint32, from *os.File) (*Guest, error) {
 	if o.PID != 0 {
 		guest.handed = &handed{o, namespaces.Held{PID: o.PID, Cgroup: o.Cgroup, Pidfd: files[1], Lifeline: files[2]}}
 	}
-	guest.Keeper = self()
+	guest.login, guest.Keeper = o.Login, self()
 	guest.write()
 	return guest, nil
 }
+
+// ComesBy says which process is the login program of the guest.
+func (g *Guest) ComesBy(login journal.Process) { g.login = login }
+
+// Coming returns a context for as long as the guest may still come: its login program
+// is there, and it takes no longer than that.
+func (g *Guest) Coming(ctx context.Context, longest time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(ctx, longest)
+	if g.login.PID != 0 {
+		go func() {
+			for ctx.Err() == nil && process.Alive(g.login.PID, g.login.Start) {
+				select {
+				case <-ctx.Done():
+				case <-time.After(lookForLogin):
+				}
+			}
+			cancel()
+		}()
+	}
+	return ctx, cancel
+}
+
+// lookForLogin is how often is looked whether the login program is there.
+const lookForLogin = 250 * time.Millisecond
 
 // prepared returns the session that was handed over with the guest, if it is what
 // would be made of s; another one is ended, and nil for none.

@@ -6,12 +6,15 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"ninefold/namespaces"
 	"ninefold/sessiond/decided"
 	"ninefold/sessiond/guests"
+	"ninefold/sessiond/journal"
+	"ninefold/sessiond/process"
 	"ninefold/tests/needs"
 )
 
@@ -76,5 +79,41 @@ func TestLoginsWithoutAPool(t *testing.T) {
 	withoutRecords(t, all)
 	if _, offered, got := logIn(t, all, s); offered != 0 || got <= 1 {
 		t.Errorf("offered was %d, and is %d", offered, got)
+	}
+}
+
+// TestNobodyWaitsForAGuestWhoseLoginIsGone: the keeper's patience ends with the login program.
+func TestNobodyWaitsForAGuestWhoseLoginIsGone(t *testing.T) {
+	needs.Root(t)
+	state := t.TempDir()
+	all := guests.Open(state).Asking("")
+	withoutRecords(t, all)
+	guest, err := all.BeginLogin(t.Context(), "visitor", "login", "/dev/tty1", "/bin/false")
+	if err != nil {
+		t.Fatal(err)
+	}
+	login := exec.Command("sleep", "1000")
+	if err := login.Start(); err != nil {
+		t.Fatal(err)
+	}
+	start, err := process.StartTime(login.Process.Pid)
+	if err != nil {
+		t.Error(err)
+	}
+	guest.ComesBy(journal.Process{PID: login.Process.Pid, Start: start})
+	coming, cancel := guest.Coming(t.Context(), time.Hour)
+	defer cancel()
+	if coming.Err() != nil {
+		t.Error("nobody waits")
+	}
+	_ = login.Process.Kill()
+	_ = login.Wait()
+	select {
+	case <-coming.Done():
+	case <-time.After(30 * time.Second):
+		t.Error("it is waited for")
+	}
+	if err := guest.End(); err != nil {
+		t.Error(err)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"ninefold/namespaces"
 	"ninefold/namespaces/plan"
 	"ninefold/sessiond/decided"
+	"ninefold/sessiond/journal"
 )
 
 // DefaultPool is where a pool of prepared sessions is asked, by root alone.
@@ -29,6 +30,8 @@ type offer struct {
 	PID    int    `json:"pid,omitempty"`
 	Cgroup string `json:"cgroup,omitempty"`
 	Same   string `json:"same,omitempty"` // as sameSession has it
+	// Login is the login program of a guest who logs in.
+	Login journal.Process `json:"login,omitzero"`
 }
 
 // maxMessage bounds a question and an offer.

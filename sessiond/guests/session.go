@@ -16,6 +16,7 @@ import (
 	"ninefold/namespaces"
 	"ninefold/namespaces/plan"
 	"ninefold/sessiond/identity"
+	"ninefold/sessiond/journal"
 	"ninefold/sessiond/process"
 )
 
@@ -53,7 +54,8 @@ type Guest struct {
 	all     *Guests
 	id      *id
 	guard   *namespaces.Guard
-	inUse   bool         // somebody else has the id
+	inUse   bool // somebody else has the id
+	login   journal.Process
 	handed  *handed      // the session that it is to have, if one was prepared
 	pending <-chan error // the end of what is being written; nil for nothing
 }

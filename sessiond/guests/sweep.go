@@ -113,6 +113,21 @@ func stillOut(uid uint32) bool {
 	return err == nil && len(entries) == 0
 }
 
+// Abandoned are the ids of guests who have ended and of whom logind has let go without
+// taking down the directory that it had made for them, as it does when a login
+// program is killed while it waits for its session: user-runtime-dir@UID.service is then
+// active for good.
+func (g *Guests) Abandoned() (ids []uint32, err error) {
+	all, err := g.List()
+	for _, r := range all {
+		_, known := os.Lstat("/run/systemd/users/" + number(r.UID))
+		if r.State == Ended && stillOut(r.UID) && errors.Is(known, fs.ErrNotExist) {
+			ids = append(ids, r.UID)
+		}
+	}
+	return ids, err
+}
+
 // resume returns the guest with the id uid, whose session is over, with its
 // lock; nil while one runs.
 func (g *Guests) resume(uid uint32) (*Guest, error) {

@@ -134,7 +134,8 @@ func (l *Logins) beginGuest(ctx context.Context, r door.Request, from door.Peer)
 	if err != nil {
 		return nil, err
 	}
-	now := time.Now()
+	now, asks := time.Now(), journal.Process{PID: from.PID, Start: from.Start}
+	g.ComesBy(asks)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for uid, t := range l.tickets {
@@ -142,7 +143,7 @@ func (l *Logins) beginGuest(ctx context.Context, r door.Request, from door.Peer)
 			delete(l.tickets, uid)
 		}
 	}
-	l.tickets[g.UID] = ticket{r.Service, r.TTY, journal.Process{PID: from.PID, Start: from.Start}, now.Add(ticketTime)}
+	l.tickets[g.UID] = ticket{r.Service, r.TTY, asks, now.Add(ticketTime)}
 	go l.startKeeper(g, GuestBounds{policy.Longest(), policy.MostAway()})
 	return g, nil
 }

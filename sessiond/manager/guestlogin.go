@@ -39,7 +39,7 @@ func (m *Manager) KeepGuest(ctx context.Context, uid uint32, lock *os.File, long
 	made := make(chan madeGuest, 1)
 	go func() { made <- m.makeGuest(ctx, guest) }()
 
-	arrive, cancel := context.WithTimeout(ctx, guestComes)
+	arrive, cancel := guest.Coming(ctx, guestComes)
 	visitor, absent := door.Wait(arrive)
 	cancel()
 	got := <-made

@@ -9,6 +9,7 @@ SOAKHOST ?= 10000
 SOAKDOOR ?= 10000
 SOAKLOGINS ?= 10000
 SOAKGUESTS ?= 1000
+SOAKGUESTLOGINS ?= 1000
 SOAKCONTEXTS ?= 200
 BENCH    ?=
 SUITE    ?= trixie
@@ -123,10 +124,10 @@ fuzz: ## every fuzz target for FUZZTIME each
 	scripts/fuzz $(FUZZTIME)
 
 .PHONY: soak
-soak: build ## sessions made, killed and undone for SOAKTIME, SOAKHOST commands on the host, SOAKDOOR connections to the door and SOAKLOGINS logins, each change of a context killed SOAKCONTEXTS times, and nothing left behind
+soak: build ## sessions made, killed and undone for SOAKTIME, SOAKHOST commands on the host, SOAKDOOR connections to the door, SOAKLOGINS logins, SOAKGUESTS guests and SOAKGUESTLOGINS logins of guests, each change of a context killed SOAKCONTEXTS times, and nothing left behind
 	@mkdir -p out
 	$(GO) build -o out/soak ./tests/soak
-	$(SUDO) out/soak -for $(SOAKTIME) -host $(SOAKHOST) -door $(SOAKDOOR) -logins $(SOAKLOGINS) -guests $(SOAKGUESTS)
+	$(SUDO) out/soak -for $(SOAKTIME) -host $(SOAKHOST) -door $(SOAKDOOR) -logins $(SOAKLOGINS) -guests $(SOAKGUESTS) -guestlogins $(SOAKGUESTLOGINS)
 	@if [ $(SOAKCONTEXTS) -gt 0 ]; then set -x; $(SUDO) env NINEFOLD_MUST_RUN=1 NINEFOLD_CONTEXT_KILLS=$(SOAKCONTEXTS) $(GO) test -count=1 -v -timeout 12h -run '^TestContexts$$/./^killed$$' ./tests/machine; fi
 
 .PHONY: desktops

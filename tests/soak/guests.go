@@ -22,8 +22,9 @@ import (
 // guestsRound is after how many guests everything stops and is looked at.
 const guestsRound = 30
 
-// guestSoak has n guests in on a booted machine of a release, each killed somewhere or none.
-func guestSoak(ctx context.Context, suite string, n int) (err error) {
+// guestSoak has n guests in on a booted machine of a release, and logins of as many as that
+// in front of it, each killed somewhere or none.
+func guestSoak(ctx context.Context, suite string, n, logins int) (err error) {
 	top, err := os.Getwd()
 	if err != nil {
 		return err
@@ -40,15 +41,32 @@ func guestSoak(ctx context.Context, suite string, n int) (err error) {
 	if err := errors.Join(m.Install(ctx, top), m.CopyIn(ctx, self, "/usr/local/bin/soak", 0o755)); err != nil {
 		return err
 	}
-	for done := 0; done < n && ctx.Err() == nil; done += guestsRound {
-		r := m.Run(ctx, "soak", "guests", strconv.Itoa(min(guestsRound, n-done)))
-		if !r.OK() {
-			return fmt.Errorf("after %d guests: %s", done, r)
+	rounds := func(what string, n int) error {
+		for done := 0; done < n && ctx.Err() == nil; done += guestsRound {
+			bounded, cancel := context.WithTimeout(ctx, 20*patience)
+			r := m.Run(bounded, "soak", what, strconv.Itoa(min(guestsRound, n-done)))
+			cancel()
+			if !r.OK() {
+				return fmt.Errorf("after %d %s: %s", done, what, r)
+			}
+			fmt.Printf("soak: %6d x %s on %s, %s", min(done+guestsRound, n), what, suite, r.Stdout)
 		}
-		fmt.Printf("soak: %6d x guest on %s, %s", done+guestsRound, suite, r.Stdout)
+		return ctx.Err()
 	}
-	return ctx.Err()
+	if err := rounds(roundGuests, n); err != nil || logins == 0 {
+		return err
+	}
+	if r := m.Run(ctx, "sessionctl", "guest", "enable", "--service", "login"); !r.OK() {
+		return errors.New(r.String())
+	}
+	return rounds(roundLogins, logins)
 }
+
+// The rounds that this program is run for in a machine.
+const (
+	roundGuests = "guests"
+	roundLogins = "guestlogins"
+)
 
 // howEnds are the ways in which a guest's session ends here.
 var howEnds = []struct {
@@ -67,9 +85,12 @@ var howEnds = []struct {
 	}},
 }
 
-// guestScript leaves behind what it can, and says when it is in. It ends with its input.
-const guestScript = `echo x > ~/f; echo x > /tmp/f; echo x > /var/tmp/f; echo x > /dev/shm/f; mkfifo /tmp/p; ln -s / /tmp/l
-ipcmk -M 4096 -S 1 -Q >/dev/null; (setsid sleep 1000 &); sleep 1000 & echo in; read x; date +%s%N`
+// guestLeaves is a guest that leaves behind what it can.
+const guestLeaves = `echo x > ~/f; echo x > /tmp/f; echo x > /var/tmp/f; echo x > /dev/shm/f; mkfifo /tmp/p; ln -s / /tmp/l
+ipcmk -M 4096 -S 1 -Q >/dev/null; (setsid sleep 1000 &)`
+
+// guestScript does that and says when it is in. It ends with its input.
+const guestScript = guestLeaves + `; sleep 1000 & echo in; read x; date +%s%N`
 
 type guestSession struct {
 	keeper *exec.Cmd
@@ -172,21 +193,36 @@ func guestRound(ctx context.Context, n int) error {
 		return err
 	}
 	begun := time.Now()
+	if err := nothingLeft(ctx, before); err != nil {
+		return err
+	}
+	slices.Sort(ends)
+	fmt.Printf("nothing left; a guest's end to everything but files looked for %s (median), the search of files %s\n",
+		ends[len(ends)/2].Round(time.Millisecond), time.Since(begun).Round(time.Millisecond))
+	return nil
+}
+
+// nothingLeft sweeps until nothing is there that was not before.
+func nothingLeft(ctx context.Context, before string) error {
 	var left string
-	for deadline := begun.Add(2 * patience); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+	// A keeper waits a minute for a guest whose login program was killed.
+	for deadline := time.Now().Add(4 * patience); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
 		// Where something is left, it says so again below.
 		said, _ := exec.CommandContext(ctx, "sessionctl", "guest", "sweep").CombinedOutput()
 		now, err := guestsLeft()
 		if err != nil {
 			return err
 		}
-		if left = now; now == before {
-			slices.Sort(ends)
-			fmt.Printf("nothing left; a guest's end to everything but files looked for %s (median), the search of files %s\n",
-				ends[len(ends)/2].Round(time.Millisecond), time.Since(begun).Round(time.Millisecond))
+		if left = since(before, now); left == "" {
 			return nil
 		}
 		left += string(said)
 	}
-	return fmt.Errorf("there was\n%s\nand is\n%s", before, left)
+	return fmt.Errorf("what was not there before:\n%s", left)
+}
+
+// since are the lines of now that before had not.
+func since(before, now string) string {
+	had := strings.Split(before, "\n")
+	return strings.Join(slices.DeleteFunc(strings.Split(now, "\n"), func(line string) bool { return slices.Contains(had, line) }), "\n")
 }

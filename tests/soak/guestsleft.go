@@ -105,7 +105,8 @@ func guestsLeft() (string, error) {
 			}
 		}
 	}
-	for _, pattern := range []string{"/run/userdb/*guest-*", "/run/userdb/.*guest-*", "/run/systemd/dynamic-uid/6*", state + "/taken/*"} {
+	for _, pattern := range []string{"/run/userdb/*guest-*", "/run/userdb/.*guest-*", "/run/systemd/dynamic-uid/6*", state + "/taken/*", state + "/places/*",
+		"/run/ninefold/guests/6*", "/run/user/6*", "/run/systemd/users/6*"} {
 		names, _ := filepath.Glob(pattern)
 		left = append(left, names...)
 	}

@@ -35,13 +35,13 @@ func run(ctx context.Context, args []string) int {
 		}
 		return 0
 	}
-	if len(args) == 2 && args[0] == "guests" {
+	if round := map[string]func(context.Context, int) error{roundGuests: guestRound, roundLogins: guestLoginRound}; len(args) == 2 && round[args[0]] != nil {
 		n, err := strconv.Atoi(args[1])
 		if err == nil {
-			err = guestRound(ctx, n)
+			err = round[args[0]](ctx, n)
 		}
 		if err != nil {
-			fmt.Fprintln(os.Stderr, "guests:", err)
+			fmt.Fprintln(os.Stderr, args[0]+":", err)
 			return 1
 		}
 		return 0
@@ -53,6 +53,7 @@ func run(ctx context.Context, args []string) int {
 	door := flags.Int("door", 0, "then make that many connections to the door of a booted machine of each release")
 	logins := flags.Int("logins", 0, "then log in that many times to each of them")
 	guests := flags.Int("guests", 0, "then have that many guests in on each, killed at any moment")
+	guestLogins := flags.Int("guestlogins", 0, "then have that many guests log in in front of each, killed at any moment")
 	bin := flags.String("bin", "bin", "where the built programs are")
 	seed := flags.Uint64("seed", uint64(time.Now().UnixNano()), "of the choices; printed, to repeat a run")
 	if err := flags.Parse(args); err != nil {
@@ -78,8 +79,8 @@ func run(ctx context.Context, args []string) int {
 		if *door+*logins > 0 {
 			err = loginSoaks(ctx, suite, *door, *logins)
 		}
-		if err == nil && *guests > 0 {
-			err = guestSoak(ctx, suite, *guests)
+		if err == nil && *guests+*guestLogins > 0 {
+			err = guestSoak(ctx, suite, *guests, *guestLogins)
 		}
 		if err != nil {
 			fmt.Fprintf(os.Stderr, "soak: FAILED: %s: %v\n", suite, err)

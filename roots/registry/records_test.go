@@ -39,19 +39,8 @@ func rewrite(t *testing.T, s *store.Store, reference string, version int, record
 		must(to.blob(t.Context(), blob))
 		d.Packages[i].Record = Blob{blob.digest, blob.size}
 	}
-	document, err := sendDocument(t.Context(), to, d)
-	must(err)
 	there.artifact.Layers = there.artifact.Layers[:1]
-	there.artifact.Layers[0] = document.descriptor()
-	desc, err := sendManifest(t.Context(), to, there.artifact)
-	must(err)
-	for i, old := range there.index.Manifests {
-		if old.ArtifactType == ArtifactType {
-			desc.Platform, desc.ArtifactType = old.Platform, ArtifactType
-			there.index.Manifests[i] = desc
-		}
-	}
-	must(sendIndex(t.Context(), to, there.index))
+	must(there.send(t.Context(), to))
 }
 
 func threePackages(t *testing.T, s *store.Store) image.ID {

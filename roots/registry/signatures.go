@@ -62,22 +62,27 @@ func (p *push) add(ctx context.Context, id image.ID) (int, error) {
 	if missing == 0 {
 		return 0, nil
 	}
-	document, err := sendDocument(ctx, p.to, there.document)
+	return missing, there.send(ctx, p.to)
+}
+
+// send puts what was found back, with the document as it is now.
+func (f *found) send(ctx context.Context, to sink) error {
+	document, err := sendDocument(ctx, to, f.document)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	there.artifact.Layers[0] = document.descriptor()
-	desc, err := sendManifest(ctx, p.to, there.artifact)
+	f.artifact.Layers[0] = document.descriptor()
+	desc, err := sendManifest(ctx, to, f.artifact)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	for i, old := range there.index.Manifests {
+	for i, old := range f.index.Manifests {
 		if old.ArtifactType == ArtifactType {
 			desc.Platform, desc.ArtifactType = old.Platform, ArtifactType
-			there.index.Manifests[i] = desc
+			f.index.Manifests[i] = desc
 		}
 	}
-	return missing, sendIndex(ctx, p.to, there.index)
+	return sendIndex(ctx, to, f.index)
 }
 
 // signatures returns what the store has over what a document brings.

@@ -29,15 +29,11 @@ func (b *bench) families(ctx context.Context) error {
 	if err := unix.Mkdir(state, 0o755); err != nil {
 		return err
 	}
-	s, err := store.Open(filepath.Join(state, "store"))
+	s, best, err := openStore(filepath.Join(state, "store"))
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	best, _ := driver.Probe(s.Dir())
-	if best == nil {
-		return fmt.Errorf("no driver works on this machine: sessionctl doctor says why")
-	}
 	parent, err := fillStore(ctx, s, "parent", largeImage)
 	if err != nil {
 		return err
@@ -185,15 +181,11 @@ func (b *bench) familyOfD2(ctx context.Context, config, state string) error {
 	if _, err := timed(ctx, append(ctl, "gc")...); err != nil {
 		return err
 	}
-	s, err := store.Open(filepath.Join(state, "store"))
+	s, best, err := openStore(filepath.Join(state, "store"))
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	best, _ := driver.Probe(s.Dir())
-	if best == nil {
-		return fmt.Errorf("no driver works on this machine: sessionctl doctor says why")
-	}
 	var ids []image.ID
 	for _, name := range build {
 		id, err := s.Resolve(name)

@@ -27,15 +27,11 @@ const (
 // images measures composing an image whose files are all in the store, and
 // mounting a large and a small one.
 func (b *bench) images(ctx context.Context) error {
-	s, err := store.Open(filepath.Join(b.dir, "store"))
+	s, best, err := openStore(filepath.Join(b.dir, "store"))
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	best, _ := driver.Probe(s.Dir())
-	if best == nil {
-		return fmt.Errorf("no driver works on this machine: sessionctl doctor says why")
-	}
 	b.table.section("images (driver " + best.Name() + ")")
 
 	large, err := fillStore(ctx, s, "large", largeImage)
@@ -67,6 +63,20 @@ func (b *bench) images(ctx context.Context) error {
 		return err
 	}
 	return b.mounts(ctx, s, best, large, small)
+}
+
+// openStore opens a store, and finds the best driver for it.
+func openStore(dir string) (*store.Store, driver.Driver, error) {
+	s, err := store.Open(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	best, _ := driver.Probe(s.Dir())
+	if best == nil {
+		s.Close()
+		return nil, nil, fmt.Errorf("no driver works on this machine: sessionctl doctor says why")
+	}
+	return s, best, nil
 }
 
 // mounts measures the mount alone, in a mount namespace of its own.

@@ -112,15 +112,11 @@ func (b *bench) pushPull(ctx context.Context, config, state string) (time.Durati
 }
 
 func compose(ctx context.Context, dir, ref string) (time.Duration, error) {
-	s, err := store.Open(dir)
+	s, best, err := openStore(dir)
 	if err != nil {
 		return 0, err
 	}
 	defer s.Close()
-	best, _ := driver.Probe(s.Dir())
-	if best == nil {
-		return 0, fmt.Errorf("no driver works on this machine: sessionctl doctor says why")
-	}
 	var id image.ID
 	if id, err = s.Resolve(ref); err != nil {
 		return 0, err

@@ -12,9 +12,7 @@ import (
 
 	"ninefold/cmd/internal/exit"
 	"ninefold/roots/contexts"
-	"ninefold/sessiond/config"
 	"ninefold/sessiond/manager"
-	"ninefold/sessiond/profile"
 
 	livectx "ninefold/sessiond/contexts"
 )
@@ -23,6 +21,9 @@ import (
 func contextError(err error) error {
 	if gone, ok := errors.AsType[*livectx.GoneError](err); ok {
 		return &exit.Error{Code: exit.Failed, Hint: "the context is as it was; to go on without: --without " + strings.Join(gone.Packages, " --without "), Err: err}
+	}
+	if _, ok := errors.AsType[*contexts.NoRoomError](err); ok {
+		return &exit.Error{Code: exit.Failed, Hint: "make room, or do without --pinned", Err: err}
 	}
 	for _, r := range []exit.Rule{
 		{Is: contexts.ErrName, Code: exit.Usage, Hint: "a name is made of a-z, 0-9, and after the first of . _ and -"},
@@ -36,6 +37,9 @@ func contextError(err error) error {
 		{Is: contexts.ErrFull, Code: exit.Failed, Hint: "remove in the context what is in it, and settle again"},
 		{Is: contexts.ErrNotCommittable, Code: exit.Failed, Hint: "remove it in the context"},
 		{Is: livectx.ErrRecipe, Code: exit.Failed, Hint: "choose another name; --replace writes one anew that commit wrote"},
+		{Is: livectx.ErrPinned, Code: exit.Failed, Hint: "sessionctl context follow brings it back to the host"},
+		{Is: livectx.ErrMoved, Code: exit.Failed, Hint: "sessionctl context rebase moves it along first"},
+		{Is: livectx.ErrBusyPackages, Code: exit.Busy, Hint: "wait until it is done"},
 		{Is: livectx.ErrReplay, Code: exit.Failed, Hint: "what apt said stands above; the context is as it was"},
 	} {
 		if errors.Is(err, r.Is) {
@@ -55,7 +59,7 @@ a context is nobody outside. hc is short for sessionctl context.`,
 		Example: "  hc new foo\n  hc enter foo\n  hc diff foo\n  hc delete foo",
 	}
 	c.AddCommand(a.contextNew(), a.contextEnter(), a.contextRun(), a.contextList(), a.contextShow(), a.contextStatus(), a.contextDiff(),
-		a.contextSnapshot(), a.contextUndo(), a.contextRedo(), a.contextRebase(), a.contextSettle(), a.contextCommit(), a.contextRename(), a.contextDelete())
+		a.contextSnapshot(), a.contextUndo(), a.contextRedo(), a.contextRebase(), a.contextPin(), a.contextFollow(), a.contextSettle(), a.contextCommit(), a.contextRename(), a.contextDelete())
 	return c
 }
 
@@ -100,47 +104,6 @@ func (a *app) completeContext(_ *cobra.Command, args []string, _ string) (names 
 		}
 	}
 	return names, cobra.ShellCompDirectiveNoFileComp
-}
-
-func (a *app) contextNew() *cobra.Command {
-	var bound string
-	c := &cobra.Command{
-		Use:   "new [--size SIZE] NAME",
-		Short: "Make a context over the machine as it is now",
-		Long: `new makes a context over the machine as it is now. With --size, or size under
-[contexts] in ninefold.toml, it and its states take no more than that of the
-disk: its layers lie on a file system of their own, ext4 in a sparse file.`,
-		Args: cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			all, err := a.contexts()
-			if err != nil {
-				return err
-			}
-			size, err := contextSize(all, bound)
-			if err != nil {
-				return err
-			}
-			_, err = all.New(c.Context(), uint32(os.Getuid()), args[0], size)
-			return contextError(err)
-		},
-	}
-	c.Flags().StringVar(&bound, "size", "", "bound it to `SIZE` of disk, such as 20G; 0 does not, whatever ninefold.toml says")
-	return c
-}
-
-// contextSize is what a new context is bounded to, in bytes; 0 is nothing.
-func contextSize(all *livectx.Contexts, asked string) (int64, error) {
-	if asked == "" {
-		return all.Size()
-	}
-	if asked == "0" {
-		return 0, nil
-	}
-	n, err := profile.ParseSize(asked)
-	if err != nil || n < config.MinContext || n > 1<<50 {
-		return 0, exit.Usagef("write a size of 16M or more, such as 20G", "%q cannot be the size of a context", asked)
-	}
-	return int64(n), nil
 }
 
 func (a *app) contextEnter() *cobra.Command {

@@ -43,7 +43,7 @@ func (a *app) contextList() *cobra.Command {
 				if err != nil {
 					broken = errors.Join(broken, err)
 				}
-				s, err := all.Glance(r)
+				s, err := all.Glance(c.Context(), r)
 				if err != nil {
 					broken = errors.Join(broken, err)
 				}
@@ -77,7 +77,7 @@ func (a *app) contextShow() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			rows := [][]string{{"name", r.Name}, {"id", r.ID}, {"made", moment(r.Created)}, {"stands on", r.Stands.Release + ", as of " + moment(r.Stands.At)},
+			rows := [][]string{{"name", r.Name}, {"id", r.ID}, {"made", moment(r.Created)}, {"stands on", standsOn(r.Stands)},
 				{"disk", disk(used, r.Size)}, {"lies in", all.Store().Dir(r)}}
 			for _, p := range r.Points {
 				rows = append(rows, []string{"kept", "the state before the " + p.Why + " of " + moment(p.When)})
@@ -89,10 +89,22 @@ func (a *app) contextShow() *cobra.Command {
 		}))
 }
 
+func standsOn(s contexts.Stands) string {
+	text := s.Release + ", as of " + moment(s.At)
+	switch {
+	case s.Pin != "":
+		text += ", cut loose from it"
+	case s.Image != "":
+		text = fmt.Sprintf("the image %s (%.12s), as of %s", s.Named, s.Image, moment(s.At))
+	}
+	return text
+}
+
 func (a *app) contextStatus() *cobra.Command {
 	return a.jsonFlag(a.onContext("status NAME", "Say whether the machine has changed under a context",
-		`status says "up to date" or "host moved", and then what of the machine has changed
-since the context was begun: what the context holds itself hides the new of that.
+		`status says "up to date", "host moved" (or "image moved", where it stands on one), or
+"cut loose", and then what of the machine has changed since the context was begun:
+what the context holds itself hides the new of that.
 It tells which files a rebase would merge, and which would conflict, as far as
 that can be told without the packages; and which conflicts are not settled yet.`,
 		func(ctx context.Context, all *livectx.Contexts, r contexts.Record) error {

@@ -29,22 +29,31 @@ Nobody may be in the context meanwhile.`,
 			if err != nil {
 				return err
 			}
-			if a.json {
-				return show.JSON(a.Out, done)
-			}
-			if !done.Moved {
-				fmt.Fprintln(a.Out, livectx.UpToDate)
-				return nil
-			}
-			fmt.Fprintf(a.Out, "%s asked for again, %s carried over\n", count(len(done.Packages), "package", "packages"), count(done.Files, "file", "files"))
-			a.tellCarried(done.Carried, "merged", "conflict")
-			if len(done.Conflicts) > 0 {
-				fmt.Fprintf(a.Out, "settle each with: sessionctl context settle %s FILE --mine|--theirs\n", r.Name)
-			}
-			return nil
+			return a.tellRebased(r, done)
 		}))
-	c.Flags().StringArrayVar(&without, "without", nil, "leave `PACKAGE` behind; can be given several times")
+	withoutFlag(c, &without)
 	return c
+}
+
+func withoutFlag(c *cobra.Command, names *[]string) {
+	c.Flags().StringArrayVar(names, "without", nil, "leave `PACKAGE` behind; can be given several times")
+}
+
+// tellRebased says what became of a context that was moved along.
+func (a *app) tellRebased(r contexts.Record, done livectx.Rebased) error {
+	if a.json {
+		return show.JSON(a.Out, done)
+	}
+	if !done.Moved {
+		fmt.Fprintln(a.Out, livectx.UpToDate)
+		return nil
+	}
+	fmt.Fprintf(a.Out, "%s asked for again, %s carried over\n", count(len(done.Packages), "package", "packages"), count(done.Files, "file", "files"))
+	a.tellCarried(done.Carried, "merged", "conflict")
+	if len(done.Conflicts) > 0 {
+		fmt.Fprintf(a.Out, "settle each with: sessionctl context settle %s FILE --mine|--theirs\n", r.Name)
+	}
+	return nil
 }
 
 func (a *app) contextSettle() *cobra.Command {

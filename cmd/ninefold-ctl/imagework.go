@@ -11,6 +11,8 @@ import (
 	"ninefold/cmd/internal/show"
 	"ninefold/roots/image"
 	"ninefold/roots/store"
+
+	livectx "ninefold/sessiond/contexts"
 )
 
 // working opens the store for long work, shown while it runs.
@@ -156,11 +158,17 @@ func (a *app) imageGC() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return a.working(func(s *store.Store) error {
+				m := a.manager()
+				release, err := livectx.Of(m).Hold(s)
+				if err != nil {
+					return err
+				}
+				defer release()
 				r, err := s.GC(c.Context())
 				if err != nil {
 					return err
 				}
-				if err := a.manager().Forget(s); err != nil {
+				if err := m.Forget(s); err != nil {
 					return err
 				}
 				if a.json {
@@ -168,7 +176,7 @@ func (a *app) imageGC() *cobra.Command {
 				}
 				_, err = fmt.Fprintf(a.Out, "deleted %d images, %d packages, %d objects: %s\n", len(r.Images), r.Packages, r.Objects, show.Bytes(r.Bytes))
 				if err == nil && len(r.Kept) > 0 {
-					_, err = fmt.Fprintf(a.Out, "kept %d images without a name that sessions use\n", len(r.Kept))
+					_, err = fmt.Fprintf(a.Out, "kept %d images without a name that sessions or contexts use\n", len(r.Kept))
 				}
 				return err
 			})

@@ -109,6 +109,14 @@ func checkSpec(s *Spec) error {
 			return err
 		}
 	}
+	for _, p := range s.Parts {
+		if err := checkPath("part of the root", p.Path); err != nil {
+			return err
+		}
+		if p.Path == "/" || slices.ContainsFunc(s.HostMounts, func(m HostMount) bool { return s.HostBase && m.Path == p.Path }) {
+			return invalid("profile %s: %s would have two overlays", s.Profile, short(p.Path))
+		}
+	}
 	return nil
 }
 
@@ -125,6 +133,7 @@ func (c *compiler) namespaces() {
 func (c *compiler) root() {
 	if !c.spec.HostBase {
 		c.overlay("/", Flags{})
+		c.parts()
 		return
 	}
 	var own Flags
@@ -142,6 +151,23 @@ func (c *compiler) root() {
 		if !own {
 			c.overlay(m.Path, m.Flags)
 		}
+	}
+	c.parts()
+}
+
+// parts makes the overlays of the directories that have their own.
+func (c *compiler) parts() {
+	parts := slices.Clone(c.spec.Parts)
+	slices.SortFunc(parts, func(a, b Part) int { return cmp.Compare(a.Path, b.Path) })
+	for _, p := range parts {
+		if belowAny(p.Path, ownMounts[:]) {
+			continue
+		}
+		lowers := p.Layers
+		if len(lowers) == 0 {
+			lowers = c.spec.Layers
+		}
+		c.union(p.Path, inside(lowers, p.Path), p.Flags)
 	}
 }
 

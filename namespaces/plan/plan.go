@@ -41,6 +41,14 @@ type HostMount struct {
 	Flags Flags
 }
 
+// Part is a directory below "/" whose layers are its own: the directories Path of
+// Layers, topmost first; none are the root's.
+type Part struct {
+	Path   string
+	Layers []Layer
+	Flags  Flags
+}
+
 // Spec is everything that decides a session's view.
 type Spec struct {
 	Profile string
@@ -69,6 +77,10 @@ type Spec struct {
 	// itself (/proc, /sys, /dev, /run, /tmp, the home).
 	HostBase   bool
 	HostMounts []HostMount
+
+	// Parts are directories that have an overlay of their own, with Layers or layers
+	// of their own below, and an upper that is kept apart as a mount point's is.
+	Parts []Part
 
 	// Over are directories of the host that lie over the same ones of images:
 	// a file of the host's wins, and what is written goes to the session's layer.

@@ -27,6 +27,11 @@ func Influences(s Spec) []Influence {
 	for _, l := range s.Layers {
 		add(l.Origin, "the layer %s", l.Source)
 	}
+	for _, p := range s.Parts {
+		for _, l := range p.Layers {
+			add(l.Origin, "the layer %s", l.Source)
+		}
+	}
 	if s.Upper != nil {
 		add(s.Upper.Origin, "the writable layer %s", s.Upper.Dir)
 	}

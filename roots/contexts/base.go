@@ -14,11 +14,23 @@ import (
 	"ninefold/namespaces/upper"
 )
 
+// HasBase reports whether a layer was used before.
+func HasBase(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, Base))
+	return err == nil
+}
+
+// HasPackages reports whether what a layer that was used stands on has dpkg.
+func HasPackages(dir string) bool {
+	st, err := os.Stat(filepath.Join(dir, Base, statusFile))
+	return err == nil && st.Size() > 0
+}
+
 // KeepBase keeps the package lists of the machine below root with a layer that
 // is about to be used for the first time. It reports whether it did.
 func KeepBase(dir, root string) (bool, error) {
 	base := filepath.Join(dir, Base)
-	if _, err := os.Stat(base); err == nil {
+	if HasBase(dir) {
 		return false, nil
 	}
 	making := base + record.Aside

@@ -62,7 +62,7 @@ func (s *Store) Carry(ctx context.Context, r Record, from string, root *os.File,
 	defer layers.Close()
 	err = upper.Walk(ctx, layers, maxFiles, func(e *upper.Entry) error {
 		name := e.Path()
-		if isOwn(name) || Ours[name] || want != nil && !want(name) {
+		if isOwn(name) || Ours[name] || want != nil && !want(name) || projected(e) {
 			return nil
 		}
 		return c.entry(e, name)

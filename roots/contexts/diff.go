@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ninefold/internal/regular"
+	"ninefold/namespaces/plan"
 	"ninefold/namespaces/upper"
 )
 
@@ -206,7 +207,22 @@ func walkOver(ctx context.Context, dir, root string, ours map[string]string, vis
 	}
 	defer host.Close()
 	c := &comparison{host: host, ours: ours}
-	return upper.Walk(ctx, layers, maxFiles, func(e *upper.Entry) error { return visit(c, e) })
+	return upper.Walk(ctx, layers, maxFiles, func(e *upper.Entry) error {
+		if projected(e) {
+			return nil
+		}
+		return visit(c, e)
+	})
+}
+
+// projected reports whether an entry is a link by which a context shows a file of
+// the machine's that does not stand on the machine.
+func projected(e *upper.Entry) bool {
+	if e.Stat.Mode&unix.S_IFMT != unix.S_IFLNK {
+		return false
+	}
+	text, err := readlink(int(e.Parent.Fd()), e.Base())
+	return err == nil && strings.HasPrefix(text, plan.MachineDir+"/")
 }
 
 type comparison struct {

@@ -53,23 +53,27 @@ func (s *Store) Ready(ctx context.Context, r Record) error {
 	if r.Size == 0 {
 		return nil
 	}
-	lock, err := lockFile(filepath.Join(s.Dir(r), diskLock), unix.LOCK_EX)
-	if err != nil {
+	if err := readyDisk(ctx, s.Dir(r)); err != nil {
 		return fmt.Errorf("context %s: %w", r.Name, err)
 	}
+	return nil
+}
+
+// readyDisk mounts the file system of the context in dir.
+func readyDisk(ctx context.Context, dir string) error {
+	lock, err := lockFile(filepath.Join(dir, diskLock), unix.LOCK_EX)
+	if err != nil {
+		return err
+	}
 	defer lock.Close()
-	at := filepath.Join(s.Dir(r), layersDir)
+	at := filepath.Join(dir, layersDir)
 	mounted, err := isMountPoint(at)
 	if err != nil || mounted {
 		return err
 	}
 	// mount(8) finds a loop device that the file is on already: one for another
 	// namespace of mounts. Two would ruin it. Nothing setuid counts outside.
-	err = program(ctx, "mount", "-t", "ext4", "-o", "loop,nosuid,nodev,noatime,discard", filepath.Join(s.Dir(r), diskFile), at)
-	if err != nil {
-		return fmt.Errorf("context %s: %w", r.Name, err)
-	}
-	return nil
+	return program(ctx, "mount", "-t", "ext4", "-o", "loop,nosuid,nodev,noatime,discard", filepath.Join(dir, diskFile), at)
 }
 
 func isMountPoint(dir string) (bool, error) {

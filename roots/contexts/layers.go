@@ -217,8 +217,13 @@ func (c *Claim) number(layer string) int {
 // whiteouts as they are, and without taking room where the disk can share it.
 func (c *Claim) copy(ctx context.Context) (layer string, err error) {
 	layer = strconv.Itoa(c.rec.Last + 1)
-	to := c.s.LayerDir(c.rec, layer)
-	cp := exec.CommandContext(ctx, "/bin/cp", "-a", "--reflink=auto", "--", c.s.LayerDir(c.rec, c.rec.Layer), to)
+	return layer, c.copyTo(ctx, c.rec.Layer, c.s.LayerDir(c.rec, layer))
+}
+
+// copyTo copies a directory below "layers" to another place, with further options of
+// cp(1).
+func (c *Claim) copyTo(ctx context.Context, layer, to string, options ...string) error {
+	cp := exec.CommandContext(ctx, "/bin/cp", append(append([]string{"-a"}, options...), "--reflink=auto", "--", c.s.LayerDir(c.rec, layer), to)...)
 	cp.Env = []string{"LC_ALL=C"}
 	// Killed with us, or rather with this thread; and until it has ended nobody
 	// else can claim the context.
@@ -228,9 +233,9 @@ func (c *Claim) copy(ctx context.Context) (layer string, err error) {
 	cp.ExtraFiles = []*os.File{c.lock}
 	if out, err := cp.CombinedOutput(); err != nil {
 		first, _, _ := strings.Cut(string(out), "\n")
-		return "", errors.Join(fmt.Errorf("copy the layer: %w: %.500s", err, first), os.RemoveAll(to))
+		return errors.Join(fmt.Errorf("copy the layer: %w: %.500s", err, first), os.RemoveAll(to))
 	}
-	return layer, syncLayer(to)
+	return syncLayer(to)
 }
 
 // syncLayer brings a layer to disk, before a record speaks of it.

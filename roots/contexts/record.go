@@ -1,6 +1,8 @@
 package contexts
 
 import (
+	"iter"
+	"slices"
 	"time"
 
 	"ninefold/internal/record"
@@ -39,10 +41,22 @@ type Stands struct {
 	Release  string    `json:"release"` // PRETTY_NAME of os-release(5)
 	Kernel   string    `json:"kernel"`  // uname -r
 	At       time.Time `json:"at"`
+	// Image is the id of the image that it stands on, "" for none, and Named what
+	// that was called. Below an image that stands on the host is the host.
+	Image string `json:"image,omitempty"`
+	Named string `json:"named,omitempty"`
+	// Pin is the directory below "layers" with the host as it was, "" when the layer
+	// is over the host as it is.
+	Pin string `json:"pin,omitempty"`
 }
 
-// Same reports whether the packages and the release are the same.
-func (s Stands) Same(o Stands) bool { return s.Packages == o.Packages && s.Release == o.Release }
+// Same reports whether the packages, the release and the image are the same.
+func (s Stands) Same(o Stands) bool {
+	return s.Packages == o.Packages && s.Release == o.Release && s.Image == o.Image
+}
+
+// Elsewhere reports whether it is not over the host as it is.
+func (s Stands) Elsewhere() bool { return s.Image != "" || s.Pin != "" }
 
 // Point is a state of a context that is kept.
 type Point struct {
@@ -69,11 +83,16 @@ const (
 	maxRecord = 16 << 20
 )
 
-var kind = record.Kind{Magic: "9foldcx\n", Version: 2, Oldest: 1, Max: maxRecord}
+var kind = record.Kind{Magic: "9foldcx\n", Version: 3, Oldest: 1, Max: maxRecord}
 
 // RecordVersion is 2 for a bounded context, which an older Ninefold would take for
-// an empty one.
+// an empty one, and 3 for one with a state that an older one would put over the host.
 func (r Record) RecordVersion() uint32 {
+	for s := range r.stands() {
+		if s.Elsewhere() {
+			return 3
+		}
+	}
 	if r.Size > 0 {
 		return 2
 	}
@@ -90,17 +109,38 @@ func (r *Record) goTo(p Point) {
 	r.Layer, r.Stands, r.Asked = p.Layer, p.Stands, p.Asked
 }
 
-// names reports whether the record speaks of a layer.
-func (r *Record) names(layer string) bool {
-	if r.Layer == layer || r.Undone != nil && r.Undone.Layer == layer {
-		return true
+// stands are what the states of the context stand on, with their layers.
+func (r *Record) stands() iter.Seq2[Stands, string] {
+	return func(yield func(Stands, string) bool) {
+		if !yield(r.Stands, r.Layer) || r.Undone != nil && !yield(r.Undone.Stands, r.Undone.Layer) {
+			return
+		}
+		for _, p := range r.Points {
+			if !yield(p.Stands, p.Layer) {
+				return
+			}
+		}
 	}
-	for _, p := range r.Points {
-		if p.Layer == layer {
+}
+
+// names reports whether the record speaks of a directory below "layers".
+func (r *Record) names(layer string) bool {
+	for s, l := range r.stands() {
+		if l == layer || s.Pin == layer {
 			return true
 		}
 	}
 	return false
+}
+
+// Images are the ids of the images that states of the context stand on.
+func (r Record) Images() (ids []string) {
+	for s := range r.stands() {
+		if s.Image != "" && !slices.Contains(ids, s.Image) {
+			ids = append(ids, s.Image)
+		}
+	}
+	return ids
 }
 
 // Ask adds a command to what was asked for. What does not fit is not kept.

@@ -115,7 +115,16 @@ func (s *Store) Find(owner uint32, name string) (Record, error) {
 
 // Create makes a context with an empty layer. With a size in bytes it is
 // bounded to that, if mkfs.ext4 can make a file system of it.
-func (s *Store) Create(ctx context.Context, owner uint32, name string, size int64, stands Stands, now time.Time) (r Record, err error) {
+func (s *Store) Create(ctx context.Context, owner uint32, name string, size int64, stands Stands, now time.Time) (Record, error) {
+	return s.CreateFilled(ctx, Record{Name: name, Owner: owner, Created: now, Stands: stands, Size: size}, nil)
+}
+
+// CreateFilled makes a context of what new says of it: its owner and name, what it
+// stands on, and its bound. fill, if not nil, fills the directory of its layers, in
+// which the layer "1" is there, and may change new; the context is there when it
+// has.
+func (s *Store) CreateFilled(ctx context.Context, new Record, fill func(layers string, r *Record) error) (r Record, err error) {
+	owner, name, size := new.Owner, new.Name, new.Size
 	if err := CheckName(name); err != nil {
 		return r, err
 	}
@@ -125,7 +134,8 @@ func (s *Store) Create(ctx context.Context, owner uint32, name string, size int6
 		} else if !errors.Is(err, ErrNotFound) {
 			return err
 		}
-		r = Record{ID: newID(), Name: name, Owner: owner, Created: now, Stands: stands, Layer: "1", Last: 1, Size: size}
+		r = new
+		r.ID, r.Layer, r.Last = newID(), "1", 1
 		making := filepath.Join(s.dir, newPrefix+r.ID)
 		if size > 0 {
 			if err := os.Mkdir(making, 0o700); err != nil {
@@ -136,6 +146,11 @@ func (s *Store) Create(ctx context.Context, owner uint32, name string, size int6
 			}
 		} else if err := os.MkdirAll(filepath.Join(making, layersDir, r.Layer), 0o700); err != nil {
 			return err
+		}
+		if fill != nil {
+			if err := s.fill(ctx, making, &r, fill); err != nil {
+				return errors.Join(err, removeAll(making))
+			}
 		}
 		if err := kind.Write(filepath.Join(making, recordFile), r); err != nil {
 			return err

@@ -70,7 +70,10 @@ func (c *Contexts) Commit(ctx context.Context, r contexts.Record, as string, rep
 	}
 	// The archive first: the recipe speaks of it.
 	err = replace.Stream(out.Archive, 0o600, func(f *os.File) (err error) {
-		if out.Commit, err = c.store.Commit(ctx, r, "/", f); err != nil {
+		if err = c.over(ctx, r, func(root string) (err error) {
+			out.Commit, err = c.store.Commit(ctx, r, root, f)
+			return err
+		}); err != nil {
 			return err
 		}
 		// What the recipe says is checked before anything is in its place.

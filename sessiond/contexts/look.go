@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io/fs"
 	"path/filepath"
-	"time"
 
 	"ninefold/internal/regular"
 	"ninefold/roots/contexts"
@@ -28,7 +27,10 @@ func (c *Contexts) Diff(ctx context.Context, r contexts.Record, all bool) (d Dif
 	for _, f := range files(true) {
 		ours[f.Path] = f.Content
 	}
-	if d.Diff, err = c.store.Compare(ctx, r, "/", ours, all); err != nil {
+	if err = c.over(ctx, r, func(root string) (err error) {
+		d.Diff, err = c.store.Compare(ctx, r, root, ours, all)
+		return err
+	}); err != nil {
 		return d, err
 	}
 	b, err := regular.Read(filepath.Join(c.store.LayerDir(r, r.Layer), inside.HeardDir, inside.HeardFile), maxHeard)
@@ -43,7 +45,7 @@ func (c *Contexts) Diff(ctx context.Context, r contexts.Record, all bool) (d Dif
 type Status struct {
 	Name    string `json:"name"`
 	Running bool   `json:"running"`
-	// State is "up to date" or "host moved".
+	// State is "up to date", "host moved", "image moved" or "cut loose".
 	State string `json:"state"`
 	// Packages are those of the machine that changed since, and Kernel and Release
 	// what is another now, "" when it is the same.
@@ -58,18 +60,23 @@ type Status struct {
 
 // The states.
 const (
-	UpToDate  = "up to date"
-	HostMoved = "host moved"
+	UpToDate   = "up to date"
+	HostMoved  = "host moved"
+	ImageMoved = "image moved"
+	CutLoose   = "cut loose"
 )
 
 // Glance says whether the machine has moved, and no more.
-func (c *Contexts) Glance(r contexts.Record) (s Status, err error) {
+func (c *Contexts) Glance(ctx context.Context, r contexts.Record) (s Status, err error) {
 	s = Status{Name: r.Name, Running: c.Running(r), State: UpToDate, Packages: []contexts.PackageChange{}}
-	if inside.Moved(r) {
-		s.State = HostMoved
+	if r.Stands.Pin != "" {
+		s.State = CutLoose
+	} else {
+		s.State, err = c.state(ctx, r)
 	}
-	s.Conflicts, err = c.store.Conflicts(r)
-	return s, err
+	var broken error
+	s.Conflicts, broken = c.store.Conflicts(r)
+	return s, errors.Join(err, broken)
 }
 
 // Status compares what a context was begun on with the machine as it is now.
@@ -77,11 +84,14 @@ func (c *Contexts) Status(ctx context.Context, r contexts.Record) (Status, error
 	if err := c.store.Ready(ctx, r); err != nil {
 		return Status{}, err
 	}
-	s, err := c.Glance(r)
+	s, err := c.Glance(ctx, r)
 	if err != nil {
 		return s, err
 	}
-	now := inside.Host(time.Now().UTC())
+	now, err := c.next(ctx, r)
+	if err != nil {
+		return s, err
+	}
 	if now.Kernel != r.Stands.Kernel {
 		s.Kernel = now.Kernel
 	}
@@ -91,9 +101,15 @@ func (c *Contexts) Status(ctx context.Context, r contexts.Record) (Status, error
 	if s.State == UpToDate {
 		return s, nil
 	}
-	if s.Packages, err = c.store.Since(r, "/"); err != nil {
+	to := r // what it would be moved along to
+	to.Stands = now
+	err = c.over(ctx, to, func(root string) (err error) {
+		s.Packages, err = c.store.Since(r, root)
+		return err
+	})
+	if err != nil {
 		return s, err
 	}
-	s.Rebase, err = c.Forecast(ctx, r)
+	s.Rebase, err = c.Forecast(ctx, r, to)
 	return s, err
 }

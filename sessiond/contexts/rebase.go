@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"ninefold/roots/contexts"
-	"ninefold/sessiond/contexts/inside"
 )
 
 // ErrReplay says that the package manager could not do again what was asked of it.
@@ -32,27 +31,42 @@ type Rebased struct {
 // are not asked for again. What the package manager
 // says goes to out.
 func (c *Contexts) Rebase(ctx context.Context, r contexts.Record, leave []string, out *os.File) (done Rebased, err error) {
+	return c.moveAlong(ctx, r, false, leave, out)
+}
+
+// moveAlong is Rebase; with follow a context that is pinned comes back to the host.
+func (c *Contexts) moveAlong(ctx context.Context, r contexts.Record, follow bool, leave []string, out *os.File) (done Rebased, err error) {
 	claim, err := c.Claim(r, false)
 	if err != nil {
 		return done, err
 	}
 	defer claim.Release()
 	r = claim.Record()
-	now := inside.Host(time.Now().UTC())
-	if r.Stands.Same(now) {
-		return done, nil
-	}
 	fail := func(err error) (Rebased, error) {
 		return done, fmt.Errorf("rebase the context %s: %w", r.Name, err)
 	}
-	if err := contexts.CheckPackages("/"); err != nil {
+	if r.Stands.Pin != "" && !follow {
+		return fail(ErrPinned)
+	}
+	to := r
+	if to.Stands, err = c.next(ctx, r); err != nil {
 		return fail(err)
 	}
-	// Files that the machine has not changed are still what they were.
-	if err := c.store.KeepOriginals(ctx, r, "/", time.Now()); err != nil {
+	if r.Stands.Pin == to.Stands.Pin && r.Stands.Same(to.Stands) {
+		return done, nil
+	}
+	if err := c.over(ctx, to, contexts.CheckPackages); err != nil {
 		return fail(err)
 	}
-	requests, err := c.store.Requests(r, "/")
+	var requests contexts.Requests
+	err = c.over(ctx, r, func(root string) (err error) {
+		// Files that the machine has not changed are still what they were.
+		if err := c.store.KeepOriginals(ctx, r, root, time.Now()); err != nil {
+			return err
+		}
+		requests, err = c.store.Requests(r, root)
+		return err
+	})
 	if err == nil {
 		requests, err = without(requests, leave)
 	}
@@ -63,14 +77,18 @@ func (c *Contexts) Rebase(ctx context.Context, r contexts.Record, leave []string
 	if err != nil {
 		return fail(err)
 	}
-	if done.Carried, err = c.fill(ctx, r, layer, requests, out); err != nil {
+	if done.Carried, err = c.fill(ctx, to, layer, requests, out); err != nil {
 		return fail(err)
 	}
 	if err := c.store.KeepConflicts(r, layer, done.Conflicts); err != nil {
 		return fail(err)
 	}
 	done.Moved, done.Packages = true, requests.Install
-	if err := claim.Replace(layer, "rebase", now, time.Now().UTC()); err != nil {
+	why := "rebase"
+	if follow {
+		why = "follow"
+	}
+	if err := claim.Replace(layer, why, to.Stands, time.Now().UTC()); err != nil {
 		return fail(err)
 	}
 	return done, nil
@@ -161,14 +179,19 @@ func (c *Contexts) carry(ctx context.Context, r contexts.Record, layer string, t
 }
 
 // Forecast says what a rebase would carry over and what would conflict, as far as
-// that can be told without the packages.
-func (c *Contexts) Forecast(ctx context.Context, r contexts.Record) (*contexts.Carried, error) {
-	root, err := os.Open("/")
-	if err != nil {
-		return nil, err
-	}
-	defer root.Close()
-	return c.store.Carry(ctx, r, r.Layer, root, 0, "", nil)
+// that can be told without the packages. to stands on what it would be moved along
+// to.
+func (c *Contexts) Forecast(ctx context.Context, r, to contexts.Record) (out *contexts.Carried, err error) {
+	err = c.over(ctx, to, func(root string) error {
+		at, err := os.Open(root)
+		if err != nil {
+			return err
+		}
+		defer at.Close()
+		out, err = c.store.Carry(ctx, r, r.Layer, at, 0, "", nil)
+		return err
+	})
+	return out, err
 }
 
 // Settle settles a conflict: with mine the context's side is put in place, and

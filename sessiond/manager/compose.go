@@ -6,6 +6,7 @@ import (
 
 	"ninefold/namespaces/plan"
 	"ninefold/roots/image"
+	"ninefold/roots/store"
 	"ninefold/sessiond/profile"
 )
 
@@ -32,6 +33,16 @@ func (c *composition) release() {
 	for _, l := range c.leases {
 		l.Close()
 	}
+}
+
+// files are what the leases are held by.
+func (c *composition) files() (out []*os.File) {
+	for _, l := range c.leases {
+		if l, ok := l.(*store.Lease); ok {
+			out = append(out, l.File())
+		}
+	}
+	return out
 }
 
 // hasShell reports whether a program is there, as far as it is known without

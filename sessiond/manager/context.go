@@ -2,7 +2,9 @@ package manager
 
 import (
 	"cmp"
+	"context"
 	"fmt"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -17,10 +19,17 @@ import (
 // ContextSpec is what decides the root of a host context.
 type ContextSpec struct {
 	Name string
-	// Upper is the directory of the writable layer.
+	// Upper is the directory of the writable layer; "" is for a look at what it lies
+	// over, which cannot be written.
 	Upper string
-	// First is the first of the ids on the host that stand for those inside.
+	// First is the first of the ids on the host that stand for those inside; 0 is for
+	// a look, with the host's.
 	First uint32
+	// Image is the id of the image that it stands on, and Pin the directory with the
+	// host as it was; "" are for none. With neither it stands on the host.
+	Image, Pin string
+	// Parts are mount points that the layer has a layer of its own for.
+	Parts []string
 	// Files, Links and Binds are the context's own, put into the finished root.
 	Files []plan.File
 	Links []plan.Link
@@ -31,29 +40,38 @@ type ContextSpec struct {
 	Path string
 }
 
-// Context returns the plan of a host context: the host's root under a layer that
-// is kept, with root inside a nobody outside. /run is its own, so no socket of
-// the host's services is in it but what names are looked up by; the state
-// directory, where the layers lie, is hidden.
-func (m *Manager) Context(c ContextSpec) (*plan.Plan, error) {
+// Context returns the plan of a context: the host's root, or another one, under a
+// layer that is kept, with root inside a nobody outside. /run is its own, so no
+// socket of the host's services is in it but what names are looked up by; the state
+// directory, where the layers lie, is hidden. An image stays in the store for as
+// long as one of the files is open, which are the caller's.
+func (m *Manager) Context(ctx context.Context, c ContextSpec) (_ *plan.Plan, hold []*os.File, err error) {
 	initDir, err := m.InitDir()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	mounts, err := m.host.hostMounts()
+	below, err := m.ground(ctx, c)
 	if err != nil {
-		return nil, err
+		return nil, nil, fmt.Errorf("context %s: %w", c.Name, err)
 	}
-	mounts = slices.DeleteFunc(mounts, func(h plan.HostMount) bool { return inside(h.Path, m.state) || !layered(h.Path) })
+	defer func() {
+		if err != nil {
+			below.release()
+		}
+	}()
 	live, _, err := m.host.projections(Projected{Resolv: true, Network: true, ZoneInfo: true, CA: "image"})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	root := identity.User{Name: "root", Home: "/root", Shell: "/bin/bash"}
-	if !m.host.exists(root.Shell) {
+	if !below.hasShell(root.Shell) {
 		root.Shell = "/bin/sh"
 	}
-	env := environment(root, "", root.Shell, cmp.Or(m.host.language(), "C.UTF-8"), nil)
+	language := cmp.Or(m.host.language(), "C.UTF-8")
+	if !below.hasLocale(language) {
+		language = "C.UTF-8"
+	}
+	env := environment(root, "", root.Shell, language, below.environment)
 	// The terminal is that of whoever enters.
 	env = slices.DeleteFunc(env, func(e plan.Environment) bool {
 		return slices.Contains([]string{"NINEFOLD_PROFILE", "XDG_RUNTIME_DIR", "TERM"}, e.Name)
@@ -65,13 +83,20 @@ func (m *Manager) Context(c ContextSpec) (*plan.Plan, error) {
 		plan.Environment{Name: "SYSTEMD_OFFLINE", Value: "1"})
 	s := plan.Spec{
 		Profile: "context:" + c.Name, User: planUser(root),
-		Layers: []plan.Layer{{Kind: plan.LayerDir, Source: "/"}}, HostBase: true, HostMounts: mounts,
-		Upper: &plan.Upper{Dir: c.Upper},
-		Namespaces: plan.Namespaces{PID: true, IPC: true, UTS: true, Cgroup: true, Net: plan.NetHost,
-			User: plan.UserRange, First: c.First},
+		Layers: below.layers, HostBase: below.onHost, HostMounts: below.mounts, Parts: below.parts,
+		Namespaces: plan.Namespaces{PID: true, IPC: true, UTS: true, Cgroup: true, Net: plan.NetHost},
 		Privileges: plan.Privileges{Capabilities: profile.DefaultCapabilities()},
 		Home:       "layer", InitDir: initDir, Environment: env,
 		Files: c.Files,
+	}
+	if c.Upper != "" {
+		s.Upper = &plan.Upper{Dir: c.Upper}
+	}
+	if c.First != 0 {
+		s.Namespaces.User, s.Namespaces.First = plan.UserRange, c.First
+	}
+	if !below.onHost {
+		s.Projections = live // as the machine has it now
 	}
 	// What /etc/resolv.conf leads to in /run, at its own place.
 	for _, p := range live {
@@ -82,9 +107,11 @@ func (m *Manager) Context(c ContextSpec) (*plan.Plan, error) {
 	}
 	s.Lines = append(s.Lines,
 		plan.Line{Op: plan.Mkdir{Path: "/run/systemd/system", Mode: 0o755}},
-		plan.Line{Op: plan.Mkdir{Path: "/run/lock", Mode: 0o1777}},
-		plan.Line{Op: plan.Mount{Type: "tmpfs", Target: m.state, Flags: plan.Flags{ReadOnly: true, NoSuid: true, NoDev: true, NoExec: true},
+		plan.Line{Op: plan.Mkdir{Path: "/run/lock", Mode: 0o1777}})
+	if below.onHost {
+		s.Lines = append(s.Lines, plan.Line{Op: plan.Mount{Type: "tmpfs", Target: m.state, Flags: plan.Flags{ReadOnly: true, NoSuid: true, NoDev: true, NoExec: true},
 			Options: []string{"mode=0700", "size=4k"}}})
+	}
 	for _, l := range c.Links {
 		s.Lines = append(s.Lines, plan.Line{Op: l})
 	}
@@ -93,9 +120,9 @@ func (m *Manager) Context(c ContextSpec) (*plan.Plan, error) {
 	}
 	p, err := plan.Compile(s)
 	if err != nil {
-		return nil, fmt.Errorf("context %s: %w", c.Name, err)
+		return nil, nil, fmt.Errorf("context %s: %w", c.Name, err)
 	}
-	return p, nil
+	return p, below.files(), nil
 }
 
 // ContextSize is what ninefold.toml bounds new contexts to, in bytes; 0 is nothing.

@@ -1,6 +1,7 @@
 package manager
 
 import (
+	"context"
 	"os"
 
 	"ninefold/namespaces/plan"
@@ -8,20 +9,21 @@ import (
 )
 
 // DecideContext is Context, and keeps what was decided under a name for the next one
-// who enters, where it depends on nothing but files that can be looked at again.
-func (m *Manager) DecideContext(c ContextSpec, name string) (*plan.Plan, error) {
-	p, err := m.Context(c)
-	if err != nil || m.host.root != "/" || os.Geteuid() != 0 || p.Class != plan.Trusted {
-		return p, err
+// who enters, where it depends on nothing but files that can be looked at again: on
+// the host.
+func (m *Manager) DecideContext(ctx context.Context, c ContextSpec, name string) (*plan.Plan, []*os.File, error) {
+	p, hold, err := m.Context(ctx, c)
+	if err != nil || c.Image != "" || c.Pin != "" || m.host.root != "/" || os.Geteuid() != 0 || p.Class != plan.Trusted {
+		return p, hold, err
 	}
 	facts := m.contextInputs(c)
-	again, err := m.Context(c)
+	again, _, err := m.Context(ctx, c)
 	if err != nil || !m.contextInputs(c).Same(facts) || plan.Print(again) != plan.Print(p) {
-		return p, nil // it is just changing
+		return p, hold, nil // it is just changing
 	}
 	s := &decided.Session{Profile: name, Plan: p}
 	_ = decided.Keep(m.recordDir(), m.ContextQuestion(name), s, facts, writeRecord)
-	return p, nil
+	return p, hold, nil
 }
 
 // ContextQuestion is what asks for a decision that was kept under a name.

@@ -10,7 +10,6 @@ import (
 
 	"ninefold/namespaces"
 	"ninefold/namespaces/plan"
-	"ninefold/roots/store"
 	"ninefold/sessiond/identity"
 	"ninefold/sessiond/profile"
 )
@@ -121,11 +120,7 @@ func (m *Manager) login(ctx context.Context, l *Login) (err error) {
 func (l *Login) Files() []*os.File {
 	var files []*os.File
 	if l.held.base != nil {
-		for _, lease := range l.held.base.leases {
-			if s, ok := lease.(*store.Lease); ok {
-				files = append(files, s.File())
-			}
-		}
+		files = l.held.base.files()
 	}
 	if l.held.kept != nil {
 		files = append(files, l.held.kept.lock)

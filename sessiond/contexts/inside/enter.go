@@ -89,12 +89,12 @@ func (i *Roots) enter(ctx context.Context, r contexts.Record, q Request) (*names
 
 // open makes the live root of a context with a command as the first in it.
 func (i *Roots) open(ctx context.Context, r contexts.Record, q Request) (*namespaces.Session, error) {
-	s, _, err := i.build(ctx, r, r.Layer, func(p *plan.Plan, hold *os.File) (*namespaces.Session, error) {
+	s, _, err := i.build(ctx, r, r.Layer, func(p *plan.Plan, hold []*os.File) (*namespaces.Session, error) {
 		own, c, err := q.command(ctx, p)
 		if err != nil {
 			return nil, err
 		}
-		c.Hold = []*os.File{hold}
+		c.Hold = hold
 		return namespaces.Open(context.WithoutCancel(ctx), own, c, func(s *namespaces.Session) error {
 			return write(r, r.Layer, s, p)
 		})
@@ -115,6 +115,9 @@ func (i *Roots) leave(r contexts.Record, use *os.File) error {
 	defer claim.Release()
 	if err := i.part(r); err != nil {
 		return err
+	}
+	if r.Stands.Elsewhere() {
+		return nil // an image or a pin has them itself
 	}
 	return i.store.KeepOriginals(context.Background(), claim.Record(), "/", time.Now())
 }

@@ -32,5 +32,5 @@ func Host(now time.Time) contexts.Stands {
 // Moved reports whether the machine has changed since a context was begun. It
 // costs a few stat calls where it has not.
 func Moved(r contexts.Record) bool {
-	return r.Stands.Stamp != compat.Stamp("/") && !r.Stands.Same(Host(time.Time{}))
+	return !r.Stands.Elsewhere() && r.Stands.Stamp != compat.Stamp("/") && !r.Stands.Same(Host(time.Time{}))
 }

@@ -6,6 +6,7 @@ package inside
 import (
 	"context"
 	"errors"
+	"os"
 
 	"ninefold/namespaces/plan"
 	"ninefold/roots/contexts"
@@ -13,8 +14,9 @@ import (
 )
 
 // Decide says by which steps the root of a context over one of its layers is made.
-// The range of ids in it is any.
-type Decide func(ctx context.Context, r contexts.Record, layer string) (*plan.Plan, error)
+// The range of ids in it is any. What hold has keeps what is below, for as long as it
+// is open; it is the caller's.
+type Decide func(ctx context.Context, r contexts.Record, layer string) (p *plan.Plan, hold []*os.File, err error)
 
 // Roots are the live roots of the contexts in a store.
 type Roots struct {
@@ -31,12 +33,15 @@ var ErrUndecided = errors.New("its root is to be decided anew")
 // Decided decides by what was kept in a state directory, for the question whose
 // Profile is to be filled in.
 func Decided(state string, q decided.Question) Decide {
-	return func(_ context.Context, r contexts.Record, layer string) (*plan.Plan, error) {
+	return func(_ context.Context, r contexts.Record, layer string) (*plan.Plan, []*os.File, error) {
+		if r.Stands.Elsewhere() {
+			return nil, nil, ErrUndecided
+		}
 		q.Profile = Name(r, layer)
 		if s := decided.Find(decided.Dir(state), q.Ask()); s != nil {
-			return s.Plan, nil
+			return s.Plan, nil, nil
 		}
-		return nil, ErrUndecided
+		return nil, nil, ErrUndecided
 	}
 }
 

@@ -30,9 +30,9 @@ func prepare(dir string, p *plan.Plan, first uint32) error {
 		if err := os.MkdirAll(filepath.Join(at, "work"), 0o700); err != nil {
 			return err
 		}
-		var st unix.Stat_t
-		if err := unix.Stat(o.Target, &st); err != nil {
-			return &os.PathError{Op: "stat", Path: o.Target, Err: err}
+		st, err := lookBelow(o)
+		if err != nil {
+			return err
 		}
 		making := upper + record.Aside
 		if err := errors.Join(os.RemoveAll(making), os.Mkdir(making, 0o700), os.Chown(making, int(st.Uid), int(st.Gid)),
@@ -41,6 +41,24 @@ func prepare(dir string, p *plan.Plan, first uint32) error {
 		}
 	}
 	return listen(filepath.Join(dir, HeardDir), first)
+}
+
+// lookBelow looks at the directory of the topmost layer that is one; of an image the
+// root is root's.
+func lookBelow(o plan.Overlay) (st unix.Stat_t, err error) {
+	for _, l := range o.Lowers {
+		if l.Kind != plan.LayerDir {
+			break
+		}
+		at := filepath.Join(l.Source, l.Sub)
+		if err = unix.Stat(at, &st); err == nil {
+			return st, nil
+		}
+		if !errors.Is(err, unix.ENOENT) {
+			return st, &os.PathError{Op: "stat", Path: at, Err: err}
+		}
+	}
+	return unix.Stat_t{Mode: unix.S_IFDIR | 0o755}, nil
 }
 
 // listen makes the file that the shims write to. It is of the range that root has

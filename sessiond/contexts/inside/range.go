@@ -75,11 +75,16 @@ func lockRange(dir string, first uint32) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_WRLCK}); err != nil {
+	if err := LockWhole(f); err != nil {
 		f.Close()
 		return nil, err
 	}
 	return f, nil
+}
+
+// LockWhole takes an open file description lock on all of a file, if nobody has one.
+func LockWhole(f *os.File) error {
+	return unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_WRLCK})
 }
 
 // idSpan is from First to Last, both included.

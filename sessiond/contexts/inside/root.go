@@ -66,23 +66,28 @@ func (i *Roots) Make(ctx context.Context, r contexts.Record, layer string) (_ *R
 }
 
 func (i *Roots) start(ctx context.Context, r contexts.Record, layer string) (*namespaces.Session, *plan.Plan, error) {
-	return i.build(ctx, r, layer, func(p *plan.Plan, hold *os.File) (*namespaces.Session, error) {
-		return namespaces.Start(context.WithoutCancel(ctx), p, namespaces.Command{Hold: []*os.File{hold}})
+	return i.build(ctx, r, layer, func(p *plan.Plan, hold []*os.File) (*namespaces.Session, error) {
+		return namespaces.Start(context.WithoutCancel(ctx), p, namespaces.Command{Hold: hold})
 	})
 }
 
 // build decides the root of a context over one of its layers, prepares that, and
 // has start make the root and hold open what belongs to it.
-func (i *Roots) build(ctx context.Context, r contexts.Record, layer string, start func(p *plan.Plan, hold *os.File) (*namespaces.Session, error)) (*namespaces.Session, *plan.Plan, error) {
-	p, err := i.decide(ctx, r, layer)
+func (i *Roots) build(ctx context.Context, r contexts.Record, layer string, start func(p *plan.Plan, hold []*os.File) (*namespaces.Session, error)) (*namespaces.Session, *plan.Plan, error) {
+	p, hold, err := i.decide(ctx, r, layer)
 	if err != nil {
 		return nil, nil, err
 	}
+	defer func() { // the first process has them by then
+		for _, f := range hold {
+			f.Close()
+		}
+	}()
 	first, ids, err := pickRange(ctx, r.ID)
 	if err != nil {
 		return nil, nil, err
 	}
-	defer ids.Close() // the first process has it by then
+	hold = append(hold, ids)
 	ns := p.Ops[0].(plan.Namespaces)
 	ns.First = first
 	p.Ops[0] = ns
@@ -99,7 +104,7 @@ func (i *Roots) build(ctx context.Context, r contexts.Record, layer string, star
 		return nil, nil, err
 	}
 	settled(dir, p)
-	s, err := start(p, ids)
+	s, err := start(p, hold)
 	if err != nil {
 		return nil, nil, fmt.Errorf("make the root of the context %s: %w", r.Name, err)
 	}

@@ -20,7 +20,7 @@ func (b *Booted) guestAway(t *testing.T) {
 			return ""
 		})
 	}
-	b.configure("[login]\ndefault = \"marked\"\n[guests]\naway = \"6s\"\n")
+	b.configure("[login]\ndefault = \"marked\"\n[guests]\naway = \"10s\"\n")
 	defer b.configure("[login]\ndefault = \"marked\"\n")
 	b.Must("sessionctl", "guest", "enable")
 	defer b.Run("sessionctl", "guest", "disable")

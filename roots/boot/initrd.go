@@ -17,12 +17,22 @@ var early embed.FS
 // own configuration and our scripts beside it. The machine's own initramfs is not touched. work is a directory
 // of its own.
 func makeInitrd(ctx context.Context, run runner, etc, version, work, to string) error {
-	if _, err := os.Stat(filepath.Join(etc, "initramfs-tools")); err == nil {
+	// A package that was removed leaves its configuration.
+	if _, err := os.Stat(filepath.Join(etc, "initramfs-tools")); err == nil && !dracutAlone(filepath.Dir(etc)) {
 		return withInitramfsTools(ctx, run, filepath.Join(etc, "initramfs-tools"), version, work, to)
-	} else if !errors.Is(err, fs.ErrNotExist) {
+	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return withDracut(ctx, run, version, work, to)
+}
+
+// dracutAlone reports whether a root has dracut(8) and no mkinitramfs(8).
+func dracutAlone(root string) bool {
+	has := func(name string) bool {
+		_, err := os.Stat(filepath.Join(root, name))
+		return err == nil
+	}
+	return (has("usr/bin/dracut") || has("usr/sbin/dracut")) && !has("usr/sbin/mkinitramfs")
 }
 
 // withInitramfsTools has mkinitramfs(8) read a copy of its configuration.

@@ -28,6 +28,10 @@ type systemdBoot struct {
 const (
 	loaderVendor = "-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
 	entryName    = "ninefold"
+	// onceName sorts behind every entry that is not meant for one start, whatever the machine's own are called and
+	// whether they have a sort-key: those that have one come first, and the others newest first, by strverscmp(3) of
+	// systemd's, in which a leading minus is the oldest.
+	onceName = "-" + entryName + ".conf"
 )
 
 func (s systemdBoot) name() string { return "systemd-boot" }
@@ -74,24 +78,24 @@ func (s systemdBoot) entry(entry) error { return os.MkdirAll(s.entries(), 0o755)
 // arm writes the entry. For a while it stands before all others, and for one start
 // behind them, where the firmware alone is told of it.
 func (s systemdBoot) arm(e entry, tries int) error {
-	name, key := entryName+".conf", "zz-ninefold"
+	name, key := onceName, ""
 	if e.stays {
-		name, key = entryName+"+"+strconv.Itoa(tries)+".conf", "00-ninefold"
+		name, key = entryName+"+"+strconv.Itoa(tries)+".conf", "sort-key 00-ninefold\n"
 	}
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "title %s\nsort-key %s\nlinux %s\ninitrd %s\noptions %s\n", e.title, key, e.at.inside(e.kernel), e.at.inside(e.initrd), e.line)
+	fmt.Fprintf(&b, "title %s\n%slinux %s\ninitrd %s\noptions %s\n", e.title, key, e.at.inside(e.kernel), e.at.inside(e.initrd), e.line)
 	if err := replace.File(filepath.Join(s.entries(), name), b.Bytes(), 0o644); err != nil {
 		return err
 	}
 	if e.stays {
 		return nil
 	}
-	_, err := s.run(context.Background(), "bootctl", "set-oneshot", entryName+".conf")
+	_, err := s.run(context.Background(), "bootctl", "set-oneshot", "--", onceName)
 	return err
 }
 
 func (s systemdBoot) disarm() error {
-	if b, err := os.ReadFile(filepath.Join(s.variables, "LoaderEntryOneShot"+loaderVendor)); err == nil && strings.HasPrefix(utf16Text(b), entryName) {
+	if b, err := os.ReadFile(filepath.Join(s.variables, "LoaderEntryOneShot"+loaderVendor)); err == nil && strings.HasPrefix(strings.TrimPrefix(utf16Text(b), "-"), entryName) {
 		if _, err := s.run(context.Background(), "bootctl", "set-oneshot", ""); err != nil {
 			return err
 		}
@@ -111,7 +115,7 @@ func (s systemdBoot) files() ([]string, error) {
 	}
 	var files []string
 	for _, f := range list {
-		if strings.HasPrefix(f.Name(), entryName+"+") || f.Name() == entryName+".conf" {
+		if strings.HasPrefix(f.Name(), entryName+"+") || f.Name() == entryName+".conf" || f.Name() == onceName {
 			files = append(files, filepath.Join(s.entries(), f.Name()))
 		}
 	}
@@ -137,7 +141,7 @@ func (s systemdBoot) left() (int, bool, error) {
 	if bytes.Contains(text, []byte("sort-key 00-")) {
 		return 0, true, nil
 	}
-	if b, err := os.ReadFile(filepath.Join(s.variables, "LoaderEntryOneShot"+loaderVendor)); err == nil && strings.HasPrefix(utf16Text(b), entryName) {
+	if b, err := os.ReadFile(filepath.Join(s.variables, "LoaderEntryOneShot"+loaderVendor)); err == nil && strings.HasPrefix(strings.TrimPrefix(utf16Text(b), "-"), entryName) {
 		return 1, false, nil
 	}
 	return 0, false, nil

@@ -82,14 +82,14 @@ func TestSystemdBootIsToldOfOneStart(t *testing.T) {
 	if left, _, err := s.left(); left != 0 || err != nil {
 		t.Errorf("%d, %v: the firmware was not told, or forgot", left, err)
 	}
-	variable(t, s.variables, "LoaderEntryOneShot", "ninefold.conf")
+	variable(t, s.variables, "LoaderEntryOneShot", "-ninefold.conf")
 	if left, _, err := s.left(); left != 1 || err != nil {
 		t.Errorf("%d, %v", left, err)
 	}
 	if err := s.disarm(); err != nil {
 		t.Fatal(err)
 	}
-	if want := []string{"bootctl set-oneshot ninefold.conf", "bootctl set-oneshot "}; !slices.Equal(said, want) {
+	if want := []string{"bootctl set-oneshot -- -ninefold.conf", "bootctl set-oneshot "}; !slices.Equal(said, want) {
 		t.Errorf("%q, not %q", said, want)
 	}
 }

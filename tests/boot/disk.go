@@ -26,8 +26,10 @@ const (
 
 // kind is a machine with one boot loader.
 type kind struct {
-	suite, loader string
-	packages      []string
+	name, suite string
+	packages    []string
+	// long is one that make long starts alone.
+	long bool
 	// made are lines of shell that prepare the tree, and espFiles are copied to the
 	// partition: name there -> file of the tree.
 	made     string
@@ -37,8 +39,8 @@ type kind struct {
 const line = "root=/dev/vda2 rw console=ttyS0 quiet systemd.show_status=0 no_timer_check reboot=t"
 
 var kinds = []kind{{
-	suite: "bookworm", loader: "GRUB", packages: []string{"grub-efi-amd64-bin", "grub2-common", "dosfstools"},
-	made: `grub-mkimage -O x86_64-efi -o /efi.new -p '(hd0,gpt2)/boot/grub' part_gpt ext2 fat normal linux search search_fs_uuid search_label configfile loadenv test echo all_video gzio minicmd true sleep
+	name: "bookworm", suite: "bookworm", packages: []string{"grub-efi-amd64-bin", "grub2-common", "dosfstools"},
+	made: small + `grub-mkimage -O x86_64-efi -o /efi.new -p '(hd0,gpt2)/boot/grub' part_gpt ext2 fat normal linux search search_fs_uuid search_label configfile loadenv test echo all_video gzio minicmd true sleep
 mkdir -p /boot/grub
 cat >/boot/grub/grub.cfg <<'END'
 set root=(hd0,gpt2)
@@ -53,8 +55,17 @@ GRUB_TERMINAL=console
 END`,
 	espFiles: map[string]string{"EFI/BOOT/BOOTX64.EFI": "efi.new"},
 }, {
-	suite: "trixie", loader: "systemd-boot", packages: []string{"systemd-boot", "systemd-boot-efi", "dosfstools"},
-	made: `cat >/loader.new <<'END'
+	name: "trixie", suite: "trixie", packages: []string{"systemd-boot", "systemd-boot-efi", "dosfstools"},
+	made: small + systemdBoot, espFiles: systemdBootFiles,
+}, {
+	name: "dracut", suite: "trixie", packages: []string{"systemd-boot", "systemd-boot-efi", "dosfstools", "dracut", "squashfs-tools"}, long: true,
+	made: `version=$(ls /usr/lib/modules)
+dracut --force --no-hostonly --quiet --add-drivers virtio_blk "/boot/initrd.img-$version" "$version"
+` + systemdBoot,
+	espFiles: systemdBootFiles,
+}}
+
+const systemdBoot = `cat >/loader.new <<'END'
 timeout 0
 END
 cat >/entry.new <<'END'
@@ -62,16 +73,19 @@ title Debian
 linux /debian/linux
 initrd /debian/initrd
 options ` + line + `
-END`,
-	espFiles: map[string]string{"EFI/BOOT/BOOTX64.EFI": "usr/lib/systemd/boot/efi/systemd-bootx64.efi", "EFI/systemd/systemd-bootx64.efi": "usr/lib/systemd/boot/efi/systemd-bootx64.efi",
-		"loader/loader.conf": "loader.new", "loader/entries/debian.conf": "entry.new", "debian/linux": "vmlinuz", "debian/initrd": "initrd.img"},
-}}
+END`
 
-// common prepares every tree: the small initramfs of a machine that knows its
-// disk, which takes seconds to make here instead of a minute.
-const common = `echo MODULES=dep >/etc/initramfs-tools/conf.d/test
+var systemdBootFiles = map[string]string{"EFI/BOOT/BOOTX64.EFI": "usr/lib/systemd/boot/efi/systemd-bootx64.efi", "EFI/systemd/systemd-bootx64.efi": "usr/lib/systemd/boot/efi/systemd-bootx64.efi",
+	"loader/loader.conf": "loader.new", "loader/entries/debian.conf": "entry.new", "debian/linux": "vmlinuz", "debian/initrd": "initrd.img"}
+
+// small has initramfs-tools make the small initramfs of a machine that knows its
+// disk, which takes seconds there instead of a minute.
+const small = `echo MODULES=dep >/etc/initramfs-tools/conf.d/test
 echo COMPRESS=lz4 >>/etc/initramfs-tools/conf.d/test
-mkdir -p /boot/efi
+`
+
+// common prepares every tree.
+const common = `mkdir -p /boot/efi
 printf '%s\n' '/dev/vda2 / ext4 defaults 0 0' '/dev/vda1 /boot/efi vfat umask=0077 0 0' >/etc/fstab
 `
 

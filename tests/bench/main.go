@@ -47,7 +47,7 @@ func run(ctx context.Context, args []string) int {
 	flags.StringVar(&b.cache, "cache", "out/bench-cache", "where fetched and generated things are kept between runs")
 	flags.StringVar(&b.bin, "bin", "bin", "where the built programs are")
 	flags.StringVar(&b.floor, "floor", "out/floor", "the compiled floor/floor.c")
-	only := flags.String("only", "", "run only the groups whose name contains this: sessions, held, guests, images, exports, logins, host, contexts, build, registry")
+	only := flags.String("only", "", "run only the groups whose name contains this: sessions, held, guests, images, exports, logins, host, contexts, build, registry, bombs")
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}
@@ -101,11 +101,12 @@ func (b *bench) all(ctx context.Context, only string) (err error) {
 		{"logins", b.logins, false},
 		{"host", b.onHost, false},
 		{"contexts", b.contexts, false},
+		{"bombs", b.bombs, true},
 		{"build", b.build, true},
 		{"registry", b.registries, true},
 	}
 	for _, g := range groups {
-		if !strings.Contains(g.name, only) || g.long && !b.long {
+		if !strings.Contains(g.name, only) || g.long && !b.long && only != g.name {
 			continue
 		}
 		fmt.Fprintf(os.Stderr, "bench: %s\n", g.name)

@@ -20,8 +20,6 @@ type release struct {
 	kernel string // what uname -r begins with
 }
 
-var packages = []string{"linux-image-cloud-amd64", "systemd-sysv", "udev", "procps", "xz-utils", "e2fsprogs"}
-
 var releases = []release{{"bookworm", "6.1."}, {"trixie", "6.12."}}
 
 // tested are the packages whose tests depend on what the kernel can.
@@ -61,12 +59,16 @@ func TestStockKernels(t *testing.T) {
 	}
 	for _, r := range releases {
 		t.Run(r.suite, func(t *testing.T) {
+			disk, err := Stock(ctx, r.suite)
+			if err != nil {
+				t.Fatal(err)
+			}
 			dir := t.TempDir()
 			payload, err := Payload(ctx, dir, files, script.String())
 			if err != nil {
 				t.Fatal(err)
 			}
-			console, err := Boot(ctx, prepare(ctx, t, r), payload, dir, RunPayload...)
+			console, err := Boot(ctx, disk, payload, dir, RunPayload...)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -94,40 +96,6 @@ func failures(console string) string {
 		}
 	}
 	return tail(strings.Join(kept, ""))
-}
-
-// cacheDir keeps disks between runs; they are made again when their recipe changes.
-func cacheDir() string {
-	if dir := os.Getenv("NINEFOLD_TEST_CACHE"); dir != "" {
-		return dir
-	}
-	return "/var/cache/ninefold-tests"
-}
-
-// prepare makes the release's disk, once.
-func prepare(ctx context.Context, t *testing.T, r release) Disk {
-	t.Helper()
-	dir := filepath.Join(cacheDir(), "vm-1-"+r.suite)
-	d, ok := Open(dir)
-	if ok {
-		return d
-	}
-	if err := os.MkdirAll(cacheDir(), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	work, err := os.MkdirTemp(cacheDir(), "making-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(work)
-	tree := filepath.Join(work, "tree")
-	if err := run(ctx, "mmdebstrap", "--quiet", "--variant=minbase", "--include="+strings.Join(packages, ","), r.suite, tree); err != nil {
-		t.Fatal(err)
-	}
-	if d, err = Make(ctx, tree, dir); err != nil {
-		t.Fatal(err)
-	}
-	return d
 }
 
 func need(t *testing.T, programs ...string) {

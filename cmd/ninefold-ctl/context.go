@@ -37,6 +37,7 @@ func contextError(err error) error {
 		{Is: contexts.ErrFull, Code: exit.Failed, Hint: "remove in the context what is in it, and settle again"},
 		{Is: contexts.ErrNotCommittable, Code: exit.Failed, Hint: "remove it in the context"},
 		{Is: livectx.ErrRecipe, Code: exit.Failed, Hint: "choose another name; --replace writes one anew that commit wrote"},
+		{Is: livectx.ErrNothingToPromote, Code: exit.NotFound},
 		{Is: livectx.ErrPinned, Code: exit.Failed, Hint: "sessionctl context follow brings it back to the host"},
 		{Is: livectx.ErrMoved, Code: exit.Failed, Hint: "sessionctl context rebase moves it along first"},
 		{Is: livectx.ErrBusyPackages, Code: exit.Busy, Hint: "wait until it is done"},
@@ -59,7 +60,7 @@ a context is nobody outside. hc is short for sessionctl context.`,
 		Example: "  hc new foo\n  hc enter foo\n  hc diff foo\n  hc delete foo",
 	}
 	c.AddCommand(a.contextNew(), a.contextEnter(), a.contextRun(), a.contextList(), a.contextShow(), a.contextStatus(), a.contextDiff(),
-		a.contextSnapshot(), a.contextUndo(), a.contextRedo(), a.contextRebase(), a.contextPin(), a.contextFollow(), a.contextSettle(), a.contextCommit(), a.contextRename(), a.contextDelete())
+		a.contextSnapshot(), a.contextUndo(), a.contextRedo(), a.contextRebase(), a.contextPin(), a.contextFollow(), a.contextSettle(), a.contextCommit(), a.contextPromote(), a.contextRename(), a.contextDelete())
 	return c
 }
 

@@ -44,6 +44,7 @@ func TestContexts(t *testing.T) {
 			t.Run("many", func(t *testing.T) { b.For(t).contextMany() })
 			t.Run("from", func(t *testing.T) { b.For(t).contextFrom(t, repo) })
 			t.Run("pinned", func(t *testing.T) { b.For(t).contextPinned(t, repo) })
+			t.Run("promote", func(t *testing.T) { b.For(t).contextPromote(t, repo) })
 			t.Run("states", func(t *testing.T) { b.For(t).contextStates() })
 			t.Run("faults", func(t *testing.T) { b.For(t).contextFaults(t, repo) })
 			t.Run("size", func(t *testing.T) { b.For(t).contextSize(t) })

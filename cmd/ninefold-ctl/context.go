@@ -36,7 +36,7 @@ func contextError(err error) error {
 		{Is: contexts.ErrPackages, Code: exit.Failed, Hint: "dpkg --audit says what is wrong; the context is as it was"},
 		{Is: contexts.ErrFull, Code: exit.Failed, Hint: "remove in the context what is in it, and settle again"},
 		{Is: contexts.ErrNotCommittable, Code: exit.Failed, Hint: "remove it in the context"},
-		{Is: livectx.ErrRecipe, Code: exit.Failed, Hint: "choose another name; --replace writes one anew that commit wrote"},
+		{Is: livectx.ErrRecipe, Code: exit.Failed, Hint: "choose another name; --replace writes anew what commit wrote"},
 		{Is: livectx.ErrNothingToPromote, Code: exit.NotFound},
 		{Is: livectx.ErrPinned, Code: exit.Failed, Hint: "sessionctl context follow brings it back to the host"},
 		{Is: livectx.ErrMoved, Code: exit.Failed, Hint: "sessionctl context rebase moves it along first"},

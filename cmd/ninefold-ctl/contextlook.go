@@ -116,6 +116,9 @@ that can be told without the packages; and which conflicts are not settled yet.`
 				return show.JSON(a.Out, s)
 			}
 			fmt.Fprintln(a.Out, s.State)
+			if s.Stale {
+				fmt.Fprintln(a.Out, "open:", livectx.HostChanged)
+			}
 			if s.Release != "" {
 				fmt.Fprintf(a.Out, "release: %s, was %s\n", plain(s.Release), plain(r.Stands.Release))
 			}

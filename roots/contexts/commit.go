@@ -59,7 +59,10 @@ func (s *Store) Commit(ctx context.Context, r Record, root string, out io.Writer
 	h := sha256.New()
 	c := &committer{out: &Commit{Removed: []string{}, Left: []Left{}},
 		tar: tar.NewWriter(io.MultiWriter(out, h)), names: map[[2]uint64]string{}, left: map[string]bool{}}
-	var err error
+	err := c.tar.WriteHeader(&tar.Header{Typeflag: tar.TypeXGlobalHeader, PAXRecords: map[string]string{"comment": CommitMark}})
+	if err != nil {
+		return nil, err
+	}
 	if c.out.Packages, err = comparePackagesIn(dir, root); err != nil {
 		return nil, err
 	}

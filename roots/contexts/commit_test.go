@@ -41,6 +41,13 @@ func committed(t *testing.T, host, layer map[string]string, more func(upper stri
 	if again, err := s.Commit(ctx(), r, root, &second); err != nil || again.SHA256 != c.SHA256 || !bytes.Equal(first.Bytes(), second.Bytes()) {
 		t.Errorf("a second commit is another one: %v", err)
 	}
+	name := filepath.Join(t.TempDir(), "archive")
+	if err := os.WriteFile(name, first.Bytes(), 0o600); err != nil || !IsCommitted(name) {
+		t.Errorf("the archive has no mark: %v", err)
+	}
+	if IsCommitted(os.DevNull) || IsCommitted("commit_test.go") {
+		t.Error("anything has the mark")
+	}
 	entries := map[string]*tar.Header{}
 	for in := tar.NewReader(&first); ; {
 		h, err := in.Next()
@@ -50,7 +57,9 @@ func committed(t *testing.T, host, layer map[string]string, more func(upper stri
 		if err != nil {
 			t.Fatal(err)
 		}
-		entries[h.Name] = h
+		if h.Typeflag != tar.TypeXGlobalHeader {
+			entries[h.Name] = h
+		}
 	}
 	return c, entries, nil
 }

@@ -1,8 +1,11 @@
 package contexts
 
 import (
+	"archive/tar"
 	"fmt"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // perCommand is how many paths one command of a recipe removes.
@@ -38,8 +41,19 @@ func (c *Commit) Recipe(name, from, archive string) string {
 	return b.String()
 }
 
-// CommitMark begins the recipes that commit wrote, as a comment.
+// CommitMark begins the recipes and the archives that commit wrote, as a comment.
 const CommitMark = "Made by sessionctl context commit, which writes it anew with --replace."
+
+// IsCommitted reports whether a file is an archive that Commit wrote.
+func IsCommitted(name string) bool {
+	f, err := openAt(unix.AT_FDCWD, name)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	h, err := tar.NewReader(f).Next()
+	return err == nil && h.Typeflag == tar.TypeXGlobalHeader && h.PAXRecords["comment"] == CommitMark
+}
 
 // basic is a basic string of TOML.
 func basic(s string) string {

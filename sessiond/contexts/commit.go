@@ -56,7 +56,8 @@ func (c *Contexts) Commit(ctx context.Context, r contexts.Record, as string, rep
 	case !replacing || !strings.HasPrefix(string(old), "# "+contexts.CommitMark):
 		return fail(fmt.Errorf("%w: %s", ErrRecipe, out.Recipe))
 	}
-	if _, err := os.Lstat(out.Archive); out.fresh && err == nil {
+	// A commit that was killed leaves an archive alone. What has no mark is a person's.
+	if _, err := os.Lstat(out.Archive); out.fresh && err == nil && !(replacing && contexts.IsCommitted(out.Archive)) {
 		return fail(fmt.Errorf("%w, or a file of its: %s", ErrRecipe, out.Archive))
 	}
 	claim, err := c.Claim(r, false)

@@ -45,6 +45,8 @@ func (c *Contexts) Diff(ctx context.Context, r contexts.Record, all bool) (d Dif
 type Status struct {
 	Name    string `json:"name"`
 	Running bool   `json:"running"`
+	// Stale says that the machine's packages changed while the context is open.
+	Stale bool `json:"stale,omitempty"`
 	// State is "up to date", "host moved", "image moved" or "cut loose".
 	State string `json:"state"`
 	// Packages are those of the machine that changed since, and Kernel and Release
@@ -66,9 +68,12 @@ const (
 	CutLoose   = "cut loose"
 )
 
+// HostChanged says what it means that a context is stale.
+const HostChanged = inside.HostChanged
+
 // Glance says whether the machine has moved, and no more.
 func (c *Contexts) Glance(ctx context.Context, r contexts.Record) (s Status, err error) {
-	s = Status{Name: r.Name, Running: c.Running(r), State: UpToDate, Packages: []contexts.PackageChange{}}
+	s = Status{Name: r.Name, Running: c.Running(r), Stale: c.Stale(r), State: UpToDate, Packages: []contexts.PackageChange{}}
 	if r.Stands.Pin != "" {
 		s.State = CutLoose
 	} else {

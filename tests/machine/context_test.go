@@ -41,6 +41,7 @@ func TestContexts(t *testing.T) {
 			t.Run("commit", func(t *testing.T) { b.For(t).contextCommit() })
 			t.Run("rebase", func(t *testing.T) { b.For(t).contextRebase(t, repo) })
 			t.Run("decided", func(t *testing.T) { b.For(t).contextDecided() })
+			t.Run("live", func(t *testing.T) { b.For(t).contextLive() })
 			t.Run("many", func(t *testing.T) { b.For(t).contextMany() })
 			t.Run("from", func(t *testing.T) { b.For(t).contextFrom(t, repo) })
 			t.Run("pinned", func(t *testing.T) { b.For(t).contextPinned(t, repo) })

@@ -34,3 +34,57 @@ func (b *Booted) contextDecided() {
 	b.eventually("the other to have left", func() string { return b.Run("hc", "snapshot", "dec").Stderr })
 	b.Must("hc", "delete", "dec")
 }
+
+// contextLive changes the machine's packages while a context is open: who is in it on
+// a terminal is told meanwhile, and who is not in the end.
+func (b *Booted) contextLive() {
+	const said = "the machine's packages changed while this context is open"
+	b.Must("hc", "new", "live")
+	b.Must("sh", "-c", `script -qfec "hc enter live -- sleep 1006" /root/terminal >/dev/null 2>&1 </dev/null &
+		hc enter live -- sleep 1007 >/root/pipe 2>&1 &
+		for s in 1006 1007; do until pgrep -f "^sleep $s"; do sleep 0.05; done; done`)
+	tells := func(file string) string {
+		if r := b.Run("grep", "-c", said, file); r.Stdout != "1\n" {
+			return r.String()
+		}
+		return ""
+	}
+	if r := b.Run("sh", "-c", "hc enter live -- true; hc status live"); !r.OK() || strings.Contains(r.String(), said) {
+		b.t.Errorf("before the machine has changed: %s", r)
+	}
+	b.Must("sh", "-c", "apt-get install -qq -y toollib")
+	b.eventually("the terminal to be told", func() string { return tells("/root/terminal") })
+	if r := b.Run("hc", "enter", "live", "--", "true"); !r.OK() || !strings.Contains(r.Stderr, said) {
+		b.t.Errorf("who joins is not told: %s", r)
+	}
+	if out := b.Must("hc", "status", "live"); !strings.Contains(out, said) {
+		b.t.Errorf("status: %s", out)
+	}
+	b.want(b.Must("sh", "-c", "pgrep -c -f '^sleep 100[67]'; cat /root/pipe"), "2")
+	b.Must("sh", "-c", "kill $(pgrep -f '^sleep 100[67]')")
+	b.eventually("the other to be told", func() string { return tells("/root/pipe") })
+	b.eventually("all to have left", func() string { return b.Run("hc", "snapshot", "live").Stderr })
+	if r := b.Run("hc", "enter", "live", "--", "true"); !r.OK() || strings.Contains(r.Stderr, said) {
+		b.t.Errorf("whoever enters next: %s", r)
+	}
+	b.Must("sh", "-c", "hc delete live; apt-get purge -qq -y toollib; rm /root/terminal /root/pipe")
+}
+
+// contextStock has a context of a kernel as Debian brings it: a package, a changed
+// file, a state to go back to, and nothing on the machine.
+func (b *Booted) contextStock() {
+	b.Must("hc", "new", "stock")
+	b.want(b.hc("stock", `mkdir -p /root/p/DEBIAN; printf 'Package: probe\nVersion: 1\nArchitecture: all\nMaintainer: x <x@x>\nDescription: x\n' >/root/p/DEBIAN/control
+		dpkg-deb -b /root/p /root/p.deb >/dev/null; dpkg -i /root/p.deb >/dev/null; echo changed >>/etc/motd; awk '{print $1, $3}' /proc/self/uid_map`), "0 65536")
+	if out := b.Must("hc", "diff", "stock"); !strings.Contains(out, "+ probe 1\n") || !strings.Contains(out, "~ /etc/motd\n") {
+		b.t.Errorf("diff: %s", out)
+	}
+	b.Must("hc", "snapshot", "stock")
+	b.hc("stock", "dpkg -P probe >/dev/null; rm /etc/motd")
+	b.Must("hc", "undo", "stock")
+	b.want(b.hc("stock", "dpkg-query -W -f '${Version}' probe; tail -n 1 /etc/motd"), "1changed")
+	if r := b.Run("sh", "-c", "dpkg -s probe || grep changed /etc/motd"); r.OK() {
+		b.t.Errorf("on the machine: %s", r)
+	}
+	b.Must("hc", "delete", "stock")
+}

@@ -34,6 +34,7 @@ func TestLogins(t *testing.T) {
 			t.Run("outside", func(t *testing.T) { b.For(t).outside(t) })
 			if b.Virtual() {
 				t.Run("guest-away", func(t *testing.T) { b.For(t).guestAway(t) })
+				t.Run("context", func(t *testing.T) { b.For(t).contextStock() })
 			}
 			t.Run("afterwards", func(t *testing.T) {
 				b := b.For(t)

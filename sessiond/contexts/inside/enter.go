@@ -54,6 +54,7 @@ func (i *Roots) Enter(ctx context.Context, r contexts.Record, q Request) (status
 	if q.Begun != nil {
 		q.Begun()
 	}
+	defer watch(q.Stderr)()
 	return wait(ctx, s)
 }
 
@@ -84,6 +85,9 @@ func (i *Roots) enter(ctx context.Context, r contexts.Record, q Request) (*names
 	}
 	defer root.Close()
 	told()
+	if q.Stderr != nil && i.Stale(r) {
+		fmt.Fprintf(q.Stderr, "sessionctl: %s\n", HostChanged)
+	}
 	return root.start(ctx, q)
 }
 

@@ -10,6 +10,7 @@ import (
 	"ninefold/internal/record"
 	"ninefold/namespaces"
 	"ninefold/namespaces/plan"
+	"ninefold/roots/compat"
 	"ninefold/roots/contexts"
 	"ninefold/sessiond/process"
 )
@@ -21,10 +22,12 @@ type live struct {
 	Start   uint64 `json:"start"`
 	MountNS uint64 `json:"mount_ns"`
 	Layer   string `json:"layer"`
-	Plan    string `json:"plan"` // as a namespace file
+	// Stamp is the machine's packages when it was made (compat.Stamp); "" is not known.
+	Stamp string `json:"stamp,omitempty"`
+	Plan  string `json:"plan"` // as a namespace file
 }
 
-var liveKind = record.Kind{Magic: "9foldcl\n", Version: 1, Max: 4 << 20}
+var liveKind = record.Kind{Magic: "9foldcl\n", Version: 2, Oldest: 1, Max: 4 << 20}
 
 const (
 	// Where the records of live contexts lie: they are of no use after the machine's
@@ -86,7 +89,7 @@ func endingFile(r contexts.Record) string { return liveFile(r) + ".ending" }
 
 // write notes the live root of a context, so that others find it.
 func write(r contexts.Record, layer string, s *namespaces.Session, p *plan.Plan) (err error) {
-	l := &live{Boot: bootID(), PID: s.PID(), Layer: layer, Plan: plan.Print(p)}
+	l := &live{Boot: bootID(), PID: s.PID(), Layer: layer, Stamp: compat.Stamp("/"), Plan: plan.Print(p)}
 	if l.Start, err = process.StartTime(l.PID); err == nil {
 		l.MountNS, err = process.MountNS(l.PID)
 	}

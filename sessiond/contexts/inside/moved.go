@@ -68,16 +68,18 @@ func watch(stderr *os.File) (stop func()) {
 
 // changes are the names that are put into the directory of dpkg's list of packages,
 // which dpkg replaces (inotify(7)). Nil where that cannot be watched.
-func changes() *os.File {
+func changes() *os.File { return changesIn(filepath.Dir(Status)) }
+
+func changesIn(dir string) *os.File {
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err != nil {
 		return nil
 	}
-	if _, err := unix.InotifyAddWatch(fd, filepath.Dir(Status), unix.IN_MOVED_TO); err != nil {
+	if _, err := unix.InotifyAddWatch(fd, dir, unix.IN_MOVED_TO); err != nil {
 		unix.Close(fd)
 		return nil
 	}
-	return os.NewFile(uintptr(fd), "changes of "+Status)
+	return os.NewFile(uintptr(fd), "changes in "+dir)
 }
 
 // ofStatus reports whether one of the events is of the list itself.

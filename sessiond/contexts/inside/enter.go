@@ -54,7 +54,7 @@ func (i *Roots) Enter(ctx context.Context, r contexts.Record, q Request) (status
 	if q.Begun != nil {
 		q.Begun()
 	}
-	defer watch(q.Stderr)()
+	defer watch(now, q.Stderr)()
 	return wait(ctx, s)
 }
 

@@ -22,14 +22,14 @@ const HostChanged = "the machine's packages changed while this context is open: 
 // that is live was made.
 func (i *Roots) Stale(r contexts.Record) bool {
 	l := i.live(r)
-	return l != nil && l.Stamp != "" && l.Stamp != compat.Stamp("/") && i.Running(r)
+	return !r.Stands.Elsewhere() && l != nil && l.Stamp != "" && l.Stamp != compat.Stamp("/") && i.Running(r)
 }
 
 // watch tells who is in a context, once, when the machine's packages change: on a
 // terminal at once, and otherwise when it is stopped.
-func watch(stderr *os.File) (stop func()) {
+func watch(r contexts.Record, stderr *os.File) (stop func()) {
 	nothing := func() {}
-	if stderr == nil {
+	if stderr == nil || r.Stands.Elsewhere() {
 		return nothing
 	}
 	before := compat.Stamp("/")

@@ -96,6 +96,13 @@ func TestAnImageTravels(t *testing.T) {
 	if got, want := taker.idOf(travelled), maker.idOf("login"); got != want {
 		t.Errorf("image %s was sent, and %s is there", want, got)
 	}
+	taker.gone("bob")
+
+	besideAnInstaller(maker, taker)
+	taker.configured()
+	if p := taker.probe(t, byName("ssh"), "bob"); p["marker"] != "imaged" || p["mnt"] == taker.hostNS() {
+		t.Errorf("not in the image that lay beside an installer: %v", p)
+	}
 }
 
 // image is Run for work that may take minutes on a busy machine.

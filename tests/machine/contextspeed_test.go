@@ -35,6 +35,11 @@ func (b *Booted) contextDecided() {
 	b.Must("hc", "delete", "dec")
 }
 
+// probeDeb makes a package that no archive has.
+const probeDeb = `mkdir -p /root/p/DEBIAN; printf 'Package: probe\nVersion: 1\nArchitecture: all\nMaintainer: x <x@x>\nDescription: x\n' >/root/p/DEBIAN/control
+	dpkg-deb -b /root/p /root/p.deb >/dev/null
+`
+
 // contextLive changes the machine's packages while a context is open: who is in it on
 // a terminal is told meanwhile, and who is not in the end.
 func (b *Booted) contextLive() {
@@ -52,7 +57,7 @@ func (b *Booted) contextLive() {
 	if r := b.Run("sh", "-c", "hc enter live -- true; hc status live"); !r.OK() || strings.Contains(r.String(), said) {
 		b.t.Errorf("before the machine has changed: %s", r)
 	}
-	b.Must("sh", "-c", "apt-get install -qq -y toollib")
+	b.Must("sh", "-ec", probeDeb+"apt-get install -qq -y /root/p.deb")
 	b.eventually("the terminal to be told", func() string { return tells("/root/terminal") })
 	if r := b.Run("hc", "enter", "live", "--", "true"); !r.OK() || !strings.Contains(r.Stderr, said) {
 		b.t.Errorf("who joins is not told: %s", r)
@@ -67,15 +72,14 @@ func (b *Booted) contextLive() {
 	if r := b.Run("hc", "enter", "live", "--", "true"); !r.OK() || strings.Contains(r.Stderr, said) {
 		b.t.Errorf("whoever enters next: %s", r)
 	}
-	b.Must("sh", "-c", "hc delete live; apt-get purge -qq -y toollib; rm /root/terminal /root/pipe")
+	b.Must("sh", "-c", "hc delete live; apt-get purge -qq -y probe; rm -r /root/p /root/p.deb /root/terminal /root/pipe")
 }
 
 // contextStock has a context of a kernel as Debian brings it: a package, a changed
 // file, a state to go back to, and nothing on the machine.
 func (b *Booted) contextStock() {
 	b.Must("hc", "new", "stock")
-	b.want(b.hc("stock", `mkdir -p /root/p/DEBIAN; printf 'Package: probe\nVersion: 1\nArchitecture: all\nMaintainer: x <x@x>\nDescription: x\n' >/root/p/DEBIAN/control
-		dpkg-deb -b /root/p /root/p.deb >/dev/null; dpkg -i /root/p.deb >/dev/null; echo changed >>/etc/motd; awk '{print $1, $3}' /proc/self/uid_map`), "0 65536")
+	b.want(b.hc("stock", probeDeb+`dpkg -i /root/p.deb >/dev/null; echo changed >>/etc/motd; awk '{print $1, $3}' /proc/self/uid_map`), "0 65536")
 	if out := b.Must("hc", "diff", "stock"); !strings.Contains(out, "+ probe 1\n") || !strings.Contains(out, "~ /etc/motd\n") {
 		b.t.Errorf("diff: %s", out)
 	}

@@ -28,23 +28,25 @@ func (i *Roots) Stale(r contexts.Record) bool {
 // watch tells who is in a context, once, when the machine's packages change: on a
 // terminal at once, and otherwise when it is stopped.
 func watch(r contexts.Record, stderr *os.File) (stop func()) {
-	nothing := func() {}
 	if stderr == nil || r.Stands.Elsewhere() {
-		return nothing
+		return func() {}
 	}
 	before := compat.Stamp("/")
-	told := make(chan struct{})
-	events := changes()
-	if events == nil || !decided.IsTerminal(stderr) {
-		if events != nil {
-			events.Close()
-		}
-		return func() {
-			if compat.Stamp("/") != before {
-				fmt.Fprintf(stderr, "sessionctl: %s\n", HostChanged)
-			}
+	atEnd := func() {
+		if compat.Stamp("/") != before {
+			fmt.Fprintf(stderr, "sessionctl: %s\n", HostChanged)
 		}
 	}
+	// Giving a watch back takes the kernel 10 ms and more: a program does not wait
+	// for that.
+	if !decided.IsTerminal(stderr) {
+		return atEnd
+	}
+	events := changes()
+	if events == nil {
+		return atEnd
+	}
+	told := make(chan struct{})
 	go func() {
 		defer close(told)
 		b := make([]byte, 4096)

@@ -78,7 +78,7 @@ func (b *Booted) contextKills(t *testing.T, repo *testrepo.Repository, n int) {
 	}
 	b.check(b.CopyIn(b.ctx, program, "/usr/local/bin/killat", 0o755))
 	repo.Publish(t, tool("1.0"), toollib("1.0"), mover("1.0"))
-	b.Must("sh", "-c", "apt-get update -qq && apt-get install -qq -y mover; echo machine >/etc/motd")
+	b.Must("sh", "-c", "apt-get update -qq && apt-get install -qq -y mover; echo machine >/etc/motd; touch /etc/issue.net")
 	b.Must("hc", "new", "k")
 	b.hc("k", `apt-get install -qq -y tool; echo first >/etc/motd; rm /etc/issue.net; mkdir /srv/made; echo own >/srv/made/file`)
 

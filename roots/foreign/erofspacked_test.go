@@ -4,7 +4,6 @@ import (
 	"errors"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -14,26 +13,13 @@ import (
 	"ninefold/tests/needs"
 )
 
-// packErofs makes an erofs file of what fill writes below a directory, as others do, for root alone.
+// packErofs makes an erofs file of what fill writes below a directory, as others do.
 func packErofs(t *testing.T, fill string, options ...string) string {
 	t.Helper()
-	needs.Root(t)
-	needs.Programs(t, "mkfs.erofs", unpacker.program, "setcap")
-	dir, file := filepath.Join(t.TempDir(), "root"), filepath.Join(t.TempDir(), "file")
-	for _, c := range []*exec.Cmd{
-		exec.Command("mkdir", dir),
-		exec.Command("sh", "-ec", fill),
-		exec.Command("mkfs.erofs", append(append([]string{"--quiet"}, options...), file, dir)...),
-		exec.Command("chmod", "600", file),
-	} {
-		if c.Args[0] == "sh" {
-			c.Dir = dir
-		}
-		if b, err := c.CombinedOutput(); err != nil {
-			t.Fatalf("%v: %v: %s", c.Args, err, b)
-		}
-	}
-	return file
+	needs.Programs(t, unpacker.program)
+	return packedBy(t, fill, func(dir, file string) []string {
+		return append(append([]string{"mkfs.erofs", "--quiet"}, options...), file, dir)
+	})
 }
 
 const oddRoot = `mkdir -p usr/bin var/mail many; seq 50000 > usr/bin/a; ln usr/bin/a usr/bin/b; ln -s /etc/passwd usr/bin/l; mkfifo usr/fifo; : > usr/empty

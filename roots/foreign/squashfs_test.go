@@ -23,23 +23,26 @@ func initDir() (string, error) {
 	return dir, err
 }
 
-// squashfs makes a file of what fill writes below a directory, as others do, for root alone.
+// squashfs makes a file of what fill writes below a directory, as others do.
 func squashfs(t *testing.T, fill string) string {
 	t.Helper()
+	needs.Programs(t, unsquasher.program)
+	return packedBy(t, fill, func(dir, file string) []string {
+		return []string{"mksquashfs", dir, file, "-quiet", "-no-progress", "-noappend"}
+	})
+}
+
+// packedBy has a program make a file, for root alone, of what fill writes below a
+// directory.
+func packedBy(t *testing.T, fill string, by func(dir, file string) []string) string {
+	t.Helper()
 	needs.Root(t)
-	needs.Programs(t, "mksquashfs", unsquasher.program, "setcap")
 	dir, file := filepath.Join(t.TempDir(), "root"), filepath.Join(t.TempDir(), "file")
-	for _, c := range []*exec.Cmd{
-		exec.Command("mkdir", dir),
-		exec.Command("sh", "-ec", fill),
-		exec.Command("mksquashfs", dir, file, "-quiet", "-no-progress", "-noappend"),
-		exec.Command("chmod", "600", file),
-	} {
-		if c.Args[0] == "sh" {
-			c.Dir = dir
-		}
-		if b, err := c.CombinedOutput(); err != nil {
-			t.Fatalf("%v: %v: %s", c.Args, err, b)
+	pack := by(dir, file)
+	needs.Programs(t, pack[0], "setcap")
+	for _, argv := range [][]string{{"mkdir", dir}, {"sh", "-ec", "cd " + dir + "\n" + fill}, pack, {"chmod", "600", file}} {
+		if b, err := exec.Command(argv[0], argv[1:]...).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %v: %s", argv, err, b)
 		}
 	}
 	return file

@@ -12,17 +12,7 @@ type Enter struct {
 // command.
 func ParseEnter(args []string) (Enter, bool) {
 	var e Enter
-	value := func(name string, into *string) bool {
-		if v, ok := strings.CutPrefix(args[0], name+"="); ok {
-			*into, args = v, args[1:]
-			return true
-		}
-		if args[0] == name && len(args) > 1 {
-			*into, args = args[1], args[2:]
-			return true
-		}
-		return false
-	}
+	value := func(name string, into *string) bool { return flag(&args, name, into) }
 	words := []string{"context", "enter"}
 	for len(args) > 0 {
 		switch {

@@ -21,17 +21,7 @@ type Run struct {
 // which understands the same and more.
 func Parse(args []string) (Run, bool) {
 	var r Run
-	value := func(name string, into *string) bool {
-		if v, ok := strings.CutPrefix(args[0], name+"="); ok {
-			*into, args = v, args[1:]
-			return true
-		}
-		if args[0] == name && len(args) > 1 {
-			*into, args = args[1], args[2:]
-			return true
-		}
-		return false
-	}
+	value := func(name string, into *string) bool { return flag(&args, name, into) }
 	var whom string
 	for seen := false; ; {
 		switch {
@@ -65,4 +55,18 @@ func Parse(args []string) (Run, bool) {
 			return r, false
 		}
 	}
+}
+
+// flag takes a flag with its value, if that is what args begin with.
+func flag(args *[]string, name string, into *string) bool {
+	a := *args
+	if v, ok := strings.CutPrefix(a[0], name+"="); ok {
+		*into, *args = v, a[1:]
+		return true
+	}
+	if a[0] == name && len(a) > 1 {
+		*into, *args = a[1], a[2:]
+		return true
+	}
+	return false
 }

@@ -21,7 +21,7 @@ const tested = "TestLogins"
 // and runs the login tests inside.
 func TestLoginsOnStockKernels(t *testing.T) {
 	machine.Able(t, "qemu-system-x86_64", "mkfs.ext4")
-	const most = 9 * time.Minute
+	const most = 12 * time.Minute
 	ctx, cancel := context.WithTimeoutCause(t.Context(), most, fmt.Errorf("not done within %s", most))
 	defer cancel()
 	deb, err := machine.Package(ctx, "../../..")

@@ -65,6 +65,10 @@ func enterTestNamespace() error {
 	if err := kernel.Attach(run, at, "/run"); err != nil {
 		return err
 	}
+	// As systemd has it: what is mounted there later comes to be in views.
+	if err := unix.Mount("", "/run", "", unix.MS_SHARED, ""); err != nil {
+		return &os.PathError{Op: "share", Path: "/run", Err: err}
+	}
 	unix.Umask(0o022)
 	return unix.Exec("/proc/self/exe", os.Args, append(os.Environ(), insideVariable+"=1"))
 }

@@ -52,9 +52,9 @@ func (vs *Views) make(ctx context.Context, u identity.User, p *profile.Profile, 
 			err = errors.Join(err, vs.o.Journal.Remove(v.rec.ID))
 		}
 	}()
-	s, err := namespaces.Start(context.Background(), login.Plan, namespaces.Command{Hold: login.Files(), Stamp: login.Stamp})
+	s, err := start(v, u, p, login)
 	if err != nil {
-		return nil, fmt.Errorf("make the view of profile %s: %w", p.Name, err)
+		return nil, err
 	}
 	if err := vs.commit(v, s, u, login); err != nil {
 		return nil, errors.Join(err, s.Close())

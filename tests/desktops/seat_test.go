@@ -52,6 +52,12 @@ const prove = `{
 func take(t testing.TB, b *machine.Booted, d *desktop, user string) *seat {
 	t.Helper()
 	s := &seat{b.For(t), t, user, ""}
+	begun := s.Must("date", "+%s.%N")
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the machine's log:\n%s", b.Run("journalctl", "--no-pager", "--since=@"+begun, "--output=short-monotonic", "--lines=200").Stdout)
+		}
+	})
 	s.uid = s.Must("id", "-u", user)
 	s.Write(profileDir+d.name()+".toml", s.profile(d))
 	s.Write("/etc/ninefold/ninefold.toml", "[login]\nchoose = [\""+d.name()+"\"]\n")

@@ -5,12 +5,19 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 )
+
+// attacks is held by the machine on which attacks are tried: the machines have one
+// kernel, which counts the processes of a uid on all of them.
+var attacks sync.Mutex
 
 // attacked has the list of attacks on guests (tests/attack) tried with the programs that the
 // package installed, on this machine's system.
 func (b *Booted) attacked(t *testing.T) {
+	attacks.Lock()
+	defer attacks.Unlock()
 	binary := filepath.Join(t.TempDir(), "test")
 	build := exec.CommandContext(b.ctx, "../../scripts/go", "test", "-c", "-o", binary, "ninefold/tests/attack")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")

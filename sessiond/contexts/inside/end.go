@@ -51,7 +51,7 @@ func (i *Roots) finish(r contexts.Record) error {
 // stop takes the live root of a context down, when it has one. Nobody is in it,
 // or those who are lose what they do.
 func (i *Roots) stop(r contexts.Record) error {
-	unlock, err := lock(filepath.Join(i.store.Dir(r), "live.lock"))
+	unlock, err := i.lock(r)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -76,7 +76,7 @@ func (i *Roots) stop(r contexts.Record) error {
 // leaves does not wait for the kernel, which brings everything that the file system
 // below has to disk when an overlay goes; whoever uses the context next does.
 func (i *Roots) part(r contexts.Record) error {
-	unlock, err := lock(filepath.Join(i.store.Dir(r), "live.lock"))
+	unlock, err := i.lock(r)
 	if err != nil {
 		return err
 	}
@@ -108,8 +108,10 @@ func alone(pid int) bool {
 	return err == nil && len(children) == 0
 }
 
-// lock waits for a file's lock, and returns what gives it back.
-func lock(name string) (unlock func(), err error) {
+// lock has nobody else make or end the live root of a context until it is given
+// back. It waits.
+func (i *Roots) lock(r contexts.Record) (unlock func(), err error) {
+	name := filepath.Join(i.store.Dir(r), "live.lock")
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return nil, err

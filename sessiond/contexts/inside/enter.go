@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -60,7 +59,7 @@ func (i *Roots) Enter(ctx context.Context, r contexts.Record, q Request) (status
 
 // enter starts a command in the live root of a context, or makes that with it.
 func (i *Roots) enter(ctx context.Context, r contexts.Record, q Request) (*namespaces.Session, error) {
-	unlock, err := lock(filepath.Join(i.store.Dir(r), "live.lock"))
+	unlock, err := i.lock(r)
 	if err != nil {
 		return nil, err
 	}

@@ -101,9 +101,9 @@ func kill(t *testing.T, pid int) {
 	}
 }
 
-// TestAnOpenSessionThatIsEndedEndsItsCommand: Wait tells so, and reaps.
-func TestAnOpenSessionThatIsEndedEndsItsCommand(t *testing.T) {
-	needs.Root(t)
+// staying opens a session with a command in it that has begun, and stays.
+func staying(t *testing.T) (*namespaces.Session, *bufio.Reader) {
+	t.Helper()
 	s, out, err := reading(t, openPlan(t), namespaces.Command{Argv: []string{"sh", "-c", "echo; exec sleep 1000"}},
 		func(*namespaces.Session) error { return nil })
 	if err != nil {
@@ -112,6 +112,13 @@ func TestAnOpenSessionThatIsEndedEndsItsCommand(t *testing.T) {
 	if _, err := out.ReadString('\n'); err != nil {
 		t.Fatal(err)
 	}
+	return s, out
+}
+
+// TestAnOpenSessionThatIsEndedEndsItsCommand: Wait tells so, and reaps.
+func TestAnOpenSessionThatIsEndedEndsItsCommand(t *testing.T) {
+	needs.Root(t)
+	s, out := staying(t)
 	if err := unix.Kill(s.PID(), unix.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
@@ -127,14 +134,7 @@ func TestAnOpenSessionThatIsEndedEndsItsCommand(t *testing.T) {
 // session does not.
 func TestWhoLeavesAnOpenSessionTakesTheCommandAlong(t *testing.T) {
 	needs.Root(t)
-	s, out, err := reading(t, openPlan(t), namespaces.Command{Argv: []string{"sh", "-c", "echo; exec sleep 1000"}},
-		func(*namespaces.Session) error { return nil })
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := out.ReadString('\n'); err != nil {
-		t.Fatal(err)
-	}
+	s, out := staying(t)
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}

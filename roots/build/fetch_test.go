@@ -14,20 +14,27 @@ import (
 	"ninefold/roots/debian"
 )
 
-// A command without a network finds what the recipe names by its hash, and
-// nothing else; the image follows from the hashes.
-func TestFetchedFilesAreForCommandsAlone(t *testing.T) {
-	w := newWorld(t)
-	served := map[string]string{"/a.tgz": "one", "/b": "two"}
+// serve serves texts by their paths, as they are when they are asked for.
+func serve(t *testing.T, texts map[string]string) *httptest.Server {
+	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
-		text, ok := served[r.URL.Path]
+		text, ok := texts[r.URL.Path]
 		if !ok {
 			http.NotFound(out, r)
 			return
 		}
 		fmt.Fprint(out, text)
 	}))
-	defer server.Close()
+	t.Cleanup(server.Close)
+	return server
+}
+
+// A command without a network finds what the recipe names by its hash, and
+// nothing else; the image follows from the hashes.
+func TestFetchedFilesAreForCommandsAlone(t *testing.T) {
+	w := newWorld(t)
+	served := map[string]string{"/a.tgz": "one", "/b": "two"}
+	server := serve(t, served)
 	fetch := func(path, name, text string) string {
 		return fmt.Sprintf("[[fetch]]\nurl = %q\nsha256 = \"%x\"\nsize = %d\nname = %q\n", server.URL+path, sha256.Sum256([]byte(text)), len(text), name)
 	}

@@ -6,8 +6,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,15 +19,7 @@ import (
 func TestLockFilesOfLanguages(t *testing.T) {
 	w := newWorld(t)
 	served := map[string]string{"/x/-/x-1.0.0.tgz": "an archive", "/y/y-2.0.0.crate": "a crate", "/example.com/m/@v/v1.0.0.mod": "module example.com/m\n"}
-	server := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
-		text, ok := served[r.URL.Path]
-		if !ok {
-			http.NotFound(out, r)
-			return
-		}
-		fmt.Fprint(out, text)
-	}))
-	defer server.Close()
+	server := serve(t, served)
 	write := func(name, text string) {
 		t.Helper()
 		name = filepath.Join(w.recipes, name)

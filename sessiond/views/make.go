@@ -211,9 +211,9 @@ var sftpServers = []string{"/usr/lib/openssh/sftp-server", "/usr/libexec/openssh
 // has and the root lacks. Names are resolved inside the root, whatever links
 // it holds, and nothing is opened but to look at.
 func (vs *Views) inspect(pid int, u identity.User) (lacks []string, err error) {
-	fd, err := unix.Open("/proc/"+strconv.Itoa(pid)+"/root", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	fd, err := openRoot(pid)
 	if err != nil {
-		return nil, fmt.Errorf("look into the root: %w", err)
+		return nil, err
 	}
 	defer unix.Close(fd)
 	shell := u.Shell
@@ -239,6 +239,15 @@ func (vs *Views) inspect(pid int, u identity.User) (lacks []string, err error) {
 		}
 	}
 	return lacks, nil
+}
+
+// openRoot opens the root of pid to look at what is in it.
+func openRoot(pid int) (fd int, err error) {
+	fd, err = unix.Open("/proc/"+strconv.Itoa(pid)+"/root", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, fmt.Errorf("look into the root: %w", err)
+	}
+	return fd, nil
 }
 
 // xPrograms are what display managers run as the user before a session's own

@@ -55,9 +55,9 @@ func missesRuntime(pid int, uid uint32) (bool, error) {
 	case err != nil:
 		return false, &os.PathError{Op: "stat", Path: name, Err: err}
 	}
-	root, err := unix.Open("/proc/"+strconv.Itoa(pid)+"/root", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	root, err := openRoot(pid)
 	if err != nil {
-		return false, fmt.Errorf("look into the root: %w", err)
+		return false, err
 	}
 	defer unix.Close(root)
 	// /run is the host's: no link of the root's leads elsewhere.

@@ -50,7 +50,7 @@ func (d directory) node() node {
 
 // noteDirectory notes what the machine's directory looks like for one of a layer,
 // unless that is noted or the machine may have changed it since.
-func noteDirectory(all map[string]directory, e *upper.Entry, host *os.File, st unix.Stat_t, now time.Time) error {
+func noteDirectory(all map[string]directory, e *upper.Entry, host *os.File, st unix.Stat_t, below period) error {
 	name := e.Path()
 	if _, ok := all[name]; ok {
 		return nil
@@ -59,7 +59,7 @@ func noteDirectory(all map[string]directory, e *upper.Entry, host *os.File, st u
 	if err != nil {
 		return err
 	}
-	if !unchanged(e, st, now) {
+	if !below.unchanged(e, st) {
 		mine, err := nodeAt(int(e.Parent.Fd()), e.Base())
 		if err != nil || !mine.sameOwner(theirs) {
 			return err
@@ -76,17 +76,21 @@ func noteDirectory(all map[string]directory, e *upper.Entry, host *os.File, st u
 	return nil
 }
 
-// unchanged reports whether a file of the machine, of which st is known, has not
-// changed since the layer's entry was made, before now.
-func unchanged(e *upper.Entry, st unix.Stat_t, now time.Time) bool {
+// period is the time in which entries of a layer were made over the machine as it
+// was until frozen.
+type period struct{ frozen, now time.Time }
+
+// unchanged reports whether a file of the machine, of which st is known, is what the
+// layer's entry was made over: it has not changed since that was, which was before
+// now.
+func (p period) unchanged(e *upper.Entry, st unix.Stat_t) bool {
 	var born unix.Statx_t
 	if err := unix.Statx(int(e.Parent.Fd()), e.Base(), unix.AT_SYMLINK_NOFOLLOW, unix.STATX_BTIME, &born); err != nil || born.Mask&unix.STATX_BTIME == 0 {
 		return false
 	}
-	if at := time.Unix(born.Btime.Sec, int64(born.Btime.Nsec)); at.After(now) {
-		return false
-	}
-	return st.Ctim.Sec < born.Btime.Sec || st.Ctim.Sec == born.Btime.Sec && st.Ctim.Nsec < int64(born.Btime.Nsec)
+	at := time.Unix(born.Btime.Sec, int64(born.Btime.Nsec))
+	changed := time.Unix(st.Ctim.Sec, st.Ctim.Nsec)
+	return !at.After(p.now) && changed.Before(at) && changed.Before(p.frozen)
 }
 
 // keepDirectories writes down what noteDirectory noted since it was read.

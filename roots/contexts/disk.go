@@ -96,7 +96,7 @@ func unmountDisk(dir string) error {
 
 // removeAll removes the directory of a context.
 func removeAll(dir string) error {
-	if err := unmountDisk(dir); err != nil {
+	if err := errors.Join(thaw(dir), unmountDisk(dir)); err != nil {
 		return err
 	}
 	return os.RemoveAll(dir)

@@ -101,6 +101,7 @@ func (s *Store) KeepOriginals(ctx context.Context, r Record, root string, now ti
 		return err
 	}
 	before := maps.Clone(noted)
+	below := period{s.frozenSince(r, now), now}
 	err = walkOver(ctx, dir, root, nil, func(c *comparison, e *upper.Entry) error {
 		name := e.Path()
 		if e.IsDir() {
@@ -113,7 +114,7 @@ func (s *Store) KeepOriginals(ctx context.Context, r Record, root string, now ti
 			if isOwn(name) || st.Mode&unix.S_IFMT != unix.S_IFDIR {
 				return fs.SkipDir
 			}
-			return noteDirectory(noted, e, f, st, now)
+			return noteDirectory(noted, e, f, st, below)
 		}
 		if isOwn(name) || owners[merged(name)] != "" {
 			return nil
@@ -127,7 +128,7 @@ func (s *Store) KeepOriginals(ctx context.Context, r Record, root string, now ti
 			return nil // there is none, or a link is in the way
 		}
 		defer f.Close()
-		if !unchanged(e, st, now) || st.Size > maxMerge {
+		if !below.unchanged(e, st) || st.Size > maxMerge {
 			return nil
 		}
 		return keepNode(f, st, to)

@@ -23,7 +23,15 @@ func (i *Roots) Running(r contexts.Record) bool {
 
 // Claim claims a context for a change. With force whoever is in it is thrown out.
 func (i *Roots) Claim(r contexts.Record, force bool) (*contexts.Claim, error) {
-	return i.claim(r, i.store.Claim, force)
+	claim, err := i.claim(r, i.store.Claim, force)
+	if err != nil {
+		return nil, err
+	}
+	if err := i.thaw(r); err != nil {
+		claim.Release()
+		return nil, err
+	}
+	return claim, nil
 }
 
 // Delete removes a context for good.

@@ -81,7 +81,8 @@ func (i *Roots) part(r contexts.Record) error {
 		return err
 	}
 	l := i.live(r)
-	if l == nil || !alone(l.PID) {
+	// Of snapshots the disk is to be rid of at once.
+	if l == nil || !alone(l.PID) || i.store.Frozen(r) {
 		unlock()
 		return i.stop(r)
 	}

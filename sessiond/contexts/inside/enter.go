@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -46,27 +45,30 @@ func (i *Roots) Enter(ctx context.Context, r contexts.Record, q Request) (status
 	if err != nil {
 		return status, err
 	}
-	s, err := i.enter(ctx, now, q)
+	s, sees, err := i.enter(ctx, now, q)
 	if err != nil {
 		return status, err
 	}
 	if q.Begun != nil {
 		q.Begun()
 	}
-	defer watch(now, q.Stderr)()
+	if sees && !now.Stands.Elsewhere() {
+		defer watch(q.Stderr)()
+	}
 	return wait(ctx, s)
 }
 
-// enter starts a command in the live root of a context, or makes that with it.
-func (i *Roots) enter(ctx context.Context, r contexts.Record, q Request) (*namespaces.Session, error) {
+// enter starts a command in the live root of a context, or makes that with it. sees
+// says whether those inside see a change of the machine's packages at once.
+func (i *Roots) enter(ctx context.Context, r contexts.Record, q Request) (_ *namespaces.Session, sees bool, err error) {
 	unlock, err := i.lock(r)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	defer unlock()
 	root, err := i.find(r)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	told := func() {
 		if q.Stderr != nil && Moved(r) {
@@ -79,7 +81,7 @@ func (i *Roots) enter(ctx context.Context, r contexts.Record, q Request) (*names
 	}
 	if root == nil {
 		if root, err = i.hold(ctx, r); err != nil {
-			return nil, err
+			return nil, false, err
 		}
 	}
 	defer root.Close()
@@ -87,22 +89,28 @@ func (i *Roots) enter(ctx context.Context, r contexts.Record, q Request) (*names
 	if q.Stderr != nil && i.Stale(r) {
 		fmt.Fprintf(q.Stderr, "sessionctl: %s\n", HostChanged)
 	}
-	return root.start(ctx, q)
+	s, err := root.start(ctx, q)
+	return s, !root.frozen, err
 }
 
 // open makes the live root of a context with a command as the first in it.
-func (i *Roots) open(ctx context.Context, r contexts.Record, q Request) (*namespaces.Session, error) {
+func (i *Roots) open(ctx context.Context, r contexts.Record, q Request) (_ *namespaces.Session, sees bool, err error) {
 	s, _, err := i.build(ctx, r, r.Layer, func(p *plan.Plan, hold []*os.File) (*namespaces.Session, error) {
+		frozen, err := i.freeze(r, p)
+		if err != nil {
+			return nil, err
+		}
+		sees = !frozen
 		own, c, err := q.command(ctx, p)
 		if err != nil {
 			return nil, err
 		}
 		c.Hold = hold
 		return namespaces.Open(context.WithoutCancel(ctx), own, c, func(s *namespaces.Session) error {
-			return write(r, r.Layer, s, p)
+			return write(r, s, p, frozen)
 		})
 	})
-	return s, err
+	return s, sees, err
 }
 
 // leave gives the use of a context back; behind the last user nothing stays live.
@@ -119,10 +127,7 @@ func (i *Roots) leave(r contexts.Record, use *os.File) error {
 	if err := i.part(r); err != nil {
 		return err
 	}
-	if r.Stands.Elsewhere() {
-		return nil // an image or a pin has them itself
-	}
-	return i.store.KeepOriginals(context.Background(), claim.Record(), "/", time.Now())
+	return i.settle(context.Background(), claim.Record())
 }
 
 // command is a request as the namespaces have it, with its plan: p with what is the

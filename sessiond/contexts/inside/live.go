@@ -22,6 +22,9 @@ type live struct {
 	Start   uint64 `json:"start"`
 	MountNS uint64 `json:"mount_ns"`
 	Layer   string `json:"layer"`
+	// Frozen says that it lies over snapshots of all that packages bring: what becomes
+	// of the machine is not seen in it.
+	Frozen bool `json:"frozen,omitempty"`
 	// Stamp is the machine's packages when it was made (compat.Stamp); "" is not known.
 	Stamp string `json:"stamp,omitempty"`
 	Plan  string `json:"plan"` // as a namespace file
@@ -68,18 +71,18 @@ func (i *Roots) find(r contexts.Record) (*Root, error) {
 	}
 	l := i.live(r)
 	if l == nil {
-		return nil, nil
+		return nil, i.thaw(r)
 	}
 	holder := l.open()
 	if holder == nil {
-		return nil, l.gone()
+		return nil, errors.Join(l.gone(), i.thaw(r))
 	}
 	p, err := plan.Parse("context "+r.Name, []byte(l.Plan))
 	if err != nil {
 		holder.Close()
 		return nil, err
 	}
-	return &Root{p, holder, l.PID}, nil
+	return &Root{p, holder, l.PID, l.Frozen}, nil
 }
 
 func liveFile(r contexts.Record) string { return filepath.Join(liveDir, r.ID) }
@@ -88,8 +91,8 @@ func liveFile(r contexts.Record) string { return filepath.Join(liveDir, r.ID) }
 func endingFile(r contexts.Record) string { return liveFile(r) + ".ending" }
 
 // write notes the live root of a context, so that others find it.
-func write(r contexts.Record, layer string, s *namespaces.Session, p *plan.Plan) (err error) {
-	l := &live{Boot: bootID(), PID: s.PID(), Layer: layer, Stamp: compat.Stamp("/"), Plan: plan.Print(p)}
+func write(r contexts.Record, s *namespaces.Session, p *plan.Plan, frozen bool) (err error) {
+	l := &live{Boot: bootID(), PID: s.PID(), Layer: r.Layer, Frozen: frozen, Stamp: compat.Stamp("/"), Plan: plan.Print(p)}
 	if l.Start, err = process.StartTime(l.PID); err == nil {
 		l.MountNS, err = process.MountNS(l.PID)
 	}

@@ -19,16 +19,16 @@ import (
 const HostChanged = "the machine's packages changed while this context is open: its files may be of two versions now; leave it, all of you, and enter it again"
 
 // Stale reports whether the machine's packages changed since the root of a context
-// that is live was made.
+// that is live was made, and that sees it.
 func (i *Roots) Stale(r contexts.Record) bool {
 	l := i.live(r)
-	return !r.Stands.Elsewhere() && l != nil && l.Stamp != "" && l.Stamp != compat.Stamp("/") && i.Running(r)
+	return !r.Stands.Elsewhere() && l != nil && !l.Frozen && l.Stamp != "" && l.Stamp != compat.Stamp("/") && i.Running(r)
 }
 
 // watch tells who is in a context, once, when the machine's packages change: on a
 // terminal at once, and otherwise when it is stopped.
-func watch(r contexts.Record, stderr *os.File) (stop func()) {
-	if stderr == nil || r.Stands.Elsewhere() {
+func watch(stderr *os.File) (stop func()) {
+	if stderr == nil {
 		return func() {}
 	}
 	before := compat.Stamp("/")

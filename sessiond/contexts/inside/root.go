@@ -21,6 +21,7 @@ type Root struct {
 	plan   *plan.Plan
 	holder *os.File // pidfd
 	pid    int
+	frozen bool // see live
 }
 
 // Close closes what it takes to have it, and ends nothing.
@@ -32,25 +33,29 @@ func (r *Root) Close() {
 
 // hold makes the live root of a context, without a command.
 func (i *Roots) hold(ctx context.Context, r contexts.Record) (*Root, error) {
-	s, p, err := i.start(ctx, r, r.Layer)
+	var frozen bool
+	s, p, err := i.start(ctx, r, r.Layer, func(p *plan.Plan) (err error) {
+		frozen, err = i.freeze(r, p)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
 	// Until it is let go the holder ends with us: it is never live without a record.
-	if err := write(r, r.Layer, s, p); err != nil {
+	if err := write(r, s, p, frozen); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	holder, err := s.Detach()
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	return &Root{p, holder, s.PID()}, nil
+	return &Root{p, holder, s.PID(), frozen}, nil
 }
 
 // Make makes the root of a context over one of its layers, for nobody to enter. It
 // ends with us, or when the caller calls end, which returns its error.
 func (i *Roots) Make(ctx context.Context, r contexts.Record, layer string) (_ *Root, end func() error, err error) {
-	s, p, err := i.start(ctx, r, layer)
+	s, p, err := i.start(ctx, r, layer, nil)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -58,15 +63,22 @@ func (i *Roots) Make(ctx context.Context, r contexts.Record, layer string) (_ *R
 	if err != nil {
 		return nil, nil, errors.Join(os.NewSyscallError("pidfd_open", err), s.Close())
 	}
-	root := &Root{p, os.NewFile(uintptr(pidfd), "pidfd"), s.PID()}
+	root := &Root{plan: p, holder: os.NewFile(uintptr(pidfd), "pidfd"), pid: s.PID()}
 	return root, func() error {
 		root.Close()
 		return s.Close()
 	}, nil
 }
 
-func (i *Roots) start(ctx context.Context, r contexts.Record, layer string) (*namespaces.Session, *plan.Plan, error) {
+// start makes the root of a context over one of its layers, without a command. change,
+// if set, changes what was decided.
+func (i *Roots) start(ctx context.Context, r contexts.Record, layer string, change func(*plan.Plan) error) (*namespaces.Session, *plan.Plan, error) {
 	return i.build(ctx, r, layer, func(p *plan.Plan, hold []*os.File) (*namespaces.Session, error) {
+		if change != nil {
+			if err := change(p); err != nil {
+				return nil, err
+			}
+		}
 		return namespaces.Start(context.WithoutCancel(ctx), p, namespaces.Command{Hold: hold})
 	})
 }

@@ -72,13 +72,17 @@ func (a *app) contexts() (*livectx.Contexts, error) {
 	return livectx.Of(manager.Open(manager.Options{Config: a.config, State: a.state})), nil
 }
 
-// withContext runs f on the context that the first argument names.
-func (a *app) withContext(name string, f func(*livectx.Contexts, contexts.Record) error) error {
+// withContext runs f on the context of a name. The default one is made when it is
+// first spoken of.
+func (a *app) withContext(ctx context.Context, name string, f func(*livectx.Contexts, contexts.Record) error) error {
 	all, err := a.contexts()
 	if err != nil {
 		return err
 	}
 	r, err := all.Store().Find(uint32(os.Getuid()), name)
+	if name == contexts.Default && errors.Is(err, contexts.ErrNotFound) {
+		r, err = all.Default(ctx, uint32(os.Getuid()))
+	}
 	if err == nil {
 		err = f(all, r)
 	}
@@ -92,7 +96,7 @@ func (a *app) onContext(use, short, long string, f func(context.Context, *livect
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: a.completeContext,
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.withContext(args[0], func(all *livectx.Contexts, r contexts.Record) error { return f(c.Context(), all, r) })
+			return a.withContext(c.Context(), args[0], func(all *livectx.Contexts, r contexts.Record) error { return f(c.Context(), all, r) })
 		},
 	}
 }
@@ -100,8 +104,11 @@ func (a *app) onContext(use, short, long string, f func(context.Context, *livect
 func (a *app) completeContext(_ *cobra.Command, args []string, _ string) (names []string, _ cobra.ShellCompDirective) {
 	if all, err := a.contexts(); err == nil && len(args) == 0 {
 		found, _ := all.Store().List(uint32(os.Getuid()), false) // what cannot be read is not offered
+		names = append(names, contexts.Default)
 		for _, r := range found {
-			names = append(names, r.Name)
+			if r.Name != contexts.Default {
+				names = append(names, r.Name)
+			}
 		}
 	}
 	return names, cobra.ShellCompDirectiveNoFileComp
@@ -109,9 +116,9 @@ func (a *app) completeContext(_ *cobra.Command, args []string, _ string) (names 
 
 func (a *app) contextEnter() *cobra.Command {
 	var user string
-	c := a.commandIn("enter [--user USER] NAME [-- CMD ARG...]", "Run a command, or a shell, in a context",
-		`enter runs CMD, or a shell, in the context, as its root. Others can enter at the
-same time. What still runs in the context when the last one leaves is ended.
+	c := a.commandIn("enter [--user USER] [NAME] [-- CMD ARG...]", "Run a command, or a shell, in a context",
+		`enter runs CMD, or a shell, in the context, as its root; without a NAME in the
+context "default", which is always there. Others can enter at the same time. What still runs in the context when the last one leaves is ended.
 
 The exit status is the command's, or 128 plus the signal that ended it.`,
 		func(ctx context.Context, all *livectx.Contexts, r contexts.Record, q livectx.Request) (int, error) {
@@ -124,7 +131,7 @@ The exit status is the command's, or 128 plus the signal that ended it.`,
 }
 
 func (a *app) contextRun() *cobra.Command {
-	return a.commandIn("run NAME -- CMD ARG...", "Run a command in a context, and remember that it was asked for",
+	return a.commandIn("run [NAME] -- CMD ARG...", "Run a command in a context, and remember that it was asked for",
 		`run is enter with a command that is written down: show lists what was asked for
 in this way.`,
 		func(ctx context.Context, all *livectx.Contexts, r contexts.Record, q livectx.Request) (int, error) {
@@ -145,7 +152,6 @@ in this way.`,
 func (a *app) commandIn(use, short, long string, f func(context.Context, *livectx.Contexts, contexts.Record, livectx.Request) (int, error)) *cobra.Command {
 	c := &cobra.Command{
 		Use: use, Short: short, Long: long,
-		Args: cobra.MinimumNArgs(1),
 		ValidArgsFunction: func(c *cobra.Command, args []string, w string) ([]string, cobra.ShellCompDirective) {
 			if len(args) > 0 {
 				return nil, cobra.ShellCompDirectiveDefault
@@ -153,11 +159,14 @@ func (a *app) commandIn(use, short, long string, f func(context.Context, *livect
 			return a.completeContext(c, args, w)
 		},
 		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) == 0 || c.ArgsLenAtDash() == 0 {
+				args = append([]string{contexts.Default}, args...)
+			}
 			command, err := afterDashes(c, args)
 			if err != nil {
 				return err
 			}
-			return a.withContext(args[0], func(all *livectx.Contexts, r contexts.Record) error {
+			return a.withContext(c.Context(), args[0], func(all *livectx.Contexts, r contexts.Record) error {
 				// Signals are the command's own business.
 				code, err := f(context.WithoutCancel(c.Context()), all, r, livectx.Request{Command: command, Stdin: a.In, Stdout: a.Out, Stderr: a.Err})
 				if err == nil {
@@ -230,8 +239,8 @@ func (a *app) contextRename() *cobra.Command {
 		Short:             "Give a context another name",
 		Args:              cobra.ExactArgs(2),
 		ValidArgsFunction: a.completeContext,
-		RunE: func(_ *cobra.Command, args []string) error {
-			return a.withContext(args[0], func(all *livectx.Contexts, r contexts.Record) error { return all.Store().Rename(r, args[1]) })
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.withContext(c.Context(), args[0], func(all *livectx.Contexts, r contexts.Record) error { return all.Store().Rename(r, args[1]) })
 		},
 	}
 }
@@ -243,9 +252,9 @@ func (a *app) contextDelete() *cobra.Command {
 		Short:             "Remove contexts with everything in them",
 		Args:              cobra.MinimumNArgs(1),
 		ValidArgsFunction: a.completeContext,
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(c *cobra.Command, args []string) error {
 			for _, name := range args {
-				if err := a.withContext(name, func(all *livectx.Contexts, r contexts.Record) error {
+				if err := a.withContext(c.Context(), name, func(all *livectx.Contexts, r contexts.Record) error {
 					return all.Delete(r, force)
 				}); err != nil {
 					return err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -17,9 +18,10 @@ import (
 
 // contextLine is one context in list.
 type contextLine struct {
-	Name    string `json:"name"`
-	Owner   uint32 `json:"owner"`
-	Created string `json:"created"`
+	Name  string `json:"name"`
+	Owner uint32 `json:"owner"`
+	// Created is not of a default one that nobody has used.
+	Created string `json:"created,omitempty"`
 	State   string `json:"state"`
 	Running bool   `json:"running"`
 	Bytes   int64  `json:"bytes"`
@@ -38,6 +40,11 @@ func (a *app) contextList() *cobra.Command {
 			}
 			found, broken := all.Store().List(0, true)
 			lines, rows := []contextLine{}, [][]string{}
+			own := uint32(os.Getuid())
+			if !slices.ContainsFunc(found, func(r contexts.Record) bool { return r.Name == contexts.Default && r.Owner == own }) {
+				lines = append(lines, contextLine{Name: contexts.Default, Owner: own, State: livectx.UpToDate})
+				rows = append(rows, []string{contexts.Default, livectx.UpToDate, size(0), "", ""})
+			}
 			for _, r := range found {
 				used, err := all.Store().Used(c.Context(), r)
 				if err != nil {

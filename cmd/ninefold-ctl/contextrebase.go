@@ -69,7 +69,7 @@ that was edited inside to what it is to be is settled with --theirs.`,
 			if len(args) == 0 {
 				return a.completeContext(c, args, w)
 			}
-			_ = a.withContext(args[0], func(all *livectx.Contexts, r contexts.Record) error {
+			_ = a.withContext(c.Context(), args[0], func(all *livectx.Contexts, r contexts.Record) error {
 				found, err := all.Store().Conflicts(r)
 				for _, f := range found {
 					files = append(files, f.Path)
@@ -79,7 +79,7 @@ that was edited inside to what it is to be is settled with --theirs.`,
 			return files, cobra.ShellCompDirectiveNoFileComp
 		},
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.withContext(args[0], func(all *livectx.Contexts, r contexts.Record) error {
+			return a.withContext(c.Context(), args[0], func(all *livectx.Contexts, r contexts.Record) error {
 				if print {
 					return all.Mine(c.Context(), r, args[1], a.Out)
 				}

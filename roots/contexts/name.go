@@ -8,6 +8,10 @@ import (
 // ErrName says that a name cannot be a context's.
 var ErrName = errors.New("not a name for a context")
 
+// Default is the context that is meant where none is named. It need not be made
+// first.
+const Default = "default"
+
 // MaxName is the length of the longest name.
 const MaxName = 64
 

@@ -4,6 +4,7 @@ package contexts
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"ninefold/roots/contexts"
@@ -45,4 +46,18 @@ func (c *Contexts) New(ctx context.Context, owner uint32, name string, size int6
 	}
 	now := time.Now().UTC()
 	return c.store.Create(ctx, owner, name, size, inside.Host(now), now)
+}
+
+// Default makes the context that everybody has without asking for it, bounded as new
+// ones are.
+func (c *Contexts) Default(ctx context.Context, owner uint32) (contexts.Record, error) {
+	size, err := c.Size()
+	if err != nil {
+		return contexts.Record{}, err
+	}
+	r, err := c.New(ctx, owner, contexts.Default, size)
+	if errors.Is(err, contexts.ErrExists) { // by somebody else just now
+		return c.store.Find(owner, contexts.Default)
+	}
+	return r, err
 }

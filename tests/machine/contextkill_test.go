@@ -134,12 +134,16 @@ func (b *Booted) restore(kept string) {
 func (b *Booted) contextState(look string) string {
 	b.t.Helper()
 	var all []struct {
-		Name string `json:"name"`
+		Name    string `json:"name"`
+		Created string `json:"created"`
 	}
 	b.check(json.Unmarshal([]byte(b.Must("hc", "list", "--json")), &all))
 	var out strings.Builder
 	for _, c := range all {
 		var inside string
+		if c.Created == "" {
+			continue // the default one, which nobody has used
+		}
 		if c.Name == "another" {
 			look = "cat /etc/motd"
 		}

@@ -8,8 +8,8 @@ type Enter struct {
 	Command                   []string
 }
 
-// ParseEnter recognizes a command that enters a context, as Parse does a run
-// command.
+// ParseEnter recognizes a command that enters a context that is named, as Parse does
+// a run command.
 func ParseEnter(args []string) (Enter, bool) {
 	var e Enter
 	value := func(name string, into *string) bool { return flag(&args, name, into) }

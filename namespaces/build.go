@@ -47,6 +47,9 @@ func newBuilder(p *plan.Plan, c Command) (*builder, error) {
 	b := &builder{
 		plan: p, command: c, root: kernel.None, idmap: kernel.None, sources: map[int]kernel.FD{},
 	}
+	if c.Guard != nil {
+		c.Guard.Disks = nil
+	}
 	b.first.namespaces = ns
 	b.first.class = p.Class
 	return b, b.first.collect(p)
@@ -157,12 +160,14 @@ func (b *builder) openSources() error {
 		return err
 	}
 	for i, op := range b.plan.Ops {
-		bind, ok := op.(plan.Bind)
-		if !ok {
-			continue
+		switch op := op.(type) {
+		case plan.Bind:
+			err = wrap(b.openSource(i, op), "bind %s %s", op.Source, op.Target)
+		case plan.Disk:
+			err = wrap(b.openDisk(i, op), "mount %s on %s", op.Source, op.Target)
 		}
-		if err := b.openSource(i, bind); err != nil {
-			return fmt.Errorf("bind %s %s: %w", bind.Source, bind.Target, err)
+		if err != nil {
+			return err
 		}
 	}
 	return nil
@@ -187,6 +192,8 @@ func (b *builder) execute(i int, op plan.Op) error {
 		err = wrap(b.mount(i, op), "mount %s on %s", op.Type, op.Target)
 	case plan.Bind:
 		err = wrap(b.bind(i, op), "bind %s %s", op.Source, op.Target)
+	case plan.Disk:
+		err = wrap(b.disk(i, op), "mount %s on %s", op.Source, op.Target)
 	case plan.Unmount:
 		err = wrap(b.unmount(op), "unmount %s", op.Target)
 	case plan.Mkdir:

@@ -66,6 +66,9 @@ type Guard struct {
 	// Unless it returns nil the session ends, nothing of it is left, and
 	// Start or Run returns that error.
 	Passed func(said []byte, status Status) error
+	// Disks are the device numbers, as MAJOR:MINOR, of what the plan's Disks mount.
+	// They are set before the guard is started, and its last arguments: disk=7:3.
+	Disks []string
 	// Took is how long it took, the start of the session's first process included.
 	// It is set before Passed is called.
 	Took time.Duration

@@ -51,6 +51,8 @@ func madeAt(op plan.Op) (string, bool) {
 		return o.Target, true
 	case plan.Bind:
 		return o.Target, true
+	case plan.Disk:
+		return o.Target, true
 	case plan.Unmount:
 		return o.Target, true
 	case plan.Mkdir:

@@ -136,6 +136,9 @@ func (s *Session) launch(c Command, l launch) (err error) {
 		for _, word := range c.Guard.Argv {
 			enter = append(enter, "-Q", word)
 		}
+		for _, device := range c.Guard.Disks {
+			enter = append(enter, "-Q", "disk="+device)
+		}
 		files = append(files, uintptr(guard))
 	}
 	filter, err := seccompFilter(s.first.privileges.Seccomp)

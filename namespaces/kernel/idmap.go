@@ -23,6 +23,19 @@ func RangeMap(first uint32) []syscall.SysProcIDMap {
 // for IDMapped alone: no process is in it. program is ninefold-init, which holds
 // it while it is opened.
 func UserNamespace(program string, first uint32) (FD, error) {
+	return userNamespace(program, RangeMap(first), RangeMap(first))
+}
+
+// OwnerNamespace is UserNamespace for what belongs to one: what the uid and gid
+// owner have on disk is that of uid and gid, and other ids stand for nobody.
+func OwnerNamespace(program string, owner, uid, gid uint32) (FD, error) {
+	only := func(id uint32) []syscall.SysProcIDMap {
+		return []syscall.SysProcIDMap{{ContainerID: int(owner), HostID: int(id), Size: 1}}
+	}
+	return userNamespace(program, only(uid), only(gid))
+}
+
+func userNamespace(program string, uids, gids []syscall.SysProcIDMap) (FD, error) {
 	r, w, err := Pipe()
 	if err != nil {
 		return None, err
@@ -30,7 +43,7 @@ func UserNamespace(program string, first uint32) (FD, error) {
 	defer w.Close()
 	null := ^uintptr(0)
 	pid, pidfd, err := Spawn(program, []string{"ninefold-init", "-H", "-l", "3", "-u", "0"}, []uintptr{null, null, null, uintptr(r)},
-		&syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWUSER, UidMappings: RangeMap(first), GidMappings: RangeMap(first)})
+		&syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWUSER, UidMappings: uids, GidMappings: gids})
 	r.Close()
 	if err != nil {
 		return None, fmt.Errorf("make a user namespace: %w", err)
@@ -57,15 +70,23 @@ func IDMapped(fd, ns FD) (FD, error) {
 	if err != nil {
 		return None, err
 	}
-	err = unix.MountSetattr(int(mnt), "", unix.AT_EMPTY_PATH, &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_IDMAP, Userns_fd: uint64(ns)})
-	if err == nil {
-		return mnt, nil
+	if err := MapIDs(mnt, ns); err != nil {
+		mnt.Close()
+		return None, err
 	}
-	mnt.Close()
+	return mnt, nil
+}
+
+// MapIDs does that to a mount that is attached nowhere.
+func MapIDs(mnt, ns FD) error {
+	err := unix.MountSetattr(int(mnt), "", unix.AT_EMPTY_PATH, &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_IDMAP, Userns_fd: uint64(ns)})
+	if err == nil {
+		return nil
+	}
 	if err == unix.EINVAL {
 		err = fmt.Errorf("%w: %w", ErrNoIDMap, err)
 	}
-	return None, &Error{Op: "map the ids of", Path: fd.Proc(), Err: err,
+	return &Error{Op: "map the ids of", Path: mnt.Proc(), Err: err,
 		Hint: "ext4, xfs and btrfs can; overlay, NFS and FUSE cannot"}
 }
 

@@ -98,6 +98,8 @@ func mountHint(fstype string, err error, said string) string {
 		return "too many layers: compose them into one image"
 	case fstype == "overlay" && err == unix.EINVAL:
 		return "the kernel refused a layer: the writable layer must not lie on overlay, FUSE or a network file system (sessionctl doctor says what works)"
+	case fstype == "ext4" && (err == unix.EUCLEAN || err == unix.EINVAL || err == unix.EBADMSG):
+		return "the file system in the file is damaged: e2fsck -f on the file may repair it"
 	case fstype == "erofs" && err == unix.ENOTBLK:
 		return "this kernel cannot mount erofs from a file (6.12 can); the loop driver does it"
 	}

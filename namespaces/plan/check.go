@@ -30,6 +30,8 @@ func checkOp(op Op) error {
 		return checkMount(o)
 	case Bind:
 		return checkBind(o)
+	case Disk:
+		return checkDisk(o)
 	case Unmount:
 		return checkTarget(o.Target)
 	case Chdir:

@@ -97,12 +97,15 @@ func checkSpec(s *Spec) error {
 		what, value string
 		known       []string
 	}{
-		{"home", s.Home, []string{"", "shared", "dotfiles", "private", "none", "layer"}},
+		{"home", s.Home, []string{"", "shared", "dotfiles", "kept", "private", "none", "layer"}},
 		{"tmp", s.Tmp, []string{"", "private", "shared"}},
 	} {
 		if !slices.Contains(f.known, f.value) {
 			return invalid("unknown kind of %s %s%s", f.what, quote(f.value), hint(f.value, f.known[1:]))
 		}
+	}
+	if err := checkKeptHome(s); err != nil {
+		return err
 	}
 	for _, m := range s.HostMounts {
 		if err := checkPath("mount of the host", m.Path); err != nil {

@@ -51,7 +51,7 @@ func (m *maker) flags() Flags { return Flags{m.bool(), m.bool(), m.bool(), m.boo
 func pick[T any](m *maker, of ...T) T { return of[m.n(len(of))] }
 
 func (m *maker) op() Op {
-	switch m.n(13) {
+	switch m.n(14) {
 	case 0:
 		return m.namespaces()
 	case 1:
@@ -89,6 +89,8 @@ func (m *maker) op() Op {
 			i.Groups = append(i.Groups, m.number())
 		}
 		return i
+	case 12:
+		return Disk{Source: m.path(), Target: m.target(), Size: MinDisk + int64(m.number()), UID: 1 + m.number()&0xffff, GID: 1 + m.number()&0xffff, Flags: m.flags()}
 	case 11:
 		p := Privileges{NoNewPrivs: m.bool(), Seccomp: pick(m, "", "default")}
 		for range m.n(4) {

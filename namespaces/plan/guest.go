@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// GuestHome is where a guest's home is, in memory.
+// GuestHome is where a guest's home is.
 const GuestHome = "/home/guest"
 
 // GuestSize bounds each of the file systems in memory that a guest writes to,
@@ -22,8 +22,8 @@ const GuestSize = 1 << 30
 const GuestTasks = 2048
 
 // guest makes a spec what a guest gets, whatever the profile says: every
-// namespace, lo alone, the filter, a home in memory and a root that nothing can
-// be written to. What a guest can do is taken away by how the session is built;
+// namespace, lo alone, the filter, a home in memory or one that the profile keeps, and
+// a root that nothing can be written to. What a guest can do is taken away by how the session is built;
 // the filter stands behind that.
 func guest(s *Spec) {
 	n := &s.Namespaces
@@ -31,7 +31,7 @@ func guest(s *Spec) {
 	n.Hostname = cmp.Or(n.Hostname, "guest")
 	s.Privileges.Seccomp = "default"
 	s.NoBroker = true
-	if s.Home != "none" {
+	if s.Home != "none" && s.Home != "kept" {
 		s.Home = "private"
 	}
 	s.Tmp, s.Media = "private", false
@@ -71,6 +71,9 @@ func (p *Plan) ForGuest(from, to uint32) *Plan {
 			op = o
 		case Bind:
 			o.Target = text(o.Target)
+			op = o
+		case Disk:
+			o.UID, o.GID = number(o.UID), number(o.GID)
 			op = o
 		case Mkdir:
 			o.Path, o.UID, o.GID = text(o.Path), number(o.UID), number(o.GID)

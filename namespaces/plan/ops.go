@@ -150,6 +150,18 @@ type (
 		Origin Origin
 	}
 
+	// Disk mounts the ext4 file system in the host's regular file Source, which is
+	// root's, on Target. One session at a time has it, until its last mount is
+	// gone. What is DiskOwner's on it is UID's and GID's inside, and what these
+	// make is DiskOwner's; nobody else's id can be on it. It has been made before,
+	// with Size bytes at most.
+	Disk struct {
+		Source, Target string
+		Size           int64
+		UID, GID       uint32
+		Flags          Flags
+	}
+
 	// Unmount takes the topmost mount off Target.
 	Unmount struct{ Target string }
 
@@ -232,6 +244,7 @@ func (Namespaces) op()  {}
 func (Overlay) op()     {}
 func (Mount) op()       {}
 func (Bind) op()        {}
+func (Disk) op()        {}
 func (Unmount) op()     {}
 func (Chdir) op()       {}
 func (Mkdir) op()       {}

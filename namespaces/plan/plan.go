@@ -94,9 +94,11 @@ type Spec struct {
 	Limits     []Limit
 	// Home: "shared" (or "") binds the user's home from the host, "dotfiles"
 	// too, with the profile's own directories in the place of DotDirs;
-	// "private" is a tmpfs, "none" an empty directory that nothing can be
-	// written to, "layer" what the layers have there.
-	Home string
+	// "kept", a guest's in a profile of root's, is the file system in HomeDisk, of
+	// Upper.Size bytes; "private" is a tmpfs, "none" an empty directory that nothing
+	// can be written to, "layer" what the layers have there.
+	Home     string
+	HomeDisk string
 	// Tmp: "private" (or "") is a tmpfs, "shared" the host's /tmp.
 	Tmp string
 	// Media lets in what the host has mounted below MediaDirs, and mounts there

@@ -50,6 +50,13 @@ func PrintOp(op Op) string {
 		l.options(bindLetters(o))
 		l.add(o.Source, o.Target)
 		l.number("origin", uint64(o.Origin), 0)
+	case Disk:
+		l.add("disk")
+		l.options(o.Flags.letters())
+		l.add(o.Source, o.Target)
+		l.number("size", uint64(max(o.Size, 0)), 0)
+		l.number("uid", uint64(o.UID), 0)
+		l.number("gid", uint64(o.GID), 0)
 	case Unmount:
 		l.add("unmount", o.Target)
 	case Chdir:

@@ -104,6 +104,8 @@ func (c *compiler) home() {
 	switch c.spec.Home {
 	case "private":
 		c.add(Mount{Type: "tmpfs", Target: u.Home, Flags: flags, Options: c.sized(append([]string{"mode=0700"}, owner...)...)})
+	case "kept":
+		c.keptHome(flags)
 	case "layer":
 	case "none":
 		// Read-only at the end, after the profile's lines have made mount points.

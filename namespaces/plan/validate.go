@@ -78,6 +78,8 @@ func checkClass(p *Plan) error {
 			ok = o.Flags.NoSuid && o.Flags.NoDev
 		case Bind:
 			ok = o.Flags.NoSuid && (o.Flags.NoDev || devicesOfHost(o))
+		case Disk:
+			ok = o.Flags.NoSuid && o.Flags.NoDev
 		case Mount:
 			ok = o.Type == "dev" || o.Flags.NoSuid && (o.Flags.NoDev || o.Type == "devpts")
 		case Privileges:
@@ -107,6 +109,8 @@ func verbOf(op Op) string {
 		return "mount"
 	case Bind:
 		return "bind"
+	case Disk:
+		return "disk"
 	case Unmount:
 		return "unmount"
 	case Chdir:
@@ -151,6 +155,8 @@ func textBound(op Op) int {
 	case Mount:
 		return words + 2*len(o.Target) + 2*maxName*len(o.Options) + 4*len(o.Options)
 	case Bind:
+		return words + 2*(len(o.Source)+len(o.Target))
+	case Disk:
 		return words + 2*(len(o.Source)+len(o.Target))
 	case Link:
 		return words + 2*(len(o.Text)+len(o.Path))

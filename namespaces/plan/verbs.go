@@ -10,7 +10,7 @@ import (
 // the compiler, which decides them from the profile's keys.
 var (
 	planVerbs = [...]string{
-		"namespaces", "mount", "bind", "unmount", "cd", "mkdir", "link", "file",
+		"namespaces", "mount", "bind", "disk", "unmount", "cd", "mkdir", "link", "file",
 		"readonly", "user", "privileges", "limit", "env",
 	}
 	lineVerbs = [...]string{
@@ -51,6 +51,8 @@ func (a *args) op() Op {
 		return a.mount()
 	case "bind":
 		return a.bind()
+	case "disk":
+		return a.disk()
 	case "unmount":
 		return Unmount{a.one("TARGET")}
 	case "cd":

@@ -95,12 +95,39 @@ static bool in_memory(const char *type)
 	return false;
 }
 
-// writable reports one line of mountinfo (proc_pid_mountinfo(5)) that can be
-// written to: by its own options or, where those say rw, by the file system's.
-static void writable(char *line)
+// has reports whether an option is among those of a mount, which commas part.
+static bool has(const char *options, const char *option)
 {
-	char *save, *word = strtok_r(line, " ", &save), *path = NULL, *own = NULL, *type = NULL, *all = NULL;
+	size_t n = strlen(option);
+	for (const char *at = options; at; at = strchr(at, ','), at += at != NULL)
+		if (!strncmp(at, option, n) && (!at[n] || at[n] == ','))
+			return true;
+	return false;
+}
+
+// home reports what the profile keeps: mounted once, whole, and without what would
+// count on the host.
+static void home(const char *path, const char *root, const char *own)
+{
+	static bool before;
+	char name[512];
+	snprintf(name, sizeof name, "keep more in %.400s than the files of a home", path);
+	bool as_kept = !before && !strcmp(root, "/") && has(own, "nosuid") && has(own, "nodev");
+	say(name, as_kept, "%s%.100s", before ? "there is another one, " : "", own);
+	before = true;
+}
+
+// writable reports one line of mountinfo (proc_pid_mountinfo(5)) that can be
+// written to: by its own options or, where those say rw, by the file system's. It
+// returns whether that is disk.
+static bool writable(char *line, const char *disk)
+{
+	char *save, *word = strtok_r(line, " ", &save), *path = NULL, *own = NULL, *type = NULL, *all = NULL, *device = NULL, *root = NULL;
 	for (int i = 0; word; word = strtok_r(NULL, " ", &save), i++) {
+		if (i == 2)
+			device = word;
+		if (i == 3)
+			root = word;
 		if (i == 4)
 			path = word;
 		if (i == 5)
@@ -114,17 +141,22 @@ static void writable(char *line)
 	}
 	if (!path || !own || !type || !all) {
 		say("mounts", false, "a line that cannot be read");
-		return;
+		return false;
 	}
 	if (!strncmp(own, "ro", 2) || !strncmp(all, "ro", 2))
-		return;
+		return false;
 	printf("writable\t%s\t%s\n", path, type);
+	if (disk && !strcmp(device, disk)) {
+		home(path, root, own);
+		return true;
+	}
 	char name[512];
 	snprintf(name, sizeof name, "keep something in %.400s", path);
 	say(name, in_memory(type), "%.40s", type);
+	return false;
 }
 
-void try_mounts(void)
+void try_mounts(const char *disk)
 {
 	static char text[256 << 10];
 	if (!read_text("/proc/self/mountinfo", text, sizeof text) || strlen(text) == sizeof text - 1) {
@@ -132,6 +164,9 @@ void try_mounts(void)
 		return;
 	}
 	char *save;
+	bool seen = !disk;
 	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
-		writable(line);
+		seen = writable(line, disk) || seen;
+	if (!seen)
+		say("find the home that is kept", false, "no mount is on %.20s", disk);
 }

@@ -4,8 +4,9 @@
 // written to. It ends with 0 when everything held, with 1 when something got
 // through, and 2 when it could not try.
 //
-// Its arguments are the guest's uid and the host's namespaces, as the links in
-// /proc/self/ns name them ("mnt:[4026531841]"). It runs before anybody works in
+// Its arguments are the guest's uid, the host's namespaces, as the links in
+// /proc/self/ns name them ("mnt:[4026531841]"), and last disk=MAJOR:MINOR where the
+// profile keeps a home: the one file system on a disk that can be written to. It runs before anybody works in
 // the session, so that what it finds is how the session was built. What a try would
 // do is harmless where it gets through: nothing is written, mounted or ended.
 //
@@ -60,7 +61,7 @@ int main(int argc, char **argv)
 	char *end;
 	unsigned long uid = argc > 1 ? strtoul(argv[1], &end, 10) : 0;
 	if (argc < 2 || *end || uid == 0 || uid > 0xfffffffe) {
-		fprintf(stderr, "usage: ninefold-probe UID [NAMESPACE...]\n");
+		fprintf(stderr, "usage: ninefold-probe UID [NAMESPACE...] [disk=MAJOR:MINOR]\n");
 		return 2;
 	}
 	if (getuid() != uid || geteuid() != uid) {
@@ -68,10 +69,13 @@ int main(int argc, char **argv)
 		fprintf(stderr, "ninefold-probe: this is uid %u and not the guest %lu\n", geteuid(), uid);
 		return 2;
 	}
+	const char *disk = NULL;
+	if (!strncmp(argv[argc - 1], "disk=", 5))
+		disk = argv[--argc] + 5;
 	try_identity((unsigned)uid);
 	try_namespaces(argc - 2, argv + 2);
 	try_files((unsigned)uid);
-	try_mounts();
+	try_mounts(disk);
 	try_sockets();
 	try_network();
 	try_processes();

@@ -14,7 +14,7 @@ void denied(const char *name, bool failed);
 void try_identity(unsigned uid);                  // identity.c
 void try_namespaces(int count, char **of_host);   // identity.c
 void try_files(unsigned uid);                     // files.c
-void try_mounts(void);                            // files.c
+void try_mounts(const char *disk);                // files.c; disk is MAJOR:MINOR, or NULL
 void try_sockets(void);                           // network.c
 void try_network(void);                           // network.c
 void try_calls(void);                             // calls.c

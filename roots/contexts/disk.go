@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"time"
 
 	"golang.org/x/sys/unix"
+
+	"ninefold/internal/diskfile"
 )
 
 // A bounded context has its layers on a file system of its own, ext4 in a sparse
@@ -22,26 +22,15 @@ var ErrDisk = errors.New("the disk of the context cannot be had")
 const (
 	diskFile = "disk"
 	diskLock = "disk.lock"
-	// diskTimeout bounds what the programs that make and mount one may take.
-	diskTimeout = time.Minute
 )
 
 // makeDisk makes the file system of a context in dir, with its first layer.
 func makeDisk(ctx context.Context, dir string, size int64, layer string) error {
-	name := filepath.Join(dir, diskFile)
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(f.Truncate(size), f.Close()); err != nil {
-		return err
-	}
 	seed := filepath.Join(dir, "seed")
 	if err := os.MkdirAll(filepath.Join(seed, layer), 0o700); err != nil {
 		return err
 	}
-	// The directory that it is filled from gives its root an owner and a mode.
-	if err := program(ctx, "mkfs.ext4", "-q", "-F", "-m", "0", "-E", "lazy_itable_init=1,lazy_journal_init=1", "-d", seed, name); err != nil {
+	if err := noDisk(diskfile.Make(ctx, filepath.Join(dir, diskFile), size, seed)); err != nil {
 		return err
 	}
 	return errors.Join(os.RemoveAll(seed), os.Mkdir(filepath.Join(dir, layersDir), 0o700))
@@ -104,29 +93,17 @@ func removeAll(dir string) error {
 
 // program runs one of the machine's programs; what it writes is in the error.
 func program(ctx context.Context, name string, args ...string) error {
-	ctx, cancel := context.WithTimeout(ctx, diskTimeout)
-	defer cancel()
-	for _, dir := range []string{"/usr/sbin", "/usr/bin", "/sbin", "/bin"} {
-		path := filepath.Join(dir, name)
-		if _, err := os.Stat(path); err != nil {
-			continue
-		}
-		c := exec.CommandContext(ctx, path, args...)
-		c.Env = []string{"LC_ALL=C", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
-		if out, err := c.CombinedOutput(); err != nil {
-			return fmt.Errorf("%w: %s: %w: %.500s", ErrDisk, name, err, out)
-		}
-		return nil
+	return noDisk(diskfile.Run(ctx, name, args...))
+}
+
+func noDisk(err error) error {
+	if errors.Is(err, diskfile.ErrProgram) {
+		err = fmt.Errorf("%w: %w", ErrDisk, err)
 	}
-	return fmt.Errorf("%w: the machine has no %s", ErrDisk, name)
+	return err
 }
 
 // diskUsed is what the file of a bounded context takes on the disk, in bytes.
 func (s *Store) diskUsed(r Record) (int64, error) {
-	var st unix.Stat_t
-	name := filepath.Join(s.Dir(r), diskFile)
-	if err := unix.Lstat(name, &st); err != nil {
-		return 0, &os.PathError{Op: "stat", Path: name, Err: err}
-	}
-	return st.Blocks * 512, nil
+	return diskfile.Used(filepath.Join(s.Dir(r), diskFile))
 }

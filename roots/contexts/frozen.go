@@ -21,8 +21,7 @@ const frozenDir = "frozen"
 
 // Freeze makes a snapshot of one of the machine's directories for a context, and
 // returns where it lies: "" where that cannot be, since the directory is no subvolume of
-// btrfs, or one on another disk than the contexts. The caller makes the root of the
-// context live. What is mounted below, and other subvolumes, are not in the snapshot.
+// btrfs or the kernel refuses. The caller makes the root of the context live. What is mounted below, and other subvolumes, are not in the snapshot.
 func (s *Store) Freeze(r Record, dir string) (string, error) {
 	from, err := os.Open(dir)
 	if err != nil {
@@ -46,14 +45,10 @@ func (s *Store) Freeze(r Record, dir string) (string, error) {
 		return "", err
 	}
 	name := strconv.Itoa(len(taken) + 1)
-	err = kernel.Snapshot(kernel.FD(from.Fd()), kernel.FD(to.Fd()), name)
-	for _, other := range []error{unix.EXDEV, unix.ENOTTY, unix.EOPNOTSUPP} {
-		if errors.Is(err, other) {
-			return "", nil
-		}
-	}
-	if err != nil {
-		return "", err
+	// Another disk (EXDEV), a swap file in it (ETXTBSY), no room: without a snapshot
+	// the context is entered as on any other file system.
+	if kernel.Snapshot(kernel.FD(from.Fd()), kernel.FD(to.Fd()), name) != nil {
+		return "", nil
 	}
 	return filepath.Join(in, name), nil
 }

@@ -139,10 +139,11 @@ desktops: build ## whole desktops in logins on booted machines: pictures in out/
 		-test.timeout 3h -test.bench Login -test.benchtime 1x
 
 .PHONY: long
-long: build ## tests that take many minutes: packages of languages by their own managers, a machine with dracut that starts on an image in squashfs
+long: build ## tests that take many minutes: packages of languages by their own managers, a machine with dracut that starts on an image in squashfs, every attack on guests on the stock kernels
 	@scripts/deps run test
 	$(SUDO) env NINEFOLD_LONG=1 NINEFOLD_MUST_RUN=1 $(GO) test -count=1 -v -timeout 3h ./tests/languages
 	$(SUDO) env NINEFOLD_LONG=1 NINEFOLD_MUST_RUN=1 $(GO) test -count=1 -v -timeout 3h -run /dracut ./tests/boot
+	$(SUDO) env NINEFOLD_LONG=1 NINEFOLD_MUST_RUN=1 $(GO) test -count=1 -v -timeout 1h ./tests/vm
 
 .PHONY: machine
 machine: build ## a console on a booted Debian SUITE (bookworm, trixie) with Ninefold in it; all thrown away afterwards

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"testing"
@@ -47,6 +48,9 @@ func TestStockKernels(t *testing.T) {
 	var script strings.Builder
 	script.WriteString("#!/bin/sh\nexec >/dev/ttyS0 2>&1\necho kernel $(uname -r)\nexport NINEFOLD_MUST_RUN=1 TMPDIR=/var/tmp\n")
 	binaries := t.TempDir()
+	if os.Getenv("NINEFOLD_LONG") != "" {
+		only["tests/attack"] += "|TestAttacksOnAGuest"
+	}
 	for _, pkg := range tested {
 		binary := filepath.Join(binaries, strings.ReplaceAll(pkg, "/", "-"))
 		build := exec.CommandContext(ctx, "go", "test", "-c", "-o", binary, "ninefold/"+pkg)
@@ -78,6 +82,7 @@ func TestStockKernels(t *testing.T) {
 			if strings.Contains(console, "for want of cgroup controllers") {
 				t.Errorf("limits could not be tried:\n%s", failures(console))
 			}
+			t.Log(attacks.FindString(console))
 			for _, pkg := range tested {
 				if !strings.Contains(console, "result "+pkg+" 0") {
 					t.Errorf("%s fails on %s:\n%s", pkg, r.suite, failures(console))
@@ -86,6 +91,9 @@ func TestStockKernels(t *testing.T) {
 		})
 	}
 }
+
+// attacks is what the list of attacks on guests says in the end.
+var attacks = regexp.MustCompile(`[0-9]+ attacks, .*`)
 
 // failures keeps the lines of a verbose test run that tell of a failure.
 func failures(console string) string {

@@ -8,7 +8,7 @@ import (
 )
 
 // packages are what a disk with a stock kernel has.
-var packages = []string{"linux-image-cloud-amd64", "systemd-sysv", "udev", "procps", "xz-utils", "e2fsprogs"}
+var packages = []string{"linux-image-cloud-amd64", "systemd-sysv", "udev", "procps", "xz-utils", "e2fsprogs", "iproute2"}
 
 // cacheDir keeps disks between runs; they are made again when their recipe changes.
 func cacheDir() string {
@@ -21,7 +21,7 @@ func cacheDir() string {
 // Stock returns the disk of a small Debian of that release with Debian's own kernel,
 // which is made once, by mmdebstrap.
 func Stock(ctx context.Context, suite string) (Disk, error) {
-	dir := filepath.Join(cacheDir(), "vm-1-"+suite)
+	dir := filepath.Join(cacheDir(), "vm-2-"+suite)
 	if d, ok := Open(dir); ok {
 		return d, nil
 	}

@@ -29,6 +29,7 @@ func contextError(err error) error {
 		{Is: contexts.ErrName, Code: exit.Usage, Hint: "a name is made of a-z, 0-9, and after the first of . _ and -"},
 		{Is: contexts.ErrNotFound, Code: exit.NotFound, Hint: "sessionctl context list shows those that there are"},
 		{Is: contexts.ErrExists, Code: exit.Failed, Hint: "choose another name, or delete that one first"},
+		{Is: contexts.ErrStood, Code: exit.Busy},
 		{Is: contexts.ErrInUse, Code: exit.Busy, Hint: "wait until nobody is in it; delete --force ends whoever is"},
 		{Is: contexts.ErrNothing, Code: exit.NotFound},
 		{Is: contexts.ErrNoConflict, Code: exit.NotFound, Hint: "sessionctl context status lists the conflicts"},

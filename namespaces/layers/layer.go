@@ -40,7 +40,7 @@ func (s *Stack) open(l plan.Layer, loop bool) (layer, error) {
 		}
 	}
 	switch {
-	case l.Kind == plan.LayerDir:
+	case isTree(l):
 		opened.root = source
 	case l.Kind == plan.LayerComposefs && !s.Have.DataOnly:
 		err = fmt.Errorf("%w: data-only overlay layers need Linux 6.5", ErrUnsupported)
@@ -51,7 +51,7 @@ func (s *Stack) open(l plan.Layer, loop bool) (layer, error) {
 	default:
 		err = fmt.Errorf("%w: layer kind %q", ErrUnsupported, l.Kind)
 	}
-	if err == nil && l.Kind != plan.LayerDir {
+	if err == nil && !isTree(l) {
 		opened.root, err = s.attach(opened.root, l.Source)
 	}
 	if err != nil {
@@ -60,6 +60,9 @@ func (s *Stack) open(l plan.Layer, loop bool) (layer, error) {
 	s.layers[key] = opened
 	return opened, nil
 }
+
+// isTree reports whether a layer is a directory of the host.
+func isTree(l plan.Layer) bool { return l.Kind == plan.LayerDir || l.Kind == plan.LayerUpper }
 
 func (s *Stack) openData(dir string) (kernel.FD, error) {
 	for key, opened := range s.layers {

@@ -3,6 +3,7 @@ package layers
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -15,7 +16,7 @@ import (
 // makes it read-only. The mount is the caller's.
 func (s *Stack) Union(lowers []plan.Layer, upper *plan.Upper, attr kernel.Attr) (kernel.FD, error) {
 	m := kernel.OverlayMount{Upper: kernel.None, Work: kernel.None, Attr: attr, Source: "ninefold"}
-	if n := nested(lowers); n > 0 {
+	if n := nested(lowers); n > 0 && !written(lowers) {
 		inner, err := s.inner(lowers[:n])
 		if err != nil {
 			return kernel.None, err
@@ -63,6 +64,37 @@ func within(name, dir string) bool {
 	return name != "" && name != dir && strings.HasPrefix(name, strings.TrimSuffix(dir, "/")+"/")
 }
 
+// written reports whether one of the layers is what an overlay wrote. What hides
+// something in it does so beside the layers below alone, so that these become an
+// overlay of their own where others lie in them: see apart.
+func written(layers []plan.Layer) bool {
+	return slices.ContainsFunc(layers, func(l plan.Layer) bool { return l.Kind == plan.LayerUpper })
+}
+
+// surrounds reports whether one of the layers lies in l.
+func surrounds(l plan.Layer, layers []plan.Layer) bool {
+	return l.Kind == plan.LayerDir && slices.ContainsFunc(layers, func(o plan.Layer) bool { return within(o.Source, l.Source) || within(o.Data, l.Source) })
+}
+
+// apart is a directory as a read-only overlay of its own, beside which what lies in
+// it can be a layer.
+func (s *Stack) apart(root kernel.FD) (kernel.FD, error) {
+	m := kernel.OverlayMount{Lowers: []kernel.FD{root}, Upper: kernel.None, Work: kernel.None, Attr: kernel.ReadOnly, Source: "ninefold"}
+	return s.asLayer(m)
+}
+
+// asLayer mounts a read-only overlay that is to be a layer.
+func (s *Stack) asLayer(m kernel.OverlayMount) (kernel.FD, error) {
+	if err := s.pad(&m); err != nil {
+		return kernel.None, err
+	}
+	mnt, err := kernel.NewOverlay(m, s.Have)
+	if err != nil {
+		return kernel.None, err
+	}
+	return s.attach(mnt, "inner overlay")
+}
+
 // inner mounts layers as a read-only overlay of their own, to serve as one
 // lower; None when none of them has anything. Stacking is limited to two
 // levels, which an erofs mounted from a file would use up: it goes on a loop
@@ -72,14 +104,7 @@ func (s *Stack) inner(layers []plan.Layer) (kernel.FD, error) {
 	if err := s.add(layers, true, &m); err != nil || len(m.Lowers) == 0 {
 		return kernel.None, err
 	}
-	if err := s.pad(&m); err != nil {
-		return kernel.None, err
-	}
-	mnt, err := kernel.NewOverlay(m, s.Have)
-	if err != nil {
-		return kernel.None, err
-	}
-	return s.attach(mnt, "inner overlay")
+	return s.asLayer(m)
 }
 
 // attach puts a mount somewhere below the tmpfs: kernels before 6.15 take only
@@ -131,6 +156,11 @@ func (s *Stack) add(layers []plan.Layer, loop bool, m *kernel.OverlayMount) erro
 		}
 		if root, err = s.mapped(root, l.Source); err != nil {
 			return fmt.Errorf("layer %s: %w", l.Source, err)
+		}
+		if written(layers) && surrounds(l, layers) {
+			if root, err = s.apart(root); err != nil {
+				return fmt.Errorf("layer %s: %w", l.Source, err)
+			}
 		}
 		m.Lowers = append(m.Lowers, root)
 		if opened.data == kernel.None {

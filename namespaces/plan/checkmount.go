@@ -101,7 +101,7 @@ func checkOverlay(o Overlay) error {
 
 func checkLayer(l Layer) error {
 	switch l.Kind {
-	case LayerDir, LayerErofs:
+	case LayerDir, LayerUpper, LayerErofs:
 		if l.Data != "" {
 			return invalid("the layer %s holds its content itself and has no data", short(l.Source))
 		}
@@ -110,7 +110,7 @@ func checkLayer(l Layer) error {
 			return err
 		}
 	default:
-		return invalid("unknown kind of layer %s%s", quote(string(l.Kind)), hint(string(l.Kind), []string{"dir", "composefs", "loop", "erofs"}))
+		return invalid("unknown kind of layer %s%s", quote(string(l.Kind)), hint(string(l.Kind), []string{"dir", "upper", "composefs", "loop", "erofs"}))
 	}
 	if err := checkPath("layer", l.Source); err != nil {
 		return err

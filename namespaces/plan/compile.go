@@ -163,14 +163,14 @@ func (c *compiler) parts() {
 	parts := slices.Clone(c.spec.Parts)
 	slices.SortFunc(parts, func(a, b Part) int { return cmp.Compare(a.Path, b.Path) })
 	for _, p := range parts {
-		if belowAny(p.Path, ownMounts[:]) {
+		if belowAny(p.Path, ownMounts[:]) || c.spec.Home != "layer" && c.inHome(p.Path) {
 			continue
 		}
 		lowers := p.Layers
 		if len(lowers) == 0 {
-			lowers = c.spec.Layers
+			lowers = notWritten(c.spec.Layers)
 		}
-		c.union(p.Path, inside(lowers, p.Path), p.Flags)
+		c.union(p.Path, append(slices.Clone(p.Top), inside(lowers, p.Path)...), p.Flags)
 	}
 }
 
@@ -201,7 +201,16 @@ func inside(layers []Layer, dir string) []Layer {
 var ownMounts = [...]string{"/proc", "/sys", "/dev", "/run", "/tmp"}
 
 func (c *compiler) overlay(target string, host Flags) {
-	c.union(target, inside(c.spec.Layers, target), host)
+	layers := c.spec.Layers
+	if target != "/" {
+		layers = notWritten(layers)
+	}
+	c.union(target, inside(layers, target), host)
+}
+
+// notWritten leaves out what an overlay on / wrote.
+func notWritten(layers []Layer) []Layer {
+	return slices.DeleteFunc(slices.Clone(layers), func(l Layer) bool { return l.Kind == LayerUpper })
 }
 
 func (c *compiler) union(target string, lowers []Layer, host Flags) {
@@ -216,15 +225,16 @@ func (c *compiler) union(target string, lowers []Layer, host Flags) {
 		c.readOnly = append(c.readOnly, target)
 	}
 	if target != "/" {
-		u.Name = upperName(u.Name, target)
+		u.Name += UpperName(target)
 	}
 	o.Upper = &u
 	c.add(o)
 }
 
-// upperName is a single path element for a mount point, different for each.
-func upperName(name, target string) string {
-	return name + "@" + strings.NewReplacer("%", "%25", "/", "%2F").Replace(target[1:])
+// UpperName is a single path element for a mount point, different for each: where the
+// upper of the overlay there lies beside that of the root.
+func UpperName(target string) string {
+	return "@" + strings.NewReplacer("%", "%25", "/", "%2F").Replace(target[1:])
 }
 
 // lines adds what the profile's own namespace file says.

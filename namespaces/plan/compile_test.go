@@ -187,6 +187,37 @@ func TestUppersOfOnePlanDiffer(t *testing.T) {
 	}
 }
 
+// TestWhatIsWrittenLiesAtItsPlace: the layer of another root's / is no layer of what is
+// mounted below it, which has its own.
+func TestWhatIsWrittenLiesAtItsPlace(t *testing.T) {
+	s := hostSpec()
+	host := s.Layers
+	s.Layers = append([]Layer{{Kind: LayerUpper, Source: "/c/upper"}}, host...)
+	s.HostMounts = []HostMount{{Path: "/opt"}}
+	s.Parts = []Part{{Path: "/var", Top: []Layer{{Kind: LayerUpper, Source: "/c/@var/upper"}}, Layers: host, Flags: Flags{NoSuid: true}},
+		{Path: "/srv", Top: []Layer{{Kind: LayerUpper, Source: "/c/@srv/upper"}}}, {Path: s.User.Home + "/x"}}
+	p, err := Compile(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string][]string{}
+	for _, op := range p.Ops {
+		if o, ok := op.(Overlay); ok {
+			for _, l := range o.Lowers {
+				got[o.Target] = append(got[o.Target], l.Source+" "+l.Sub)
+			}
+		}
+	}
+	want := map[string][]string{"/": {"/c/upper ", "/ "}, "/opt": {"/ opt"}, "/var": {"/c/@var/upper ", "/ var"}, "/srv": {"/c/@srv/upper ", "/ srv"}}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	s.Parts[0].Top[0].Origin = 1000
+	if len(Influences(s)) != 1 {
+		t.Error("whose a layer of a part is does not count")
+	}
+}
+
 func TestLinesInTheHomeActForTheUser(t *testing.T) {
 	s := imageSpec()
 	s.Lines = []Line{

@@ -122,8 +122,8 @@ func (m *maker) namespaces() Op {
 func (m *maker) overlay() Op {
 	o := Overlay{Target: m.path(), Flags: m.flags()}
 	for range 1 + m.n(3) {
-		l := Layer{Kind: pick(m, LayerDir, LayerComposefs, LayerLoop), Source: m.path(), Sub: m.path()[1:], Origin: Origin(m.number())}
-		if l.Kind != LayerDir {
+		l := Layer{Kind: pick(m, LayerDir, LayerUpper, LayerComposefs, LayerLoop), Source: m.path(), Sub: m.path()[1:], Origin: Origin(m.number())}
+		if l.Kind != LayerDir && l.Kind != LayerUpper {
 			l.Data = m.path()
 		}
 		if l.Kind == LayerDir && m.bool() {

@@ -26,6 +26,9 @@ type LayerKind string
 const (
 	// LayerDir is a directory tree: the host's "/", a hard-link farm, a kept upper.
 	LayerDir LayerKind = "dir"
+	// LayerUpper is a directory that the overlay on / of another root wrote: what it
+	// hides of the layers below stays hidden. It is no layer of other overlays.
+	LayerUpper LayerKind = "upper"
 	// LayerComposefs is a metadata-only erofs file, mounted without a loop
 	// device, whose content lies in Data as a data-only lower.
 	LayerComposefs LayerKind = "composefs"
@@ -41,7 +44,7 @@ type Layer struct {
 	Kind LayerKind
 	// Source is the directory or the erofs file.
 	Source string
-	// Data is the object directory; empty for LayerDir and LayerErofs.
+	// Data is the object directory; empty for LayerDir, LayerUpper and LayerErofs.
 	Data string
 	// Sub is a directory inside the layer that serves as its root: "" or "usr".
 	// An overlay leaves out a layer that has no such directory.

@@ -41,10 +41,12 @@ type HostMount struct {
 	Flags Flags
 }
 
-// Part is a directory below "/" whose layers are its own: the directories Path of
-// Layers, topmost first; none are the root's.
+// Part is a directory below "/" whose layers are its own: Top, which are what lies at
+// Path themselves, over the directories Path of Layers, each topmost first; without
+// Layers those of the root are below.
 type Part struct {
 	Path   string
+	Top    []Layer
 	Layers []Layer
 	Flags  Flags
 }

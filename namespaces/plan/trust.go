@@ -28,7 +28,7 @@ func Influences(s Spec) []Influence {
 		add(l.Origin, "the layer %s", l.Source)
 	}
 	for _, p := range s.Parts {
-		for _, l := range p.Layers {
+		for _, l := range slices.Concat(p.Top, p.Layers) {
 			add(l.Origin, "the layer %s", l.Source)
 		}
 	}

@@ -110,7 +110,7 @@ func (c *Claim) Record() Record { return c.rec }
 func (c *Claim) Release() { c.lock.Close() }
 
 // sweep removes the layers that the record does not speak of: those of a change
-// that was killed, or that is undone for good.
+// that was killed, or that is undone for good, unless something stands on them.
 func (c *Claim) sweep() error {
 	dir := filepath.Join(c.s.Dir(c.rec), layersDir)
 	entries, err := os.ReadDir(dir)
@@ -118,10 +118,20 @@ func (c *Claim) sweep() error {
 		return err
 	}
 	for _, e := range entries {
-		if !c.rec.names(e.Name()) {
-			if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
-				return err
-			}
+		if c.rec.names(e.Name()) {
+			continue
+		}
+		// What something stands on goes with a later change.
+		if stood, err := c.s.Stood(c.rec, e.Name()); err != nil {
+			return err
+		} else if stood {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
+			return err
+		}
+		if err := os.Remove(filepath.Join(c.s.Dir(c.rec), standingDir, e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
 		}
 	}
 	return nil

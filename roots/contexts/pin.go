@@ -128,6 +128,9 @@ func (c *Claim) Pin(ctx context.Context, p Pin, tell func(bytes int64)) error {
 		}
 		return err
 	}
+	if err := c.s.Unstood(c.rec, c.rec.Layer); err != nil { // its homes are moved
+		return fail(err)
+	}
 	pin := strconv.Itoa(c.rec.Last + 1)
 	layers := filepath.Join(c.s.Dir(c.rec), layersDir)
 	if err := p.Copy(ctx, layers, pin, tell); err != nil {

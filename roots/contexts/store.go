@@ -202,8 +202,11 @@ func (s *Store) Update(r Record, change func(*Record) error) error {
 	return kind.Write(filepath.Join(s.Dir(r), recordFile), now)
 }
 
-// Delete removes a context for good. The caller has claimed it.
+// Delete removes a context for good, or is ErrStood. The caller has claimed it.
 func (s *Store) Delete(r Record) error {
+	if err := s.Unstood(r, ""); err != nil {
+		return err
+	}
 	gone := filepath.Join(s.dir, gonePrefix+r.ID)
 	err := s.locked(func() error {
 		if err := os.Rename(s.Dir(r), gone); err != nil {

@@ -16,15 +16,8 @@ import (
 )
 
 // spec says what a layer of a context stands on.
-func (c *Contexts) spec(r contexts.Record, layer string) (s manager.ContextSpec, err error) {
-	s = manager.ContextSpec{Name: r.Name, Image: r.Stands.Image}
-	if r.Stands.Pin != "" {
-		s.Pin = c.store.Tree(r, r.Stands.Pin)
-	}
-	if s.Parts, err = contexts.Parts(c.store.LayerDir(r, layer)); err != nil {
-		return s, fmt.Errorf("context %s: %w", r.Name, err)
-	}
-	return s, nil
+func (c *Contexts) spec(r contexts.Record, layer string) (manager.ContextSpec, error) {
+	return manager.ContextOf(c.store, r, layer)
 }
 
 // below is the root that a context lies over: "/", or that of a look at it, which

@@ -23,6 +23,8 @@ type composition struct {
 	pieces      []piece
 	images      []image.ID // that the profile names
 	file        string     // the image file that is the base; "" is none
+	context     *standing  // the context that is the base; nil is none
+	parts       []plan.Part
 	admission   admission
 	// requires says that an image needs something of the machine.
 	requires bool
@@ -38,8 +40,11 @@ func (c *composition) release() {
 // files are what the leases are held by.
 func (c *composition) files() (out []*os.File) {
 	for _, l := range c.leases {
-		if l, ok := l.(*store.Lease); ok {
+		switch l := l.(type) {
+		case *store.Lease:
 			out = append(out, l.File())
+		case *os.File:
+			out = append(out, l)
 		}
 	}
 	return out
@@ -48,15 +53,24 @@ func (c *composition) files() (out []*os.File) {
 // hasShell reports whether a program is there, as far as it is known without
 // mounting anything.
 func (c *composition) hasShell(name string) bool {
-	if c.image == nil {
-		_, err := os.Stat(name)
-		return err == nil
+	below := func(name string) bool {
+		if c.image == nil || c.context != nil && c.onHost {
+			_, err := os.Stat(name)
+			return err == nil
+		}
+		return c.image.has(name)
 	}
-	return c.image.has(name)
+	if c.context != nil {
+		return c.context.has(name, below)
+	}
+	return below(name)
 }
 
 func (c *composition) hasLocale(name string) bool {
-	return c.image == nil || c.image.hasLocale(name)
+	if c.image == nil || c.context != nil && c.context.record.Stands.Image == "" {
+		return true // as the machine
+	}
+	return c.image.hasLocale(name)
 }
 
 // compose decides what a session of p stands on, and makes sure that it stays
@@ -68,6 +82,9 @@ func (m *Manager) compose(ctx context.Context, p *profile.Profile, claim bool) (
 	}
 	if file, ok := profile.ImageFile(p.Base); ok {
 		return m.composeFile(p, file)
+	}
+	if name, ok := profile.Context(p.Base); ok {
+		return m.composeContext(ctx, p, name, claim)
 	}
 	return m.composeImages(ctx, p, claim)
 }

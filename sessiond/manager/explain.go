@@ -59,6 +59,9 @@ func (m *Manager) Explain(ctx context.Context, r Request) (*Explanation, error) 
 	if p.base.file != "" {
 		e.Layers = append(e.Layers, "file "+p.base.file)
 	}
+	if c := p.base.context; c != nil {
+		e.Layers = append(e.Layers, "context "+c.record.Name)
+	}
 	if p.base.onHost {
 		e.Layers = append(e.Layers, "the host's /")
 	}

@@ -68,8 +68,8 @@ func (m *Manager) recordDir() string { return decided.Dir(m.state) }
 // ok is false when something was looked at that is not a file.
 func (m *Manager) inputs(p *prepared) (facts *decided.Facts, ok bool) {
 	facts = &decided.Facts{}
-	if p.base.requires {
-		return nil, false // modules come and go without a file that says so
+	if p.base.requires || p.base.context != nil {
+		return nil, false // modules come and go without a file that says so, and a context is claimed
 	}
 	if self, err := os.Executable(); err == nil {
 		facts.Content(self) // another version may decide otherwise

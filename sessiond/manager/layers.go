@@ -14,6 +14,7 @@ import (
 	"ninefold/roots/driver"
 	"ninefold/roots/store"
 	"ninefold/sessiond/doctor"
+	"ninefold/sessiond/profile"
 )
 
 // layersOf returns the layers of a piece, topmost first. What an image build
@@ -123,6 +124,9 @@ func (m *Manager) Ready(ctx context.Context) {
 	for _, e := range m.Profiles().List() {
 		if e.Err != nil || ctx.Err() != nil {
 			continue
+		}
+		if _, ok := profile.Context(e.Profile.Base); ok {
+			continue // nothing of it is composed, and others may want it
 		}
 		if c, err := m.compose(ctx, e.Profile, true); err == nil {
 			c.release()

@@ -63,9 +63,10 @@ func (m *Manager) login(ctx context.Context, l *Login) (err error) {
 		if err := m.keep(ctx, held, true); err != nil {
 			return err
 		}
-		if l.Layers = append(l.Layers, "kept"); held.note != "" {
-			l.Told, l.Notes = held.note, append(l.Notes, held.note)
-		}
+		l.Layers = append(l.Layers, "kept")
+	}
+	if held.note != "" {
+		l.Told, l.Notes = held.note, append(l.Notes, held.note)
 	}
 	if len(held.spec.Limits) > 0 {
 		held.spec.Limits = nil
@@ -100,7 +101,7 @@ func (m *Manager) login(ctx context.Context, l *Login) (err error) {
 		// As the profile calls it, so that it is noticed when that name moves.
 		l.Layers = append(l.Layers, cmp.Or(held.base.admission.names[piece.Image], piece.Name))
 	}
-	if held.base.file != "" {
+	if held.base.file != "" || held.base.context != nil {
 		l.Layers = append(l.Layers, p.Base)
 	}
 	if held.base.onHost {

@@ -122,7 +122,10 @@ func (m *Manager) prepare(ctx context.Context, r Request, claim bool) (_ *prepar
 // stands on.
 func (m *Manager) specify(p *prepared) error {
 	s := &p.spec
-	s.Layers, s.HostBase = p.base.layers, p.base.onHost
+	if c := p.base.context; c != nil && c.moved {
+		p.note = fmt.Sprintf("the machine has changed since the context %s was begun; sessionctl context rebase %s moves it along", c.record.Name, c.record.Name)
+	}
+	s.Layers, s.HostBase, s.Parts = p.base.layers, p.base.onHost, p.base.parts
 	s.User = planUser(p.user)
 	s.User.Shell = identity.Shell(p.user, p.base.hasShell)
 	language := cmp.Or(m.host.language(), "C.UTF-8")
@@ -148,7 +151,10 @@ func (m *Manager) specify(p *prepared) error {
 			return err
 		}
 		// The file systems of contexts are nobody's but theirs.
-		s.HostMounts = slices.DeleteFunc(s.HostMounts, func(h plan.HostMount) bool { return inside(h.Path, m.state) && h.Path != m.state })
+		s.HostMounts = slices.DeleteFunc(s.HostMounts, func(h plan.HostMount) bool {
+			own := slices.ContainsFunc(s.Parts, func(p plan.Part) bool { return p.Path == h.Path })
+			return own || inside(h.Path, m.state) && h.Path != m.state
+		})
 	}
 	return m.project(p)
 }

@@ -32,6 +32,9 @@ func (m *Manager) baseOf(c *composition) (b keptBase) {
 		}
 		b.Images = append(b.Images, id)
 	}
+	if c.context != nil {
+		b.Images = append(b.Images, c.context.key())
+	}
 	if c.onHost {
 		b.Host = compat.Stamp(m.host.root)
 	}
@@ -56,6 +59,9 @@ func (m *Manager) rebase(ctx context.Context, p *prepared) error {
 		return nil
 	}
 	what := "its images were built anew"
+	if p.base.context != nil {
+		what = "its context changed"
+	}
 	if slices.Equal(last.Images, now.Images) {
 		what = "the host's packages changed"
 	}

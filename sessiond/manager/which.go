@@ -25,7 +25,7 @@ type Whence struct {
 	Links []string `json:"links,omitempty"`
 	// From is the answer for people.
 	From string `json:"from"`
-	// Layer is "kept", "host", or the image's name; Package is empty where no
+	// Layer is "kept", "context", "host", or the image's name; Package is empty where no
 	// package has the path.
 	Layer   string `json:"layer"`
 	Image   string `json:"image,omitempty"`
@@ -48,7 +48,13 @@ func (m *Manager) Which(ctx context.Context, r Request, name string) (*Whence, e
 	defer p.release()
 	l := &lookup{m: m, onHost: p.base.onHost, hidden: p.base.stack.Removed}
 	if p.spec.Upper != nil && p.spec.Upper.Dir != "" {
-		l.kept = filepath.Join(p.spec.Upper.Dir, "upper")
+		l.written = append(l.written, written{filepath.Join(p.spec.Upper.Dir, "upper"), "kept", "the kept layer of this user and profile"})
+	}
+	if c := p.base.context; c != nil {
+		l.written = append(l.written, written{c.upper, "context", "the context " + c.record.Name})
+		if c.pin != "" {
+			l.written = append(l.written, written{c.pin, "context", "the machine as it was when the context " + c.record.Name + " was pinned"})
+		}
 	}
 	if len(p.base.pieces) > 0 {
 		s, err := m.Store()
@@ -74,12 +80,15 @@ func (m *Manager) Which(ctx context.Context, r Request, name string) (*Whence, e
 
 // lookup walks a path through the layers, without mounting them.
 type lookup struct {
-	m      *Manager
-	kept   string
-	trees  []*image.Tree // topmost first
-	onHost bool
-	hidden []string // of the host, by the images
+	m       *Manager
+	written []written     // directories, topmost first, over the trees
+	trees   []*image.Tree // topmost first
+	onHost  bool
+	hidden  []string // of the host, by the images
 }
+
+// written is a layer that is a directory, with what it is called.
+type written struct{ dir, layer, from string }
 
 func (l *lookup) removed(name string) bool {
 	return slices.ContainsFunc(l.hidden, func(p string) bool { return name == p || strings.HasPrefix(name, p+"/") })
@@ -118,13 +127,13 @@ func (l *lookup) load(ctx context.Context, s *store.Store, pieces []piece) error
 // a symbolic link.
 func (l *lookup) at(name string, w *Whence) (target string, found bool) {
 	*w = Whence{Path: w.Path, Links: w.Links}
-	if l.kept != "" {
-		if st, err := os.Lstat(filepath.Join(l.kept, name)); err == nil {
+	for _, d := range l.written {
+		if st, err := os.Lstat(filepath.Join(d.dir, name)); err == nil {
 			if st.Mode()&fs.ModeCharDevice != 0 {
 				return "", false // a whiteout: deleted in the session
 			}
-			w.Layer, w.From = "kept", "the kept layer of this user and profile"
-			text, _ := os.Readlink(filepath.Join(l.kept, name))
+			w.Layer, w.From = d.layer, d.from
+			text, _ := os.Readlink(filepath.Join(d.dir, name))
 			return text, true
 		}
 	}

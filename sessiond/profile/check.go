@@ -78,8 +78,10 @@ func (c *checker) names(stem string) {
 		c.bad("base", `base is empty; it is "host" or the name of an image`)
 	} else if _, ok := ImageFile(p.Base); ok {
 		c.onFile()
-	} else if !IsImage(p.Base) || strings.HasPrefix(p.Base, "file:") {
-		c.bad("base", "base %q is not the name of an image, nor file: and an absolute path", p.Base)
+	} else if _, ok := Context(p.Base); ok {
+		c.onContext()
+	} else if !IsImage(p.Base) || strings.HasPrefix(p.Base, contextPrefix) || strings.HasPrefix(p.Base, "file:") {
+		c.bad("base", "base %q is not the name of an image, nor file: and an absolute path, nor context: and a name", p.Base)
 	}
 	if p.Runtime != "" && !IsImage(p.Runtime) || p.Runtime == HostBase {
 		c.bad("runtime", "runtime %q is not the name of an image", p.Runtime)
@@ -114,9 +116,31 @@ func ImageFile(base string) (string, bool) {
 		!strings.ContainsFunc(file, func(r rune) bool { return r < ' ' || r == 0x7f })
 }
 
+// onContext checks what does not go with a base that is a context.
+func (c *checker) onContext() {
+	if c.p.Runtime != "" || len(c.p.Components) > 0 {
+		c.bad("base", "base is a context, over which no runtime or component is put; make an image of it (sessionctl context commit) to do that")
+	}
+	if c.p.Guest() {
+		c.bad("base", "base is a context, which is root's and no guest is to look into; make an image of it (sessionctl context commit)")
+	}
+}
+
+const contextPrefix = "context:"
+
+// Context returns the name of the context that a base names: "context:work".
+func Context(base string) (string, bool) {
+	name, ok := strings.CutPrefix(base, contextPrefix)
+	return name, ok && IsName(name)
+}
+
 // IsImage reports whether s may be the reference of an image, like
-// steve/gaming:2026-11; the store, which knows, reads it when it is used.
+// steve/gaming:2026-11; the store, which knows, reads it when it is used. What
+// Context takes for a context is none.
 func IsImage(s string) bool {
+	if _, ok := Context(s); ok {
+		return false
+	}
 	name, digest, fixed := strings.Cut(s, "@")
 	parts := strings.Split(name, "/")
 	for i, p := range parts {

@@ -36,8 +36,9 @@ type Profile struct {
 	Name string `toml:"name"`
 	// Summary is one line for people.
 	Summary string `toml:"summary"`
-	// Base is what the session stands on: "host" (the default), an image, or
-	// "file:" and the absolute path of an erofs file.
+	// Base is what the session stands on: "host" (the default), an image, "file:"
+	// and the absolute path of an erofs file, or "context:" and the name of one of
+	// root's contexts.
 	Base string `toml:"base"`
 	// Runtime is an image over the base. Default: none.
 	Runtime string `toml:"runtime"`

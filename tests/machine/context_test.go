@@ -39,6 +39,7 @@ func TestContexts(t *testing.T) {
 			b.Must("sh", "-c", "rm -f /etc/apt/sources.list /etc/apt/sources.list.d/debian*; apt-get update -qq")
 			t.Run("try", func(t *testing.T) { b.For(t).contextTry() })
 			t.Run("commit", func(t *testing.T) { b.For(t).contextCommit() })
+			t.Run("login", func(t *testing.T) { b.For(t).contextLogin(t) })
 			t.Run("rebase", func(t *testing.T) { b.For(t).contextRebase(t, repo) })
 			t.Run("decided", func(t *testing.T) { b.For(t).contextDecided() })
 			t.Run("live", func(t *testing.T) { b.For(t).contextLive() })

@@ -86,6 +86,10 @@ func (i *Roots) start(ctx context.Context, r contexts.Record, layer string, chan
 // build decides the root of a context over one of its layers, prepares that, and
 // has start make the root and hold open what belongs to it.
 func (i *Roots) build(ctx context.Context, r contexts.Record, layer string, start func(p *plan.Plan, hold []*os.File) (*namespaces.Session, error)) (*namespaces.Session, *plan.Plan, error) {
+	// An overlay must not be written to while it is a layer of another one.
+	if err := i.store.Unstood(r, layer); err != nil {
+		return nil, nil, err
+	}
 	p, hold, err := i.decide(ctx, r, layer)
 	if err != nil {
 		return nil, nil, err

@@ -21,7 +21,8 @@ const frozenDir = "frozen"
 
 // Freeze makes a snapshot of one of the machine's directories for a context, and
 // returns where it lies: "" where that cannot be, since the directory is no subvolume of
-// btrfs or the kernel refuses. The caller makes the root of the context live. What is mounted below, and other subvolumes, are not in the snapshot.
+// btrfs, or the kernel refuses. The caller makes the root of the context live. What is
+// mounted below, and other subvolumes, are not in the snapshot.
 func (s *Store) Freeze(r Record, dir string) (string, error) {
 	from, err := os.Open(dir)
 	if err != nil {

@@ -13,15 +13,15 @@ import (
 )
 
 // freeze has those overlays of a plan that lie over the machine's file systems lie
-// over snapshots of them, where there can be such: then a change of the machine is
-// not seen by who is in the context meanwhile. It reports whether all is frozen that
-// packages bring.
-func (i *Roots) freeze(r contexts.Record, p *plan.Plan) (whole bool, err error) {
+// over snapshots of them: then a change of the machine is not seen by who is in the
+// context meanwhile. That is all that packages bring, or nothing: what is half old
+// is worse than what changes. It reports whether it did so.
+func (i *Roots) freeze(r contexts.Record, p *plan.Plan) (bool, error) {
 	if r.Stands.Elsewhere() {
 		return false, nil
 	}
-	whole = true
-	for n, op := range p.Ops {
+	ops := slices.Clone(p.Ops)
+	for n, op := range ops {
 		o, ok := op.(plan.Overlay)
 		if !ok {
 			continue
@@ -35,16 +35,18 @@ func (i *Roots) freeze(r contexts.Record, p *plan.Plan) (whole bool, err error) 
 			if err != nil {
 				return false, fmt.Errorf("context %s: %w", r.Name, err)
 			}
-			if snapshot == "" {
-				whole = whole && !ofPackages(o.Target)
-				continue
+			if snapshot == "" && ofPackages(o.Target) {
+				return false, i.store.Thaw(r)
 			}
-			l.Source, l.Sub = snapshot, ""
-			o.Lowers[k] = l
+			if snapshot != "" {
+				l.Source, l.Sub = snapshot, ""
+				o.Lowers[k] = l
+			}
 		}
-		p.Ops[n] = o
+		ops[n] = o
 	}
-	return whole, nil
+	p.Ops = ops
+	return true, nil
 }
 
 // ofPackages reports whether dpkg writes below a directory, and programs read what

@@ -47,7 +47,7 @@ deps: ## install what building and testing need (Debian: apt-get; elsewhere it n
 	@scripts/deps build run test
 
 .PHONY: build
-build: bin/ninefold-init bin/ninefold-probe bin/ninefold-enter bin/ninefold-guest bin/ninefold-session bin/pam_ninefold.so ## build the programs into bin/
+build: bin/ninefold-init bin/ninefold-probe bin/ninefold-enter bin/ninefold-guest bin/ninefold-session bin/ninefold-guest-account bin/pam_ninefold.so ## build the programs into bin/
 	@scripts/deps build
 	@mkdir -p bin
 	$(GOBUILD) -o bin/ ./cmd/...
@@ -78,7 +78,7 @@ bin/ninefold-guest: $(wildcard pamhook/guest/*.c) Makefile scripts/kernel-header
 	@scripts/kernel-headers out/kernel-headers
 	$(INIT_CC) $(INIT_CFLAGS) -o $@.new $(filter %.c,$^) $(INIT_LDFLAGS) && mv $@.new $@
 
-bin/ninefold-session: pamhook/session/ninefold-session
+bin/ninefold-session bin/ninefold-guest-account: bin/%: pamhook/session/%
 	@mkdir -p bin
 	install -m 755 $< $@
 
@@ -105,7 +105,7 @@ vet: ## go vet
 lint: ## import rules, house style, staticcheck, shellcheck
 	$(GO) test -count=1 ./tests/lint
 	$(GO) tool staticcheck ./...
-	shellcheck scripts/* .ci/run pamhook/session/ninefold-session roots/boot/early/*.sh
+	shellcheck scripts/* .ci/run pamhook/session/* roots/boot/early/*.sh
 
 .PHONY: bench
 bench: build out/floor ## the numbers, ours beside others' in one run (BENCH=-long adds image builds over the network)

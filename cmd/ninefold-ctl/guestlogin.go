@@ -58,6 +58,9 @@ many may be in, and for how long. No other service knows a guest.`,
 				return fmt.Errorf("let guests in: %w: %s", guestpam.ErrNoService, strings.Join(named, ", "))
 			}
 			_, err = fmt.Fprintf(a.Out, "guests can log in by %s, as %s\n", strings.Join(enabled, ", "), login.GuestName)
+			if err == nil && slices.Contains(enabled, guestpam.Lightdm) {
+				_, err = fmt.Fprintln(a.Err, "lightdm's list of users has an entry for guests from its next start on (systemctl restart lightdm ends what it shows)")
+			}
 			return err
 		},
 	}
@@ -158,7 +161,11 @@ func (a *app) disableGuests() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.withdraw(named)
+			if err := a.withdraw(named); err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(a.Out, "guests cannot log in by %s\n", strings.Join(named, ", "))
+			return err
 		},
 	}
 	serviceFlag(c, &services)
@@ -167,13 +174,14 @@ func (a *app) disableGuests() *cobra.Command {
 
 // guestStatus is what is known of guests' logins.
 type guestStatus struct {
-	Services []string `json:"services"` // that let guests in
-	Profile  string   `json:"profile"`
-	Most     int      `json:"most"`
-	Stay     string   `json:"stay"`
-	Away     string   `json:"away"` // "0s" is no bound
-	In       int      `json:"in"`
-	Obstacle string   `json:"obstacle,omitempty"` // why nobody comes in all the same
+	Services []string          `json:"services"` // that let guests in
+	Profile  string            `json:"profile"`
+	Profiles map[string]string `json:"profiles,omitempty"` // by service, where enable was told another one
+	Most     int               `json:"most"`
+	Stay     string            `json:"stay"`
+	Away     string            `json:"away"` // "0s" is no bound
+	In       int               `json:"in"`
+	Obstacle string            `json:"obstacle,omitempty"` // why nobody comes in all the same
 }
 
 func (a *app) tellGuests() *cobra.Command {
@@ -187,14 +195,18 @@ func (a *app) tellGuests() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			st := guestStatus{Services: []string{}, Profile: conf.Guests.ProfileName(), Most: conf.Guests.AtOnce(), Stay: conf.Guests.Longest().String(), Away: conf.Guests.MostAway().String()}
+			st := guestStatus{Services: []string{}, Profiles: map[string]string{}, Profile: conf.Guests.ProfileName(), Most: conf.Guests.AtOnce(), Stay: conf.Guests.Longest().String(), Away: conf.Guests.MostAway().String()}
 			for _, s := range config.GuestServices {
-				has, err := guestpam.Has("", s)
+				has, its, err := guestpam.Enabled("", s)
 				if err != nil {
 					return err
 				}
-				if has && conf.Guests.By(s) {
-					st.Services = append(st.Services, s)
+				if !has || !conf.Guests.By(s) {
+					continue
+				}
+				st.Services = append(st.Services, s)
+				if its != "" {
+					st.Profiles[s] = its
 				}
 			}
 			in, err := m.Guests().In()
@@ -213,7 +225,13 @@ func (a *app) tellGuests() *cobra.Command {
 			if conf.Guests.MostAway() == 0 {
 				away = "no bound"
 			}
-			rows := [][]string{{"services", services}, {"profile", st.Profile}, {"in", fmt.Sprintf("%d of %d", st.In, st.Most)}, {"stay", st.Stay}, {"away", away}}
+			profiles := st.Profile
+			for _, s := range st.Services {
+				if its := st.Profiles[s]; its != "" {
+					profiles += ", by " + s + " " + its
+				}
+			}
+			rows := [][]string{{"services", services}, {"profile", profiles}, {"in", fmt.Sprintf("%d of %d", st.In, st.Most)}, {"stay", st.Stay}, {"away", away}}
 			if st.Obstacle != "" {
 				rows = append(rows, []string{"obstacle", st.Obstacle})
 			}

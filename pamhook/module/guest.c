@@ -20,8 +20,10 @@
 #include <syslog.h>
 #include <unistd.h>
 
-// What is typed.
-static const char typed_name[] = "guest";
+// What is typed, and what lightdm says of who took the entry for guests
+// (ninefold-guest-account), for which it goes through a stack of its own: a name
+// that is nobody's, since that stack asks for no password.
+static const char typed_name[] = "guest", entry_name[] = ":guest", entry_service[] = "lightdm-autologin";
 
 // The range out of which sessiond takes ids for guests (sessiond/guests).
 enum { FIRST_ID = 61184, LAST_ID = 65519 };
@@ -106,12 +108,13 @@ int guest_authenticate(pam_handle_t *pamh, int flags, const struct options *o)
 {
 	struct door_answer answer;
 	const char *typed = NULL, *why;
+	bool entry = o->service && !strcmp(o->service, entry_service);
 	if (geteuid() != 0 || !o->service || strcmp(item(pamh, PAM_SERVICE), o->service) ||
-	    pam_get_user(pamh, &typed, NULL) != PAM_SUCCESS || !typed || strcmp(typed, typed_name))
+	    pam_get_user(pamh, &typed, NULL) != PAM_SUCCESS || !typed || strcmp(typed, entry ? entry_name : typed_name))
 		return PAM_IGNORE;
 	if (pam_modutil_getpwnam(pamh, typed_name)) {
 		pam_syslog(pamh, LOG_NOTICE, "there is a user called %s, so there are no guests", typed_name);
-		return PAM_IGNORE;
+		return entry ? PAM_AUTH_ERR : PAM_IGNORE;
 	}
 	if (*item(pamh, PAM_RHOST))
 		return refuse(pamh, flags, "guests sit in front of this machine", PAM_AUTH_ERR);
@@ -119,7 +122,7 @@ int guest_authenticate(pam_handle_t *pamh, int flags, const struct options *o)
 		return refuse(pamh, flags, "nobody can log in just now (nologin(5))", PAM_AUTH_ERR);
 	if (!confirmed(pamh, flags))
 		return PAM_AUTH_ERR;
-	if (!ask(pamh, DOOR_GUEST, 0, typed, o, &answer, &why))
+	if (!ask(pamh, DOOR_GUEST, 0, typed_name, o, &answer, &why))
 		return refuse(pamh, flags, why, PAM_AUTH_ERR);
 	const char *name = answer.reply.view; // ended, as door_ask has checked
 	if (!passwd_of(pamh, name))

@@ -92,23 +92,40 @@ func Without(text []byte) []byte {
 	return out
 }
 
-// Has reports whether guests are let in by a service. root is put before every
-// path here and below.
-func Has(root, service string) (bool, error) {
+// Enabled reports whether guests are let in by a service, and the profile that its
+// lines name, "" for none. root is put before every path here and below.
+func Enabled(root, service string) (has bool, profile string, err error) {
 	text, _, err := read(root, service)
 	if errors.Is(err, ErrNoService) {
-		return false, nil
+		return false, "", nil
 	}
-	return err == nil && !bytes.Equal(Without(text), text), err
+	for line := range bytes.Lines(text) {
+		if m := ours.FindSubmatch(bytes.TrimSuffix(line, []byte("\n"))); m != nil {
+			has, profile = true, profile+strings.TrimPrefix(string(m[2]), " profile=")
+		}
+	}
+	return has, profile, err
 }
 
-// Enable writes the lines of a service.
+// Enable writes the lines of a service, and has lightdm show an entry for guests.
 func Enable(root, service, profile string) error {
-	return change(root, service, func(text []byte) []byte { return With(text, service, profile) })
+	err := change(root, service, func(text []byte) []byte { return With(text, service, profile) })
+	if err == nil && service == Lightdm {
+		err = enableEntry(root, profile)
+	}
+	return err
 }
 
-// Disable takes them away.
+// Disable takes away what Enable wrote.
 func Disable(root, service string) error {
+	var err error
+	if service == Lightdm {
+		err = disableEntry(root)
+	}
+	return errors.Join(err, without(root, service))
+}
+
+func without(root, service string) error {
 	err := change(root, service, Without)
 	if errors.Is(err, ErrNoService) {
 		return nil

@@ -74,7 +74,7 @@ func TestServicesOfAMachine(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if has, err := Has(root, "greetd"); !has || err != nil {
+	if has, profile, err := Enabled(root, "greetd"); !has || profile != "" || err != nil {
 		t.Errorf("it is not there: %v", err)
 	}
 	if st, err := os.Stat(name); err != nil || st.Mode() != 0o640 {
@@ -86,7 +86,7 @@ func TestServicesOfAMachine(t *testing.T) {
 		}
 	}
 	text, err := os.ReadFile(name)
-	if has, herr := Has(root, "greetd"); has || herr != nil || err != nil || string(text) != "@include login\n" {
+	if has, _, herr := Enabled(root, "greetd"); has || herr != nil || err != nil || string(text) != "@include login\n" {
 		t.Errorf("it is still there: %q, %v", text, errors.Join(err, herr))
 	}
 	files, err := os.ReadDir(filepath.Dir(name))

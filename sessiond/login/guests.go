@@ -15,6 +15,7 @@ import (
 	"ninefold/namespaces"
 	"ninefold/sessiond/config"
 	"ninefold/sessiond/door"
+	"ninefold/sessiond/guestpam"
 	"ninefold/sessiond/guests"
 	"ninefold/sessiond/identity"
 	"ninefold/sessiond/journal"
@@ -73,6 +74,9 @@ func (l *Logins) answerGuest(ctx context.Context, r door.Request, from door.Peer
 	}
 	if why := authorised(r, from); why != "" {
 		return refuse(&errNoGuest{why})
+	}
+	if r.Service == guestpam.ByEntry {
+		r.Service = guestpam.Lightdm // another way through the same greeter
 	}
 	if l.guests.Guests == nil {
 		return refuse(&errNoGuest{"this sessiond has none"})

@@ -28,7 +28,7 @@ var Greeters = &Set{
 	Steps: []string{
 		"systemctl stop lightdm.service gdm.service sddm.service greetd.service; systemctl start greeters.service",
 		"for x in /usr/bin/X /usr/bin/Xorg; do ln -sf /usr/local/bin/screenless-x $x; done",
-		`for f in lightdm lightdm-greeter sddm sddm-greeter gdm-autologin gdm-password; do
+		`for f in lightdm lightdm-autologin lightdm-greeter sddm sddm-greeter gdm-autologin gdm-password; do
 			[ -e /etc/pam.d/$f ] || continue
 			grep -q no-vt /etc/pam.d/$f || sed -i '0,/^@include common-session\|^session.*pam_systemd.so/s//session required pam_env.so conffile=\/etc\/security\/no-vt.conf\n&/' /etc/pam.d/$f
 			grep -q no-vt /etc/pam.d/$f

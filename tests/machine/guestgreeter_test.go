@@ -127,10 +127,47 @@ func (b *Booted) guestsAtGreeters(t *testing.T, suite string) {
 			t.Errorf("of the first guest is not known %q:\n%s", want, said)
 		}
 	}
+	b.guestByEntry(t, desktop)
 	b.Must("sessionctl", "guest", "disable")
 	if now := b.Must("sh", "-c", stacks); now != before {
 		t.Errorf("the PAM stacks are not what they were:\n%s\n%s", now, before)
 	}
+}
+
+// guestByEntry takes the entry for guests at lightdm's greeter, with no word typed.
+func (b *Booted) guestByEntry(t *testing.T, desktop string) {
+	_, err := b.GuestEntry(b.ctx)
+	b.check(err)
+	name, err := b.SeatGuest(b.ctx, "lightdm")
+	b.check(err)
+	b.eventually("the guest's desktop", func() string {
+		if b.Run("pgrep", "-u", name, "-x", desktop).OK() {
+			return ""
+		}
+		return b.Run("ps", "-u", name, "-f").Stdout
+	})
+	b.guestIsInside(t, name, desktop)
+	b.Must("sessionctl", "guest", "end", name)
+	b.guestGone(name)
+	// A user of that name does not come in by it without a password.
+	b.Must("useradd", "--create-home", "guest")
+	s, err := b.GuestEntry(b.ctx)
+	b.check(err)
+	b.eventually("the entry to be refused", func() string {
+		said := b.Must("journalctl", "--no-pager", "SYSLOG_IDENTIFIER=lightdm")
+		if strings.Contains(said, "lightdm-autologin:auth): there is a user called guest") {
+			return ""
+		}
+		return said
+	})
+	_, err = s.Window(b.ctx, greeterTime, "lightdm-gtk-greeter")
+	b.check(err)
+	if in := b.Run("pgrep", "-u", "guest", "-l"); in.OK() {
+		t.Errorf("the user guest came in without a password: %s", in.Stdout)
+	}
+	b.Must("systemctl", "stop", "lightdm.service")
+	b.Must("userdel", "--remove", "guest")
+	b.noGuestLeft(t)
 }
 
 // guestIsInside wants the guest's desktop in its session, and nothing of it on the host.

@@ -19,15 +19,23 @@ const sessionTime = 40 * time.Second
 // a name. entry is the session that is marked in the greeter's menu, by its
 // file's name without ".desktop"; "" leaves what lightdm would mark.
 func (m *Machine) Lightdm(ctx context.Context, entry string) (*Screen, error) {
-	settings := "[Seat:*]\n"
+	settings := ""
 	if entry != "" {
-		settings += "user-session=" + entry + "\n"
+		settings = "user-session=" + entry + "\n"
 	}
-	if err := m.Write(ctx, "/etc/lightdm/lightdm.conf.d/95-session.conf", settings); err != nil {
+	return m.lightdm(ctx, settings, "")
+}
+
+// lightdm starts lightdm with settings of its seat. last is whom its greeter has
+// marked, as it notes who came last; "" is nobody.
+func (m *Machine) lightdm(ctx context.Context, settings, last string) (*Screen, error) {
+	if err := m.Write(ctx, "/etc/lightdm/lightdm.conf.d/95-session.conf", "[Seat:*]\n"+settings); err != nil {
 		return nil, err
 	}
-	// The greeter would mark what was taken last, whoever that was.
-	if err := done(m.Run(ctx, "sh", "-c", "rm -f /var/lib/lightdm/.cache/lightdm-gtk-greeter/state; systemctl restart lightdm.service")); err != nil {
+	const start = `install -d -o lightdm -g lightdm /var/lib/lightdm/.cache /var/lib/lightdm/.cache/lightdm-gtk-greeter
+cd /var/lib/lightdm/.cache/lightdm-gtk-greeter; printf '[greeter]\nlast-user=%s\n' "$0" >state; chown lightdm: state
+systemctl restart lightdm.service`
+	if err := done(m.Run(ctx, "sh", "-ec", start, last)); err != nil {
 		return nil, err
 	}
 	s := &Screen{m, ":0", "/var/run/lightdm/root/:0"}
@@ -99,10 +107,21 @@ func (m *Machine) GuestAtLightdm(ctx context.Context) (s *Screen, name string, e
 	return s, name, err
 }
 
+// GuestEntry presses the button of the entry for guests in the list of lightdm's
+// greeter, and returns the screen.
+func (m *Machine) GuestEntry(ctx context.Context) (*Screen, error) {
+	s, err := m.lightdm(ctx, "greeter-hide-users=false\n", "*guest")
+	if err == nil {
+		err = s.Key(ctx, "shift+Tab", "Return")
+	}
+	return s, err
+}
+
 // SeatGuest waits for a guest on seat0 who came by a service, and returns its name.
 func (m *Machine) SeatGuest(ctx context.Context, service string) (string, error) {
 	const guest = `for s in $(loginctl list-sessions --no-legend | awk '$3 ~ /^guest-/ && /seat0/ { print $1 }'); do
-	[ "$(loginctl show-session "$s" -p Service --value)" != "$0" ] || exec loginctl show-session "$s" -p Name --value
+	case $(loginctl show-session "$s" -p Service --value) in "$0" | "$0"-autologin) ;; *) continue ;; esac
+	exec loginctl show-session "$s" -p Name --value
 done`
 	var last Result
 	for end := time.Now().Add(sessionTime); time.Now().Before(end) && ctx.Err() == nil; time.Sleep(200 * time.Millisecond) {

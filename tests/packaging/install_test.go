@@ -19,6 +19,7 @@ var installed = map[string]os.FileMode{
 	"usr/lib/ninefold/ninefold-enter":                         0o755,
 	"usr/lib/ninefold/ninefold-guest":                         0o755,
 	"usr/lib/ninefold/ninefold-session":                       0o755,
+	"usr/lib/ninefold/ninefold-guest-account":                 0o755,
 	"usr/share/lightdm/lightdm.conf.d/60-ninefold.conf":       0o644,
 	"usr/lib/ninefold/sessiond":                               0o755,
 	"usr/lib/x86_64-linux-gnu/security/pam_ninefold.so":       0o644,

@@ -22,6 +22,11 @@ const (
 	LastID  = 65519
 )
 
+// firstShared is the first of those that users' own guests get, and prepared sessions,
+// which users empty, too: whoever begins guests as fast as they can leaves ids for those
+// who log in.
+const firstShared = FirstID + (LastID-FirstID+1)/2
+
 // lockDir is where systemd locks them: a file for each id, named by it, under an
 // flock(2) for as long as the id is in use. Who gets the lock looks whether the
 // file is still there, since whoever gives an id up unlinks it.

@@ -51,6 +51,33 @@ func TestUsersHaveSoManyAtOnce(t *testing.T) {
 	}
 }
 
+// TestUsersLeaveRoomForOthers: where users have had as many guests as there can be until the
+// machine is searched, they have no more, and who logs in comes in.
+func TestUsersLeaveRoomForOthers(t *testing.T) {
+	g := &Guests{dir: t.TempDir(), locks: t.TempDir(), users: t.TempDir()}
+	if err := os.MkdirAll(g.taken(), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for uid := uint32(firstShared); uid <= LastID; uid++ {
+		if err := os.WriteFile(g.record(uid), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := g.For(1000, 1).Begin(t.Context(), "guest"); !errors.Is(err, ErrFull) {
+		t.Errorf("one more of a user's: %v", err)
+	}
+	if _, err := g.begin(t.Context(), Report{State: Waiting}, "/", noShell); !errors.Is(err, ErrFull) {
+		t.Errorf("one more that is prepared: %v", err)
+	}
+	logsIn, err := g.begin(t.Context(), Report{Service: "login"}, LoginHome, noShell)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := logsIn.End(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestWhatUsersWriteRaisesNoBounds(t *testing.T) {
 	spec := plan.Spec{Upper: &plan.Upper{Size: plan.GuestSize * 2}, Limits: []plan.Limit{
 		{Name: "memory", Value: plan.Unlimited}, {Name: "tasks", Value: 1 << 20}, {Name: "nproc", Value: plan.GuestTasks + 1}, {Name: "core", Value: 1},

@@ -82,11 +82,12 @@ func (g *Guests) begin(ctx context.Context, r Report, home, shell string) (*Gues
 			return nil, fmt.Errorf("begin a guest's session: %w", err)
 		}
 	}
-	id, err := take(g.locks, func(uid uint32) bool { return !g.isTaken(uid) })
+	r.For = g.of.uid
+	shared := r.For != 0 || r.State == Waiting
+	id, err := take(g.locks, func(uid uint32) bool { return !g.isTaken(uid) && (!shared || uid >= firstShared) })
 	if err != nil {
 		return nil, err
 	}
-	r.For = g.of.uid
 	r.Name, r.UID, r.State, r.Begun = id.name, id.uid, cmp.Or(r.State, Live), time.Now()
 	guest := &Guest{all: g, id: id, Report: r}
 	unused := sideways(func() error { return unused(id.uid) })
@@ -231,10 +232,18 @@ func (g *Guest) settle() error {
 
 // reportName sorts by time.
 func reportName(r *Report) string {
-	return strconv.FormatInt(r.Begun.UnixMicro(), 10) + "-" + r.Name
+	name := strconv.FormatInt(r.Begun.UnixMicro(), 10) + "-" + r.Name
+	if r.For != 0 {
+		name += ofUsers
+	}
+	return name
 }
 
-// maxReports is how many reports are kept.
+// ofUsers ends the names of reports on guests that users have begun, who are to
+// push out no others.
+const ofUsers = "-for"
+
+// maxReports is how many reports are kept of each kind.
 const maxReports = 200
 
 func (g *Guests) prune() error {
@@ -242,11 +251,15 @@ func (g *Guests) prune() error {
 	if err != nil {
 		return err
 	}
-	for len(names) > maxReports {
-		if err := gone(os.Remove(filepath.Join(g.reports(), names[0]))); err != nil {
+	kept := map[bool]int{}
+	for _, name := range slices.Backward(names) {
+		kind := strings.HasSuffix(name, ofUsers)
+		if kept[kind]++; kept[kind] <= maxReports {
+			continue
+		}
+		if err := gone(os.Remove(filepath.Join(g.reports(), name))); err != nil {
 			return err
 		}
-		names = names[1:]
 	}
 	return nil
 }

@@ -119,15 +119,18 @@ func (a *app) tellGuest(r guests.Report) error {
 	return show.Table(a.Out, []string{"TRIED", "", "BECAUSE"}, rows)
 }
 
-// stopAbandoned has systemd take down what logind forgot of guests who logged in.
-func (a *app) stopAbandoned(ctx context.Context) error {
-	ids, err := a.guests().Abandoned()
-	if len(ids) == 0 || os.Geteuid() != 0 {
+// forgetLogins has systemd take down what it and logind keep of guests who logged in and
+// are gone.
+func (a *app) forgetLogins(ctx context.Context) error {
+	all := a.guests()
+	over, err := all.Over()
+	if len(over) == 0 || os.Geteuid() != 0 || !units.Booted() {
 		return err
 	}
 	bus := units.New(slog.New(slog.DiscardHandler))
 	defer bus.Close()
-	for _, uid := range ids {
+	err = errors.Join(err, bus.ForgetSessions(ctx, func(uid uint32) bool { return slices.Contains(over, uid) }))
+	for _, uid := range all.Abandoned(over) {
 		err = errors.Join(err, bus.StopUnit(ctx, fmt.Sprintf("user-runtime-dir@%d.service", uid)))
 	}
 	return err
@@ -139,11 +142,10 @@ func (a *app) sweepGuests() *cobra.Command {
 		Short: "Search the machine for files of guests that are gone, and free their ids",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := a.stopAbandoned(c.Context()); err != nil {
-				return err
-			}
+			// Where systemd does not answer, what it keeps is found all the same.
+			kept := a.forgetLogins(c.Context())
 			swept, err := a.guests().Sweep(c.Context())
-			if a.json {
+			if err = errors.Join(kept, err); a.json {
 				return errors.Join(err, show.JSON(a.Out, swept))
 			}
 			if err != nil {

@@ -80,19 +80,24 @@ var errAway = errors.New("nobody has come back to it (guests.away)")
 func (o options) keepGuest() error {
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM, unix.SIGINT)
 	defer stop()
+	bus := units.New(slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	defer bus.Close()
 	if o.bounds.Away > 0 {
-		log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 		var gone context.CancelCauseFunc
 		ctx, gone = context.WithCancelCause(ctx)
 		defer gone(nil)
 		go func() {
-			if bus := units.New(log); bus.Away(ctx, uint32(o.guest), o.bounds.Away) {
+			if bus.Away(ctx, uint32(o.guest), o.bounds.Away) {
 				gone(errAway)
 			}
 		}()
 	}
+	// What cannot be had let go of is found, and a sweep tries again.
+	letGo := func() {
+		_ = bus.ForgetSessions(context.WithoutCancel(ctx), func(uid uint32) bool { return uid == uint32(o.guest) })
+	}
 	m := manager.Open(manager.Options{Config: o.config, State: o.state})
-	if err := m.KeepGuest(ctx, uint32(o.guest), os.Stdin, o.bounds.Longest); err != nil {
+	if err := m.KeepGuest(ctx, uint32(o.guest), os.Stdin, o.bounds.Longest, letGo); err != nil {
 		return fmt.Errorf("guest %s: %w", guests.Name(uint32(o.guest)), err)
 	}
 	return nil

@@ -8,9 +8,37 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"ninefold/sessiond/process"
 )
+
+const (
+	// lingers is how long what ended may still be seen: an exiting process, a key that
+	// the kernel has not collected.
+	lingers = 5 * time.Second
+	// soon is how long that takes when nobody holds it.
+	soon = 200 * time.Millisecond
+)
+
+// lasting is what is left of uid at the deadline, or nothing as soon as nothing is. What
+// the kernel keeps of keys is dropped meanwhile; letGo, unless it is nil, is called
+// once when that is not enough.
+func lasting(uid uint32, deadline time.Time, letGo func()) ([]string, error) {
+	for begun := time.Now(); ; time.Sleep(2 * time.Millisecond) {
+		found, err := left(uid)
+		if err != nil || len(found) == 0 {
+			return nil, err
+		}
+		if err := forgetKeys(uid); err != nil || time.Now().After(deadline) {
+			return found, err
+		}
+		if letGo != nil && time.Since(begun) > soon {
+			letGo()
+			letGo = nil
+		}
+	}
+}
 
 // left looks for what the kernel knows of uid: processes, System V IPC objects
 // and keys. Files are search's business.
@@ -33,10 +61,14 @@ func left(uid uint32) ([]string, error) {
 		}
 	}
 	keys, err := hasKeys(uid)
-	if keys {
-		found = append(found, "keys")
+	if err != nil || !keys {
+		return found, err
 	}
-	return found, err
+	named, err := describeKeys(uid)
+	if len(named) == 0 {
+		named = []string{"keys"} // which it could not see itself
+	}
+	return append(found, named...), err
 }
 
 // ipcOf returns the ids of what uid owns or made, by the columns' names in the

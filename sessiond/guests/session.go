@@ -51,6 +51,10 @@ func (g *Guests) isTaken(uid uint32) bool {
 // Guest is one that is being had in. End has to be called.
 type Guest struct {
 	Report
+	// LetGo, if there is one, has others than the kernel let go of the guest's login. It
+	// is called when something of the guest does not go by itself.
+	LetGo func()
+
 	all     *Guests
 	id      *id
 	guard   *namespaces.Guard
@@ -168,10 +172,6 @@ func (r *Report) write(g *Guests) error {
 	return nil
 }
 
-// lingers is how long what ended may still be seen: an exiting process, a key that
-// the kernel has not collected.
-const lingers = 5 * time.Second
-
 // End is called when the session is over. It looks for what is left of the
 // guest; ErrRemains says that something is, and the id stays taken. Otherwise the
 // id is free once file systems have been searched (Sweep), of which a session
@@ -184,18 +184,9 @@ func (g *Guest) End() error {
 		return nil // what has the id is nothing of this guest's, who never was in
 	}
 	g.Ended = time.Now()
-	for deadline := g.Ended.Add(lingers); ; time.Sleep(2 * time.Millisecond) {
-		found, err := left(g.UID)
-		if err == nil {
-			err = forgetKeys(g.UID)
-		}
-		if err != nil {
-			return fmt.Errorf("look for what is left of %s: %w", g.Name, err)
-		}
-		g.Left = found
-		if len(found) == 0 || time.Now().After(deadline) {
-			break
-		}
+	var err error
+	if g.Left, err = lasting(g.UID, g.Ended.Add(lingers), g.LetGo); err != nil {
+		return fmt.Errorf("look for what is left of %s: %w", g.Name, err)
 	}
 	switch {
 	case len(g.Left) > 0:

@@ -76,8 +76,9 @@ func (g *Guests) Sweep(ctx context.Context) (Swept, error) {
 		// Nothing is proved: the ids wait for the next one.
 		return out, errors.Join(failed, fmt.Errorf("search the machine for files of guests: %w", err))
 	}
+	settled := time.Now().Add(lingers) // for all of them
 	for uid, guest := range over {
-		failed = errors.Join(failed, guest.searched(found[uid]))
+		failed = errors.Join(failed, guest.searched(found[uid], settled))
 		if guest.State == Clean {
 			out.Clean = append(out.Clean, guest.Name)
 		} else {
@@ -113,19 +114,28 @@ func stillOut(uid uint32) bool {
 	return err == nil && len(entries) == 0
 }
 
-// Abandoned are the ids of guests who have ended and of whom logind has let go without
-// taking down the directory that it had made for them, as it does when a login
-// program is killed while it waits for its session: user-runtime-dir@UID.service is then
-// active for good.
-func (g *Guests) Abandoned() (ids []uint32, err error) {
+// Over are the ids of guests who have ended, and are not free yet.
+func (g *Guests) Over() (ids []uint32, err error) {
 	all, err := g.List()
 	for _, r := range all {
-		_, known := os.Lstat("/run/systemd/users/" + number(r.UID))
-		if r.State == Ended && stillOut(r.UID) && errors.Is(known, fs.ErrNotExist) {
+		if r.State == Ended || r.State == Remains {
 			ids = append(ids, r.UID)
 		}
 	}
 	return ids, err
+}
+
+// Abandoned are those of the ids of which logind has let go without taking down the
+// directory that it had made for them, as it does when a login program is killed
+// while it waits for its session: user-runtime-dir@UID.service is then active for good.
+func (g *Guests) Abandoned(over []uint32) (ids []uint32) {
+	for _, uid := range over {
+		_, known := os.Lstat("/run/systemd/users/" + number(uid))
+		if stillOut(uid) && errors.Is(known, fs.ErrNotExist) {
+			ids = append(ids, uid)
+		}
+	}
+	return ids
 }
 
 // resume returns the guest with the id uid, whose session is over, with its
@@ -143,12 +153,9 @@ func (g *Guests) resume(uid uint32) (*Guest, error) {
 	return guest, nil
 }
 
-// searched notes the files that were found, and what else is there now.
-func (g *Guest) searched(files []string) error {
-	if err := forgetKeys(g.UID); err != nil {
-		return err
-	}
-	now, err := left(g.UID)
+// searched notes the files that were found, and what else is there at the deadline.
+func (g *Guest) searched(files []string, deadline time.Time) error {
+	now, err := lasting(g.UID, deadline, nil)
 	if err != nil {
 		return fmt.Errorf("look for what is left of %s: %w", g.Name, err)
 	}

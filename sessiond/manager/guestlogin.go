@@ -25,12 +25,13 @@ const guestComes = time.Minute
 // over by its lock, makes the session, has tried what must fail in it, waits for
 // the guest and then runs the session until that ends, the guest goes, ctx ends or
 // the time is over (0: none). Afterwards it looks for what is left. What goes wrong
-// is told to the guest, who gets nothing else.
-func (m *Manager) KeepGuest(ctx context.Context, uid uint32, lock *os.File, longest time.Duration) (err error) {
+// is told to the guest, who gets nothing else. letGo is the guest's (guests.Guest).
+func (m *Manager) KeepGuest(ctx context.Context, uid uint32, lock *os.File, longest time.Duration, letGo func()) (err error) {
 	guest, err := m.Guests().Adopt(uid, lock)
 	if err != nil {
 		return err
 	}
+	guest.LetGo = letGo
 	door, err := entrance.Open(guest.Entrance(), uid)
 	if err != nil {
 		return errors.Join(err, guest.End())

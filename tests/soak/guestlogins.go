@@ -185,8 +185,11 @@ func keepers() (pids []int, err error) {
 
 // anyMoment waits for some part of twice what a login takes here.
 func anyMoment() {
-	time.Sleep(time.Duration(rand.Int64N(int64(2 * usualLogin.Load()))))
+	time.Sleep(rand.N(2 * max(time.Duration(usualLogin.Load()), shortLogin)))
 }
+
+// shortLogin is what a login takes at least.
+const shortLogin = 100 * time.Millisecond
 
 // loginEnds are the ways in which a guest's login ends here.
 var loginEnds = []struct {
@@ -249,7 +252,7 @@ func tryGuestLogin(ctx context.Context, how int) (err error) {
 	}
 	err = loginEnds[how].do(g)
 	if how == 0 && err == nil {
-		usualLogin.Store(max(int64(time.Since(begun)/2), int64(10*time.Millisecond)))
+		usualLogin.Store(int64(time.Since(begun) / 2))
 	}
 	_ = g.master.Close() // hangs up
 	gone := g.gone()

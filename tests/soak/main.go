@@ -54,6 +54,7 @@ func run(ctx context.Context, args []string) int {
 	logins := flags.Int("logins", 0, "then log in that many times to each of them")
 	guests := flags.Int("guests", 0, "then have that many guests in on each, killed at any moment")
 	guestLogins := flags.Int("guestlogins", 0, "then have that many guests log in in front of each, killed at any moment")
+	only := flags.String("suite", "", "the one release to boot (bookworm, trixie); else each")
 	bin := flags.String("bin", "bin", "where the built programs are")
 	seed := flags.Uint64("seed", uint64(time.Now().UnixNano()), "of the choices; printed, to repeat a run")
 	if err := flags.Parse(args); err != nil {
@@ -75,6 +76,9 @@ func run(ctx context.Context, args []string) int {
 		}
 	}
 	for _, suite := range machine.Suites {
+		if *only != "" && suite != *only {
+			continue
+		}
 		var err error
 		if *door+*logins > 0 {
 			err = loginSoaks(ctx, suite, *door, *logins)

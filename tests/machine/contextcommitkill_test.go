@@ -8,7 +8,6 @@ import (
 // commitKilled kills commit at its steps. The context stays as it is, and the same
 // command, said to replace what that left, makes the same image.
 func (b *Booted) commitKilled(t *testing.T, n int, kept, look string) {
-	t.Helper()
 	const recipe = "/etc/ninefold/recipes/kimg"
 	const images = "sessionctl image list --json"
 	b.loops()
@@ -22,7 +21,7 @@ func (b *Booted) commitKilled(t *testing.T, n int, kept, look string) {
 		return b.Run(append([]string{"killat", strconv.Itoa(step), "/run/steps", "hc"}, commit...)...)
 	}
 	b.restore(kept)
-	before := b.contextState(look)
+	before := b.contextState(look, "")
 	if r := at(0); !r.OK() {
 		t.Fatal(r)
 	}
@@ -35,7 +34,7 @@ func (b *Booted) commitKilled(t *testing.T, n int, kept, look string) {
 		if r := at(step); r.Code == 125 {
 			t.Fatal(r)
 		}
-		if got := b.contextState(look); got != before {
+		if got := b.contextState(look, ""); got != before {
 			t.Errorf("commit, killed at step %d of %d, has changed the context:\n%s\nwant\n%s", step, steps, got, before)
 		}
 		switch {

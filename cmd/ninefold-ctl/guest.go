@@ -27,7 +27,7 @@ func (a *app) guest() *cobra.Command {
 exists for it alone. What such a session must not be able to do is tried before
 anybody is let in, and what it left is looked for afterwards.`,
 	}
-	c.AddCommand(a.enableGuests(), a.disableGuests(), a.tellGuests(), a.listGuests(), a.endGuests(), a.reportGuest(), a.sweepGuests(), a.poolGuests())
+	c.AddCommand(a.enableGuests(), a.disableGuests(), a.tellGuests(), a.listGuests(), a.endGuests(), a.reportGuest(), a.sweepGuests(), a.poolGuests(), a.listHomes(), a.forgetHome())
 	return c
 }
 
@@ -101,7 +101,7 @@ func (a *app) tellGuest(r guests.Report) error {
 	}
 	for _, line := range [][2]string{
 		{"guest", r.Name}, {"profile", r.Profile}, {"for", whose}, {"service", r.Service}, {"terminal", r.Terminal}, {"state", string(r.State)}, {"begun", moment(r.Begun)}, {"ended", ended},
-		{"searched", searched}, {"writable", strings.Join(r.Writable, ", ")}, {"lent", strings.Join(r.Lent, ", ")}, {"left", strings.Join(r.Left, ", ")},
+		{"searched", searched}, {"writable", strings.Join(r.Writable, ", ")}, {"kept", r.Kept}, {"lent", strings.Join(r.Lent, ", ")}, {"left", strings.Join(r.Left, ", ")},
 	} {
 		if line[1] != "" {
 			fmt.Fprintf(a.Out, "%-9s %s\n", line[0], plain(line[1]))

@@ -58,6 +58,9 @@ many may be in, and for how long. No other service knows a guest.`,
 				return fmt.Errorf("let guests in: %w: %s", guestpam.ErrNoService, strings.Join(named, ", "))
 			}
 			_, err = fmt.Fprintf(a.Out, "guests can log in by %s, as %s\n", strings.Join(enabled, ", "), login.GuestName)
+			if err == nil && p.KeepsHome() {
+				_, err = fmt.Fprintf(a.Err, "profile %s keeps their home: each of them finds what the one before left\n", p.Name)
+			}
 			if err == nil && slices.Contains(enabled, guestpam.Lightdm) {
 				_, err = fmt.Fprintln(a.Err, "lightdm's list of users has an entry for guests from its next start on (systemctl restart lightdm ends what it shows)")
 			}

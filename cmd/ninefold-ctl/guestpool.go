@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 
@@ -39,6 +40,12 @@ it is told to end; guests that are in stay. ninefold-guest-pool@N.service keeps 
 				profile = args[0]
 			}
 			m := manager.Open(manager.Options{Config: a.config, State: a.state})
+			// One that cannot be prepared is told now, and not by the log.
+			if _, release, err := m.DecideGuest(c.Context(), profile); errors.Is(err, guests.ErrHomeWaits) {
+				return err
+			} else if err == nil {
+				release()
+			}
 			p := guests.Pool{Guests: m.Guests(), Size: size, Log: slog.New(slog.NewTextHandler(a.Err, nil)),
 				Decide: func(ctx context.Context) (*decided.Session, func(), error) { return m.DecideGuest(ctx, profile) }}
 			return p.Serve(c.Context(), at)

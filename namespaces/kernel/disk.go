@@ -32,6 +32,11 @@ func OpenDisk(path string) (FD, error) {
 			err = ErrDiskInUse
 		}
 	}
+	if err == nil {
+		if err = unix.Fstat(raw, &st); err == nil && st.Nlink == 0 {
+			err = unix.ENOENT // it was removed between our calls
+		}
+	}
 	if err != nil {
 		fd.Close()
 		return None, fail("open", path, "", err)
@@ -58,12 +63,17 @@ func MountDisk(file FD, owner uint32, attr Attr) (FD, error) {
 }
 
 // begin gives the root of a file system that mkfs.ext4(8) has just made to owner: it
-// is root's until then, and only then. That is done last.
+// is root's until then, and only then. That is done last. What e2fsck(8) makes there for
+// what it finds is root's, too, and taken away as long as it is empty.
 func begin(mnt FD, owner uint32) error {
-	if who, err := Owner(mnt); err != nil || who != 0 {
-		return err
+	const found = "lost+found"
+	var st unix.Stat_t
+	if err := unix.Fstatat(int(mnt), found, &st, unix.AT_SYMLINK_NOFOLLOW); err == nil && st.Uid == 0 {
+		if err := unix.Unlinkat(int(mnt), found, unix.AT_REMOVEDIR); err != nil && err != unix.ENOTEMPTY && err != unix.EROFS {
+			return err
+		}
 	}
-	if err := unix.Unlinkat(int(mnt), "lost+found", unix.AT_REMOVEDIR); err != nil && err != unix.ENOENT {
+	if who, err := Owner(mnt); err != nil || who != 0 {
 		return err
 	}
 	if err := unix.Fchmodat(int(mnt), ".", 0o700, 0); err != nil {

@@ -56,8 +56,11 @@ type Report struct {
 	// Tries are what was tried before the guest came in, by ninefold-probe.
 	Tries []Try `json:"tries"`
 	// Writable are the session's mounts that a guest could write to, as its own
-	// mount table had them: each lies in memory, or the session is refused.
+	// mount table had them: each lies in memory, or the session is refused, but
+	// for what is Kept.
 	Writable []string `json:"writable"`
+	// Kept is the home that the profile keeps, with the number of its device.
+	Kept string `json:"kept,omitempty"`
 	// Lent is what of the host's was shown in the session after that was tried.
 	Lent []string `json:"lent,omitempty"`
 	// Left is what was found of the guest afterwards.
@@ -76,10 +79,13 @@ type Try struct {
 // maxReport bounds a record: some hundred tries and mounts.
 const maxReport = 256 << 10
 
-var kind = record.Kind{Magic: "9fguest\x00", Version: 2, Oldest: 1, Max: maxReport}
+var kind = record.Kind{Magic: "9fguest\x00", Version: 3, Oldest: 1, Max: maxReport}
 
 // RecordVersion is the oldest that has what is in r.
 func (r Report) RecordVersion() uint32 {
+	if r.Kept != "" {
+		return 3
+	}
 	if r.For != 0 || len(r.Lent) > 0 {
 		return 2
 	}

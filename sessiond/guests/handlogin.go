@@ -168,11 +168,14 @@ func (g *Guest) Start(ctx context.Context, s *decided.Session) (*namespaces.Sess
 		return made, err
 	}
 	guard, err := g.Guard()
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = g.all.readyHome(ctx, s.Plan)
 	}
-	if made, err = namespaces.Start(ctx, g.plan(s), namespaces.Command{Guard: guard}); err != nil {
-		return nil, fmt.Errorf("make a session of profile %s: %w", s.Profile, err)
+	if err == nil {
+		made, err = namespaces.Start(ctx, g.plan(s), namespaces.Command{Guard: guard})
+	}
+	if err != nil {
+		return nil, fmt.Errorf("make a session of profile %s: %w", s.Profile, inHome(err))
 	}
 	return made, nil
 }

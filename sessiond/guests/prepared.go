@@ -24,8 +24,12 @@ type Prepared struct {
 	err  error
 }
 
-// Prepare makes a session as Run does, without a command.
+// Prepare makes a session as Run does, without a command. ErrHomeWaits says that one
+// is never prepared.
 func (g *Guests) Prepare(ctx context.Context, s *decided.Session) (p *Prepared, err error) {
+	if _, keeps := kept(s.Plan); keeps {
+		return nil, fmt.Errorf("profile %s: %w", s.Profile, ErrHomeWaits)
+	}
 	for range maxTries {
 		if p, err = g.prepareOnce(ctx, s); !errors.Is(err, errInUse) {
 			break

@@ -44,6 +44,9 @@ func (g *Guest) Guard() (*namespaces.Guard, error) {
 // the guest is let in. What was tried is written down meanwhile.
 func (g *Guest) judge(said []byte, status namespaces.Status) (err error) {
 	g.Tries, g.Writable, err = parseProbe(string(said))
+	if len(g.guard.Disks) > 0 {
+		g.Kept = fmt.Sprintf("%s, on device %s, for profile %s", plan.GuestHome, strings.Join(g.guard.Disks, ", "), g.Profile)
+	}
 	if err != nil || status.Code > 1 {
 		return errors.Join(fmt.Errorf("%w: the probe ended with %d", ErrBroken, status.Code), err)
 	}

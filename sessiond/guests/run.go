@@ -3,6 +3,7 @@ package guests
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"ninefold/namespaces"
@@ -23,6 +24,9 @@ func (g *Guests) Run(ctx context.Context, s *decided.Session, r decided.Request)
 	defer held.give()
 	if p := g.takePrepared(s); p != nil {
 		return p.Run(ctx, r)
+	}
+	if err := g.readyHome(ctx, s.Plan); err != nil {
+		return status, fmt.Errorf("profile %s: %w", s.Profile, err)
 	}
 	for range maxTries {
 		if status, err = g.runOnce(ctx, s, r); !errors.Is(err, errInUse) {
@@ -47,7 +51,8 @@ func (g *Guests) runOnce(ctx context.Context, s *decided.Session, r decided.Requ
 	if r.Guard, err = guest.Guard(); err != nil {
 		return status, err
 	}
-	return own.Run(ctx, r)
+	status, err = own.Run(ctx, r)
+	return status, inHome(err)
 }
 
 // plan is that of the guest's own session.

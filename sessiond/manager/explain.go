@@ -46,6 +46,9 @@ func (m *Manager) Explain(ctx context.Context, r Request) (*Explanation, error) 
 	if p.spec.Upper != nil && p.spec.Upper.Dir != "" {
 		e.Writes = "to " + p.spec.Upper.Dir + ", kept"
 	}
+	if p.spec.HomeDisk != "" {
+		e.Writes += "; in the home to " + p.spec.HomeDisk + ", kept for the next guest"
+	}
 	for _, piece := range p.base.pieces {
 		l := fmt.Sprintf("image %s %s", piece.Name, piece.Image.Short())
 		if !piece.Above.IsZero() {

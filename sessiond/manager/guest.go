@@ -54,10 +54,14 @@ func (m *Manager) example(p *prepared) error {
 }
 
 // DecideGuest decides how sessions of a profile are for guests, whatever the
-// profile says of its user. What they stand on is held until release is called.
+// profile says of its user. What they stand on is held until release is called. It is
+// for sessions that are prepared, which none is whose home is kept.
 func (m *Manager) DecideGuest(ctx context.Context, name string) (s *decided.Session, release func(), err error) {
 	if err := rely(m.state); err != nil {
 		return nil, nil, err
+	}
+	if p, err := m.Profiles().Find(name); err == nil && p.KeepsHome() {
+		return nil, nil, fmt.Errorf("profile %s: %w", name, guests.ErrHomeWaits)
 	}
 	p, err := m.prepare(ctx, Request{Profile: name, Guest: true}, true)
 	if err != nil {

@@ -139,6 +139,9 @@ func (m *Manager) specify(p *prepared) error {
 	if err := p.profile.Fill(s); err != nil {
 		return err
 	}
+	if p.profile.KeepsHome() {
+		s.HomeDisk = m.Guests().HomeDisk(p.profile.Name)
+	}
 	if p.session.Guest != 0 && p.profile.Origin != 0 {
 		guests.Curb(s)
 	}

@@ -170,7 +170,7 @@ func IsName(s string) bool {
 func (c *checker) choices() {
 	p := c.p
 	c.choice("compose", p.Compose, "auto", "merge", "full")
-	c.choice("home", p.Home, "shared", "dotfiles", "private", "none")
+	c.choice("home", p.Home, "shared", "dotfiles", Kept, "private", "none")
 	c.choice("tmp", p.Tmp, "private", "shared")
 	c.choice("isolation.net", p.Isolation.Net, "host", "none")
 	c.choice("isolation.user", p.Isolation.User, "host", "mapped", Dynamic)
@@ -185,10 +185,13 @@ func (c *checker) choices() {
 func (c *checker) guest() {
 	p := c.p
 	if p.Isolation.User != Dynamic {
+		if p.Home == Kept {
+			c.bad("home", `home: what is kept is a guest's; write user = "dynamic" below [isolation], or home = "shared"`)
+		}
 		return
 	}
 	if p.Home == "dotfiles" {
-		c.bad("home", `home: a guest has none on the machine; write "private" or "none"`)
+		c.bad("home", `home: a guest has none on the machine; write "private", "kept" or "none"`)
 	}
 	if p.Keep.Root == "user" {
 		c.bad("keep.root", `root: nothing of a guest is kept; write "no"`)
@@ -243,6 +246,8 @@ func (c *checker) amounts() {
 			c.bad("keep.size", "size %s", err)
 		case n < 1<<20 || n > 1<<50:
 			c.bad("keep.size", "size %q is not between 1M and 1024T", p.Keep.Size)
+		case p.Home == Kept && n < plan.MinDisk:
+			c.bad("keep.size", "size %q is too small for a home that is kept: at least 8M", p.Keep.Size)
 		case p.Keep.Root == "user":
 			c.bad("keep.size", `size bounds a layer in memory; with root = "user" it lies on disk`)
 		}

@@ -151,9 +151,12 @@ func (p *Profile) loadNamespace() tomlfile.Errors {
 }
 
 // confined compiles p for a user that there is not, to find lines that their
-// author may not write.
+// author may not write, and a home that is not for its author to keep.
 func (p *Profile) confined(data []byte) tomlfile.Errors {
-	s := plan.Spec{User: anybody, Layers: []plan.Layer{{Kind: plan.LayerDir, Source: "/"}}}
+	if p.Home == Kept && p.Origin != 0 {
+		return tomlfile.Errors{tomlfile.Index(p.File, data).Error(ErrInvalid, fmt.Sprintf("home: it takes room of the machine's, and uid %d had a hand in this profile", p.Origin), "home")}
+	}
+	s := plan.Spec{User: anybody, Layers: []plan.Layer{{Kind: plan.LayerDir, Source: "/"}}, HomeDisk: "/disk"}
 	err := p.Fill(&s)
 	if err == nil {
 		_, err = plan.Compile(s)

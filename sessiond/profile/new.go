@@ -44,7 +44,7 @@ base = @BASE@
 # components = ["thunar"]  # images over the runtime
 # compose = "auto"         # or merge, full: how the runtime joins the base
 
-# home = "shared"          # or dotfiles (settings of its own), private (empty, thrown away), none
+# home = "shared"          # or dotfiles (settings of its own), kept (a guest's), private (thrown away), none
 # tmp = "private"          # or shared
 # devices = ["dri", "snd"] # below /dev, besides null, tty and the like
 # command = ["xfce4-session"]

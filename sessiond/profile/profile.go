@@ -26,6 +26,9 @@ const HostBase = "host"
 // Dynamic is the user of a guest.
 const Dynamic = "dynamic"
 
+// Kept is the home of a guest that the next one of the profile finds.
+const Kept = "kept"
+
 // Profile is one profile. The comments give the default of a key that the
 // file leaves out.
 type Profile struct {
@@ -54,8 +57,9 @@ type Profile struct {
 	Namespace     string `toml:"namespace"`
 	NamespaceFile string `toml:"namespace_file"`
 	// Home is the user's home: "shared" with the host (the default), "dotfiles"
-	// (shared, with settings and data of the profile's own), "private" (empty,
-	// gone with the session), or "none" (nothing can be written).
+	// (shared, with settings and data of the profile's own), "kept" (a guest's, which
+	// the profile's next guest finds, in profiles of root's), "private" (empty, gone
+	// with the session), or "none" (nothing can be written).
 	Home string `toml:"home"`
 	// Tmp is /tmp: "private" (the default) or "shared" with the host.
 	Tmp string `toml:"tmp"`
@@ -198,6 +202,9 @@ func guest() *Profile {
 
 // Guest reports whether the user of p's sessions exists for them alone.
 func (p *Profile) Guest() bool { return p.Isolation.User == Dynamic }
+
+// KeepsHome reports whether the home of p's guests is there again for the next one.
+func (p *Profile) KeepsHome() bool { return p.Guest() && p.Home == Kept }
 
 // ForGuest returns p as that of a guest: the user exists for one session, whose home
 // is in memory and of which nothing is kept.

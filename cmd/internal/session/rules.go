@@ -2,6 +2,7 @@ package session
 
 import (
 	"ninefold/cmd/internal/exit"
+	"ninefold/internal/diskfile"
 	"ninefold/internal/tomlfile"
 	"ninefold/namespaces"
 	"ninefold/namespaces/plan"
@@ -30,6 +31,11 @@ var Rules = []exit.Rule{
 	{Is: manager.ErrGuest, Code: exit.Usage, Hint: "leave --user and --keep out"},
 	{Is: guests.ErrFull, Code: exit.Busy, Hint: "sessionctl guest sweep frees the ids of guests that are gone"},
 	{Is: guests.ErrMany, Code: exit.Busy, Hint: "end one; guests.each in ninefold.toml says how many"},
+	{Is: guests.ErrHomeInUse, Code: exit.Busy, Hint: "wait until that guest has left; sessionctl guest list shows who is in"},
+	{Is: guests.ErrHomeOthers, Code: exit.NotPermitted, Hint: "sessionctl run --guest gives a session without it"},
+	{Is: guests.ErrHomeWaits, Code: exit.Usage, Hint: "name a profile that keeps no home"},
+	{Is: guests.ErrNoHome, Code: exit.NotFound, Hint: "sessionctl guest homes shows those that are kept"},
+	{Is: diskfile.ErrProgram, Code: exit.NotSupported, Hint: "a home that is kept needs e2fsprogs and loop devices (modprobe loop)"},
 	{Is: guests.ErrBroken, Code: exit.Failed, Hint: "this is a fault of Ninefold, of the kernel or of the profile; sessionctl guest report shows all that was tried"},
 	{Is: guests.ErrRemains, Code: exit.Failed, Hint: "its id stays taken; remove what is named, then run sessionctl guest sweep"},
 	{Is: guests.ErrNoGuest, Code: exit.NotFound, Hint: "sessionctl guest list shows those that there are"},

@@ -61,7 +61,7 @@ a context is nobody outside. hc is short for sessionctl context.`,
 		Example: "  hc new foo\n  hc enter foo\n  hc diff foo\n  hc delete foo",
 	}
 	c.AddCommand(a.contextNew(), a.contextEnter(), a.contextRun(), a.contextList(), a.contextShow(), a.contextStatus(), a.contextDiff(),
-		a.contextSnapshot(), a.contextUndo(), a.contextRedo(), a.contextRebase(), a.contextPin(), a.contextFollow(), a.contextSettle(), a.contextCommit(), a.contextPromote(), a.contextRename(), a.contextDelete())
+		a.contextSnapshot(), a.contextUndo(), a.contextRedo(), a.contextRebase(), a.contextPin(), a.contextFollow(), a.contextSettle(), a.contextCommit(), a.contextExport(), a.contextPromote(), a.contextRename(), a.contextDelete())
 	return c
 }
 

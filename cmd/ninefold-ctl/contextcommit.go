@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 
@@ -41,20 +42,14 @@ Sockets and devices are refused.`,
 			if err != nil {
 				return err
 			}
-			if err := a.build(ctx, as, sign); err != nil {
+			if err := a.buildImages(ctx, fmt.Sprintf("the image %s could not be built", as), os.Stderr, flags("config", a.config, "state", a.state, "sign", sign), as); err != nil {
 				return errors.Join(err, done.Undo())
 			}
 			if a.json {
 				return show.JSON(a.Out, done)
 			}
-			fmt.Fprintf(a.Out, "%s: %s, %s removed, by the recipe %s\n", as, count(done.Files, "file", "files"), count(len(done.Removed), "path", "paths"), done.Recipe)
-			for i, l := range done.Left {
-				if i == maxLeftOut {
-					fmt.Fprintf(a.Out, "and %d more are left out; --json lists them\n", len(done.Left)-maxLeftOut)
-					break
-				}
-				fmt.Fprintf(a.Out, "left out: %s: %s\n", plain(l.Path), plain(l.Why))
-			}
+			fmt.Fprintf(a.Out, "%s: %s, by the recipe %s\n", as, holds(done), done.Recipe)
+			tellLeft(a.Out, done)
 			return nil
 		}))
 	c.Flags().StringVar(&as, "as", "", "what to call the `IMAGE` and its recipe")
@@ -64,24 +59,44 @@ Sockets and devices are refused.`,
 	return c
 }
 
-// build builds an image by the program that does, whose exit code counts. What it
-// prints goes to the standard error.
-func (a *app) build(ctx context.Context, recipe, sign string) error {
+// holds says what is in an image of a context.
+func holds(c *livectx.Committed) string {
+	return count(c.Files, "file", "files") + ", " + count(len(c.Removed), "path", "paths") + " removed"
+}
+
+// tellLeft lists what is not.
+func tellLeft(out io.Writer, c *livectx.Committed) {
+	for i, l := range c.Left {
+		if i == maxLeftOut {
+			fmt.Fprintf(out, "and %d more are left out; --json lists them\n", len(c.Left)-maxLeftOut)
+			break
+		}
+		fmt.Fprintf(out, "left out: %s: %s\n", plain(l.Path), plain(l.Why))
+	}
+}
+
+// flags are those of names and values that have a value.
+func flags(pairs ...string) (out []string) {
+	for i := 0; i < len(pairs); i += 2 {
+		if pairs[i+1] != "" {
+			out = append(out, "--"+pairs[i]+"="+pairs[i+1])
+		}
+	}
+	return out
+}
+
+// buildImages runs the program that builds images, and whose exit code counts; failed
+// is what to say then. What it prints goes to out.
+func (a *app) buildImages(ctx context.Context, failed string, out *os.File, args []string, names ...string) error {
 	program := decided.Program(builder)
 	if program == "" {
 		return fmt.Errorf("image build: %w: %s is not installed beside sessionctl", manager.ErrIncomplete, builder)
 	}
-	args := []string{}
-	for _, f := range [][2]string{{"config", a.config}, {"state", a.state}, {"sign", sign}} {
-		if f[1] != "" {
-			args = append(args, "--"+f[0]+"="+f[1])
-		}
-	}
-	c := exec.CommandContext(ctx, program, append(args, "--", recipe)...)
-	c.Stdout, c.Stderr = os.Stderr, os.Stderr
+	c := exec.CommandContext(ctx, program, append(append(args, "--"), names...)...)
+	c.Stdout, c.Stderr = out, os.Stderr
 	err := c.Run()
-	if failed, ok := errors.AsType[*exec.ExitError](err); ok && failed.Exited() {
-		return &exit.Error{Code: exit.Code(failed.ExitCode()), Err: fmt.Errorf("the image %s could not be built: what is wrong stands above", recipe)}
+	if ended, ok := errors.AsType[*exec.ExitError](err); ok && ended.Exited() {
+		return &exit.Error{Code: exit.Code(ended.ExitCode()), Err: fmt.Errorf("%s: what is wrong stands above", failed)}
 	}
 	return err
 }

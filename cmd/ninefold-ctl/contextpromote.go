@@ -5,11 +5,13 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"ninefold/cmd/internal/exit"
+	"ninefold/cmd/internal/host"
 	"ninefold/cmd/internal/show"
 	"ninefold/roots/contexts"
 	"ninefold/sessiond/decided"
@@ -23,7 +25,10 @@ func (a *app) contextPromote() *cobra.Command {
 		`promote has apt install on the machine what was asked for in the context, in the
 versions that the archives have now, and remove what was removed there. It asks
 first; --dry-run shows the command and runs nothing. Files are never brought: it says
-which ones stay in the context, which stays as it is.`,
+which ones stay in the context, which stays as it is.
+
+A user other than root has it done by way of sessionctl host: the host policy decides
+whether it may be, as a rule about /usr/bin/sessionctl context promote says.`,
 		func(ctx context.Context, all *livectx.Contexts, r contexts.Record) error {
 			p, err := all.Promotion(ctx, r)
 			if err != nil {
@@ -50,9 +55,39 @@ which ones stay in the context, which stays as it is.`,
 			}
 			return err
 		}))
+	asRoot := c.RunE
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if os.Geteuid() == 0 {
+			return asRoot(c, args)
+		}
+		return a.promoteByPolicy(args[0], dry, yes)
+	}
 	c.Flags().BoolVar(&dry, "dry-run", false, "show what would be done, and do nothing")
 	c.Flags().BoolVar(&yes, "yes", false, "do not ask")
 	return c
+}
+
+// promoteByPolicy has the broker run the command as root, on the host, if the host
+// policy says that the caller may have that done.
+func (a *app) promoteByPolicy(name string, dry, yes bool) error {
+	if a.json {
+		return exit.Usagef("without --json", "promote: only root gets JSON")
+	}
+	if err := contextError(contexts.CheckName(name)); err != nil {
+		return err
+	}
+	argv := []string{"sessionctl", "context", "promote"}
+	if dry {
+		argv = append(argv, "--dry-run")
+	}
+	if yes {
+		argv = append(argv, "--yes")
+	}
+	status, err := host.Run(host.Stdio{In: a.In, Out: a.Out, Err: a.Err}, host.Options{Command: append(argv, name)})
+	if err == nil {
+		a.status = &status
+	}
+	return err
 }
 
 func (a *app) tellPromotion(p livectx.Promotion) {

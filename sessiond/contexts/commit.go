@@ -39,14 +39,10 @@ func (c *Contexts) Commit(ctx context.Context, r contexts.Record, as string, rep
 	fail := func(err error) (*Committed, error) {
 		return nil, fmt.Errorf("commit the context %s as %s: %w", r.Name, as, err)
 	}
-	// A name that is wrong is told before the work.
-	probe := &contexts.Commit{SHA256: strings.Repeat("1", 64)}
-	archive := as + ".tar"
-	if _, err := recipe.Parse(as+".toml", []byte(probe.Recipe(as, r.Name, archive))); err != nil {
+	out, err := c.committed(r, as)
+	if err != nil {
 		return fail(err)
 	}
-	dir := filepath.Join(c.m.Config()[0], "recipes")
-	out := &Committed{Recipe: filepath.Join(dir, as+".toml"), Archive: filepath.Join(dir, archive)}
 	old, err := regular.Read(out.Recipe, maxRecipe)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -60,15 +56,35 @@ func (c *Contexts) Commit(ctx context.Context, r contexts.Record, as string, rep
 	if _, err := os.Lstat(out.Archive); out.fresh && err == nil && !(replacing && contexts.IsCommitted(out.Archive)) {
 		return fail(fmt.Errorf("%w, or a file of its: %s", ErrRecipe, out.Archive))
 	}
+	if err := c.write(ctx, r, as, out); err != nil {
+		return fail(err)
+	}
+	return out, nil
+}
+
+// committed says which files a commit writes. A name that is wrong is told before the
+// work.
+func (c *Contexts) committed(r contexts.Record, as string) (*Committed, error) {
+	probe := &contexts.Commit{SHA256: strings.Repeat("1", 64)}
+	if _, err := recipe.Parse(as+".toml", []byte(probe.Recipe(as, r.Name, as+".tar"))); err != nil {
+		return nil, err
+	}
+	dir := filepath.Join(c.m.Config()[0], "recipes")
+	return &Committed{Recipe: filepath.Join(dir, as+".toml"), Archive: filepath.Join(dir, as+".tar")}, nil
+}
+
+// write writes the files of a commit.
+func (c *Contexts) write(ctx context.Context, r contexts.Record, as string, out *Committed) error {
 	claim, err := c.Claim(r, false)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer claim.Release()
 	r = claim.Record()
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fail(err)
+	if err := os.MkdirAll(filepath.Dir(out.Recipe), 0o755); err != nil {
+		return err
 	}
+	archive := filepath.Base(out.Archive)
 	// The archive first: the recipe speaks of it.
 	err = replace.Stream(out.Archive, 0o600, func(f *os.File) (err error) {
 		if err = c.over(ctx, r, func(root string) (err error) {
@@ -84,10 +100,7 @@ func (c *Contexts) Commit(ctx context.Context, r contexts.Record, as string, rep
 	if err == nil {
 		err = replace.File(out.Recipe, []byte(out.Commit.Recipe(as, r.Name, archive)), 0o644)
 	}
-	if err != nil {
-		return fail(err)
-	}
-	return out, nil
+	return err
 }
 
 // Undo removes the files of a commit that no image came of, unless it replaced

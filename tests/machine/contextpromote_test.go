@@ -33,3 +33,38 @@ func (b *Booted) contextPromote(t *testing.T, repo *testrepo.Repository) {
 	}
 	b.Must("hc", "delete", "pro")
 }
+
+// contextPromoteByPolicy has people in a login on a context ask for its packages on the
+// machine: the host policy decides.
+func (b *Booted) contextPromoteByPolicy(t *testing.T, repo *testrepo.Repository) {
+	repo.Publish(t, toollib("1.0"))
+	b.Must("apt-get", "update", "-qq")
+	b.Must("hc", "new", "team")
+	b.hc("team", "apt-get install -qq -y toollib; echo mine >/etc/mine")
+	b.Write(profileDir+"team.toml", "version = 1\nbase = \"context:team\"\n")
+	b.Must("cp", "/etc/ninefold/host.policy", "/run/host.policy")
+	b.Write("/etc/ninefold/host.policy", "ninefold 1\nallow user alice profile team as root run /usr/bin/sessionctl context promote --yes|--dry-run team\n")
+	b.configure("[login]\n[login.users]\nalice = \"team\"\nbob = \"team\"\n")
+	alice, bob := b.stay("alice"), b.stay("bob")
+	try := func(term *Terminal, command string, code int, want string) {
+		t.Helper()
+		out, got, err := term.Do("cat /usr/share/toollib/version && " + command)
+		if err != nil || got != code || !strings.Contains(out, "1.0") || !strings.Contains(out, want) {
+			t.Errorf("%s: want %d and %q: %d %v %s", command, code, want, got, err, out)
+		}
+	}
+	const installed = "dpkg-query -W -f '${Version}' toollib 2>/dev/null || echo not there"
+	try(bob, "hc promote --yes team", 124, "denied")
+	try(alice, "hc promote --yes other", 124, "denied")
+	try(alice, "hc promote team", 124, "denied") // nobody but the policy's words
+	try(alice, "hc promote --dry-run team", 0, "apt-get install -- toollib")
+	b.want(b.Must("sh", "-c", installed), "not there")
+	try(alice, "hc promote --yes team", 0, "stays in the context: + /etc/mine")
+	b.want(b.Must("sh", "-c", installed+"; echo; ls /etc/mine 2>/dev/null || echo not brought"), "1.0\nnot brought")
+	alice.Close()
+	bob.Close()
+	b.gone("alice")
+	b.gone("bob")
+	b.Must("sh", "-c", "apt-get purge -qq -y toollib; cp /run/host.policy /etc/ninefold/host.policy; hc delete team; rm "+profileDir+"team.toml")
+	b.configure("")
+}

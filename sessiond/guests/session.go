@@ -175,7 +175,7 @@ func (r *Report) write(g *Guests) error {
 // End is called when the session is over. It looks for what is left of the
 // guest; ErrRemains says that something is, and the id stays taken. Otherwise the
 // id is free once file systems have been searched (Sweep), of which a session
-// that never began needs none.
+// that never began needs none, unless it is of somebody who logged in.
 func (g *Guest) End() error {
 	defer g.id.give()
 	g.drop()
@@ -191,8 +191,8 @@ func (g *Guest) End() error {
 	switch {
 	case len(g.Left) > 0:
 		g.State = Remains
-	case len(g.Tries) == 0 || g.State == Waiting:
-		g.State = Clean // nobody ever was in it
+	case g.Service == "" && len(g.Tries) == 0 || g.State == Waiting:
+		g.State = Clean // nobody ever was in it, nor logged in, for which others keep something
 	default:
 		g.State = Ended
 	}

@@ -56,6 +56,8 @@ func sitDown() (g *guestLogin, err error) {
 		return nil, err
 	}
 	name := "/dev/pts/" + strconv.Itoa(number)
+	for standUp() == nil { // of a soak that was killed
+	}
 	if f, err := os.OpenFile(consoleFile, os.O_CREATE|unix.O_NOCTTY, 0o600); err == nil {
 		f.Close()
 	}
@@ -149,7 +151,7 @@ func (g *guestLogin) killAny() error {
 			return err
 		}
 		all = append(all, g.login.Process.Pid)
-		keepers, err := keepers()
+		keepers, err := running("\x00-keep-guest\x00")
 		if err != nil {
 			return err
 		}
@@ -170,12 +172,12 @@ func (g *guestLogin) killAny() error {
 	return nil
 }
 
-// keepers are the processes that keep sessions of guests who logged in.
-func keepers() (pids []int, err error) {
+// running are the processes with that in their command lines.
+func running(part string) (pids []int, err error) {
 	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
 	for _, name := range lines {
 		text, err := os.ReadFile(name)
-		if err == nil && bytes.Contains(text, []byte("\x00-keep-guest\x00")) {
+		if err == nil && bytes.Contains(text, []byte(part)) {
 			pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(name)))
 			pids = append(pids, pid)
 		}
@@ -223,7 +225,8 @@ func (g *guestLogin) gone() error {
 	case <-g.over:
 		return nil
 	case <-time.After(2 * patience):
-		return fmt.Errorf("the login program goes on; shown:\n%s", g.shown())
+		there, _ := exec.Command("ps", "-e", "-o", "pid,ppid,pgid,sid,tty,stat,wchan:24,ignored,uid,args", "--forest").Output()
+		return fmt.Errorf("the login program %d goes on; there is:\n%sshown:\n%s", g.login.Process.Pid, there, g.shown())
 	}
 }
 
@@ -274,29 +277,51 @@ func daemonUp(ctx context.Context) error {
 // usualLogin is about what a login takes here, in nanoseconds.
 var usualLogin atomic.Int64
 
-// guestLoginRound has n guests log in one after the other, and looks for what is left
-// of them.
-func guestLoginRound(ctx context.Context, n int) error {
-	// Of guests before these logind keeps a directory for ten seconds.
-	for deadline := time.Now().Add(2 * patience); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
-		if kept, err := filepath.Glob("/run/user/6*"); err != nil || len(kept) == 0 {
-			break
-		}
-	}
-	before, err := guestsLeft()
-	if err != nil {
-		return err
+// guestLoginRound has n guests log in one after the other. Where it is steady nobody
+// kills the daemon.
+func guestLoginRound(ctx context.Context, n int, steady bool) error {
+	ways := len(loginEnds)
+	if steady {
+		ways-- // the daemon's is the last
 	}
 	for i := range n {
-		how := i % len(loginEnds)
+		how := i % ways
 		if err := oneGuestLogin(ctx, how); err != nil {
 			return fmt.Errorf("%s: %w", loginEnds[how].name, err)
 		}
 	}
-	begun := time.Now()
-	if err := nothingLeft(ctx, before); err != nil {
-		return err
-	}
-	fmt.Printf("nothing left, as was known after %s\n", time.Since(begun).Round(time.Millisecond))
 	return nil
 }
+
+// killGuest kills one of the processes that make the login of a guest at a greeter and its
+// session, at some moment while that is made. Where it is not steady the daemon is one.
+func killGuest(steady bool) error {
+	time.Sleep(rand.N(greeterLogin))
+	for deadline := time.Now().Add(greeterLogin); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		var all []int
+		// Of the display managers those that have the login, and what they started.
+		for _, part := range []string{"\x00-keep-guest\x00", "--session-worker", "--session-child"} {
+			found, err := running(part)
+			if err != nil {
+				return err
+			}
+			for _, pid := range found {
+				more, err := descendants(pid)
+				if err != nil {
+					return err
+				}
+				all = append(append(all, pid), more...)
+			}
+		}
+		if daemon, err := running("sessiond\x00-inside"); err == nil && !steady && len(all) > 0 {
+			all = append(all, daemon...)
+		}
+		if len(all) > 0 && unix.Kill(all[rand.IntN(len(all))], unix.SIGKILL) == nil {
+			return nil
+		}
+	}
+	return nil // it was refused, or over before
+}
+
+// greeterLogin is about what a login takes at a greeter.
+const greeterLogin = 1500 * time.Millisecond

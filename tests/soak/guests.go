@@ -22,51 +22,86 @@ import (
 // guestsRound is after how many guests everything stops and is looked at.
 const guestsRound = 30
 
-// guestSoak has n guests in on a booted machine of a release, and logins of as many as that
-// in front of it, each killed somewhere or none.
-func guestSoak(ctx context.Context, suite string, n, logins int) (err error) {
-	top, err := os.Getwd()
-	if err != nil {
-		return err
-	}
-	m, err := machine.Start(ctx, suite, machine.Options{})
+// guestSoak has n guests in on a booted machine of a release, each killed somewhere or none.
+func guestSoak(ctx context.Context, suite string, n int) (err error) {
+	m, err := guestMachine(ctx, suite, nil)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
+	for done := 0; done < n && ctx.Err() == nil; done += guestsRound {
+		said, err := inside(ctx, m, roundGuests, strconv.Itoa(min(guestsRound, n-done)))
+		if err != nil {
+			return fmt.Errorf("after %d guests: %w", done, err)
+		}
+		fmt.Printf("soak: %6d x guest on %s, %s", min(done+guestsRound, n), suite, said)
+	}
+	return ctx.Err()
+}
+
+// guestMachine boots a machine with this program in it.
+func guestMachine(ctx context.Context, suite string, set *machine.Set) (*machine.Machine, error) {
+	top, err := os.Getwd()
+	if err != nil {
+		return nil, err
+	}
+	m, err := machine.Start(ctx, suite, machine.Options{Set: set})
+	if err != nil {
+		return nil, err
+	}
 	self, err := os.Executable()
+	if err == nil {
+		err = errors.Join(m.Install(ctx, top), m.CopyIn(ctx, self, "/usr/local/bin/soak", 0o755))
+	}
+	if err != nil {
+		return nil, errors.Join(err, m.Close())
+	}
+	return m, nil
+}
+
+// inside runs this program in a machine, and returns what it says.
+func inside(ctx context.Context, m *machine.Machine, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 20*patience)
+	defer cancel()
+	r := m.Run(ctx, append([]string{"soak"}, args...)...)
+	if !r.OK() {
+		return "", errors.New(r.String())
+	}
+	return r.Stdout, nil
+}
+
+// What this program is run for in a machine.
+const (
+	roundGuests  = "guests"
+	roundLogins  = "guestlogins"
+	whatIsLeft   = "left"
+	killAtMoment = "killguest"
+	// steadily is said where nobody kills the daemon.
+	steadily = "steadily"
+)
+
+var inMachine = map[string]func(context.Context, []string) error{
+	"knock": func(_ context.Context, args []string) error { return knock(args) },
+	roundGuests: func(ctx context.Context, args []string) error {
+		return counted(args, func(n int, _ bool) error { return guestRound(ctx, n) })
+	},
+	roundLogins: func(ctx context.Context, args []string) error {
+		return counted(args, func(n int, steady bool) error { return guestLoginRound(ctx, n, steady) })
+	},
+	killAtMoment: func(_ context.Context, args []string) error { return killGuest(slices.Contains(args, steadily)) },
+	whatIsLeft:   func(ctx context.Context, args []string) error { return sameAsBefore(ctx, args) },
+}
+
+func counted(args []string, round func(n int, steady bool) error) error {
+	if len(args) == 0 {
+		return errors.New("how many?")
+	}
+	n, err := strconv.Atoi(args[0])
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(m.Install(ctx, top), m.CopyIn(ctx, self, "/usr/local/bin/soak", 0o755)); err != nil {
-		return err
-	}
-	rounds := func(what string, n int) error {
-		for done := 0; done < n && ctx.Err() == nil; done += guestsRound {
-			bounded, cancel := context.WithTimeout(ctx, 20*patience)
-			r := m.Run(bounded, "soak", what, strconv.Itoa(min(guestsRound, n-done)))
-			cancel()
-			if !r.OK() {
-				return fmt.Errorf("after %d %s: %s", done, what, r)
-			}
-			fmt.Printf("soak: %6d x %s on %s, %s", min(done+guestsRound, n), what, suite, r.Stdout)
-		}
-		return ctx.Err()
-	}
-	if err := rounds(roundGuests, n); err != nil || logins == 0 {
-		return err
-	}
-	if r := m.Run(ctx, "sessionctl", "guest", "enable", "--service", "login"); !r.OK() {
-		return errors.New(r.String())
-	}
-	return rounds(roundLogins, logins)
+	return round(n, slices.Contains(args, steadily))
 }
-
-// The rounds that this program is run for in a machine.
-const (
-	roundGuests = "guests"
-	roundLogins = "guestlogins"
-)
 
 // howEnds are the ways in which a guest's session ends here.
 var howEnds = []struct {
@@ -200,6 +235,22 @@ func guestRound(ctx context.Context, n int) error {
 	fmt.Printf("nothing left; a guest's end to everything but files looked for %s (median), the search of files %s\n",
 		ends[len(ends)/2].Round(time.Millisecond), time.Since(begun).Round(time.Millisecond))
 	return nil
+}
+
+// sameAsBefore notes in a file what there is, or wants nothing to be there that is not in it.
+func sameAsBefore(ctx context.Context, args []string) error {
+	if len(args) != 1 {
+		return errors.New("left FILE")
+	}
+	before, err := os.ReadFile(args[0])
+	if err == nil {
+		return nothingLeft(ctx, string(before))
+	}
+	now, err := guestsLeft()
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(args[0], []byte(now), 0o600)
 }
 
 // nothingLeft sweeps until nothing is there that was not before.

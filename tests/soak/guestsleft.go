@@ -1,8 +1,10 @@
 package main
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -62,7 +64,8 @@ func guestsOf() (map[string]bool, error) {
 }
 
 // guestsLeft is what guests could leave in a machine: mounts, cgroups, processes, IPC
-// objects, keys, accounts, locks of their ids, and what the state directory says of them.
+// objects, keys, accounts, locks of their ids, units of their logins, and what the state
+// directory says of them.
 func guestsLeft() (string, error) {
 	var left []string
 	table, err := os.ReadFile("/proc/1/mountinfo")
@@ -79,6 +82,12 @@ func guestsLeft() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	units, err := exec.Command("systemctl", "list-units", "--all", "--plain", "--no-legend", "--state=active,failed",
+		"session-*.scope", "user-6*.slice", "user-runtime-dir@6*.service", "ninefold-guest-*.service").Output()
+	if err != nil {
+		return "", fmt.Errorf("list the units of logins: %w", err)
+	}
+	left = append(left, string(units))
 	ours, err := guestsOf()
 	if err != nil {
 		return "", err

@@ -110,8 +110,6 @@ func loginsLeft(ctx context.Context, m *machine.Machine) (*grown, error) {
 		for s in $(loginctl list-sessions --no-legend | awk '$3 ~ /^(alice|bob|carol)$/ { print $1 }'); do
 			find /sys/fs/cgroup -path "*/session-$s.scope*" -name cgroup.procs -exec cat {} + | grep -q . && echo "session $s"
 		done; true`
-	const count = `d=$(systemctl show -P MainPID sessiond)
-		echo $(ls /proc/$d/fd | wc -l) $(grep -cvE ' /run/(user|credentials)/' /proc/1/mountinfo) $(pgrep -c '^(sessiond|ninefold)') $(awk '/VmRSS/ { print $2 }' /proc/$d/status)`
 	for _, user := range machine.People {
 		m.Run(ctx, "loginctl", "terminate-user", user)
 	}
@@ -129,6 +127,13 @@ func loginsLeft(ctx context.Context, m *machine.Machine) (*grown, error) {
 	if last != "" {
 		return nil, fmt.Errorf("left is:\n%s", last)
 	}
+	return daemonNow(ctx, m)
+}
+
+// daemonNow counts what could grow.
+func daemonNow(ctx context.Context, m *machine.Machine) (*grown, error) {
+	const count = `d=$(systemctl show -P MainPID sessiond)
+		echo $(ls /proc/$d/fd | wc -l) $(grep -cvE ' /run/(user|credentials)/' /proc/1/mountinfo) $(pgrep -c '^(sessiond|ninefold)') $(awk '/VmRSS/ { print $2 }' /proc/$d/status)`
 	r := m.Run(ctx, "bash", "-c", count)
 	var g grown
 	if _, err := fmt.Sscan(r.Stdout, &g.descriptors, &g.mounts, &g.processes, &g.rss); err != nil {

@@ -12,7 +12,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -28,19 +27,8 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) int {
-	if len(args) > 0 && args[0] == "knock" {
-		if err := knock(args[1:]); err != nil {
-			fmt.Fprintln(os.Stderr, "knock:", err)
-			return 1
-		}
-		return 0
-	}
-	if round := map[string]func(context.Context, int) error{roundGuests: guestRound, roundLogins: guestLoginRound}; len(args) == 2 && round[args[0]] != nil {
-		n, err := strconv.Atoi(args[1])
-		if err == nil {
-			err = round[args[0]](ctx, n)
-		}
-		if err != nil {
+	if len(args) > 0 && inMachine[args[0]] != nil {
+		if err := inMachine[args[0]](ctx, args[1:]); err != nil {
 			fmt.Fprintln(os.Stderr, args[0]+":", err)
 			return 1
 		}
@@ -53,7 +41,7 @@ func run(ctx context.Context, args []string) int {
 	door := flags.Int("door", 0, "then make that many connections to the door of a booted machine of each release")
 	logins := flags.Int("logins", 0, "then log in that many times to each of them")
 	guests := flags.Int("guests", 0, "then have that many guests in on each, killed at any moment")
-	guestLogins := flags.Int("guestlogins", 0, "then have that many guests log in in front of each, killed at any moment")
+	guestLogins := flags.Int("guestlogins", 0, "then have that many guests log in in front of each, at the console and at greeters, killed at any moment")
 	only := flags.String("suite", "", "the one release to boot (bookworm, trixie); else each")
 	bin := flags.String("bin", "bin", "where the built programs are")
 	seed := flags.Uint64("seed", uint64(time.Now().UnixNano()), "of the choices; printed, to repeat a run")
@@ -83,8 +71,11 @@ func run(ctx context.Context, args []string) int {
 		if *door+*logins > 0 {
 			err = loginSoaks(ctx, suite, *door, *logins)
 		}
-		if err == nil && *guests+*guestLogins > 0 {
-			err = guestSoak(ctx, suite, *guests, *guestLogins)
+		if err == nil && *guests > 0 {
+			err = guestSoak(ctx, suite, *guests)
+		}
+		if err == nil && *guestLogins > 0 {
+			err = guestLoginSoak(ctx, suite, *guestLogins)
 		}
 		if err != nil {
 			fmt.Fprintf(os.Stderr, "soak: FAILED: %s: %v\n", suite, err)

@@ -61,6 +61,7 @@ var tries = map[string]func(args []string) error{
 	"release-agent": releaseAgent,
 	"leave-cgroup":  leaveCgroup,
 	"join":          join,
+	"change":        change,
 	"forks":         forks,
 }
 

@@ -49,6 +49,7 @@ func TestGuestLogins(t *testing.T) {
 			t.Run("elsewhere", func(t *testing.T) { b.For(t).guestElsewhere(t) })
 			t.Run("bounds", func(t *testing.T) { b.For(t).guestBounds(t) })
 			t.Run("prepared", func(t *testing.T) { b.For(t).guestPrepared(t) })
+			t.Run("home", func(t *testing.T) { b.For(t).guestHome(t) })
 			t.Run("users", func(t *testing.T) { b.For(t).guestsOfUsers(t) })
 			t.Run("remainders", func(t *testing.T) { b.For(t).guestRemainders(t) })
 			b.Must("sessionctl", "guest", "disable")

@@ -49,14 +49,14 @@ func (b *Booted) contextLogin(t *testing.T) {
 	b.want(b.ask(term, "cat /etc/tool.conf; ls -A /etc/skel"), "ours\nonly")
 
 	// While somebody is in it a login is on the host, and is told.
-	b.Must("sh", "-c", "hc enter desk -- sh -c 'touch /run/in; exec sleep 1000' >/dev/null 2>&1 &")
-	b.eventually("somebody to be in", func() string { return b.missing("pgrep", "-xf", "sleep 1000") })
+	b.Must("sh", "-c", "hc enter desk -- sh -c 'touch /run/in; exec sleep 1234' >/dev/null 2>&1 &")
+	b.eventually("somebody to be in", func() string { return b.missing("pgrep", "-xf", "sleep 1234") })
 	r := b.Run("su", "-l", "carol", "-c", "cat /etc/issue.net >/dev/null && id -un")
 	if !r.OK() || !strings.Contains(r.Stdout, "carol") || !strings.Contains(r.Stdout+r.Stderr, "somebody is in it") {
 		t.Errorf("a login while somebody is in the context: %s", r)
 	}
 	b.gone("carol")
-	b.Must("pkill", "-xf", "sleep 1000")
+	b.Must("pkill", "-xf", "sleep 1234")
 	b.eventually("a login on the context", func() string {
 		defer b.gone("carol")
 		// What the context says of who may become whom gives nobody anything.

@@ -105,7 +105,7 @@ func (e *stoodError) Unwrap() []error { return []error{ErrStood, ErrInUse} }
 // Hint says what helps.
 func (e *stoodError) Hint() string {
 	if e.any {
-		return "end them: sessionctl session list"
+		return "wait until they have ended; sessionctl session list shows the logins"
 	}
 	return "sessionctl context snapshot " + e.name + " leaves them that state, and goes on with a copy"
 }

@@ -1,4 +1,4 @@
-// Package diskfile makes file systems in sparse files, with the machine's own
+// Package diskfile makes file systems in files, sparse at first, with the machine's own
 // programs: what is full then is that file system, and not the disk below.
 package diskfile
 

@@ -45,15 +45,14 @@ func OpenDisk(path string) (FD, error) {
 }
 
 // MountDisk mounts the ext4 file system in a file of OpenDisk, as a detached mount.
-// A new one becomes owner's, and empty. What is removed in it is given back to the
-// file system that the file is on. After a damage it is read-only.
+// A new one becomes owner's, and empty. After a damage it is read-only.
 func MountDisk(file FD, owner uint32, attr Attr) (FD, error) {
 	dev, name, err := LoopDevice(file, false)
 	if err != nil {
 		return None, err
 	}
 	defer dev.Close()
-	mnt, err := NewMount("ext4", attr, Text("source", name), Flag("discard"), Text("errors", "remount-ro"))
+	mnt, err := NewMount("ext4", attr, Text("source", name), Text("errors", "remount-ro"))
 	if err == nil {
 		if err = fail("begin with the disk in", file.Proc(), "", begin(mnt, owner)); err != nil {
 			mnt.Close()

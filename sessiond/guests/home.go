@@ -93,14 +93,31 @@ func makeHome(ctx context.Context, d plan.Disk) error {
 	if err := diskfile.Make(ctx, aside, d.Size, ""); err != nil {
 		return errors.Join(err, gone(os.Remove(aside)))
 	}
-	f, err := os.Open(aside)
+	f, err := os.OpenFile(aside, os.O_RDWR, 0)
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(f.Sync(), f.Close(), os.Rename(aside, d.Source)); err != nil {
+	if err := errors.Join(reserve(f, d.Size), f.Sync(), f.Close()); err != nil {
+		return errors.Join(err, gone(os.Remove(aside)))
+	}
+	if err := os.Rename(aside, d.Source); err != nil {
 		return err
 	}
 	return dir.Sync()
+}
+
+// reserve takes all of the room at once (fallocate(2)): on a machine's disk that became
+// full later, what guests have written to their home would be lost. Where a file
+// system cannot do that, the room is taken as the home fills.
+func reserve(f *os.File, size int64) error {
+	err := unix.Fallocate(int(f.Fd()), 0, 0, size)
+	for err == unix.EINTR {
+		err = unix.Fallocate(int(f.Fd()), 0, 0, size)
+	}
+	if err == nil || err == unix.EOPNOTSUPP {
+		return nil
+	}
+	return &os.PathError{Op: "take the room for", Path: f.Name(), Err: err}
 }
 
 // asidePrefix begins the name of a home that is being made.

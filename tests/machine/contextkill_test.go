@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -79,13 +77,7 @@ type killed struct {
 // contextKills kills every command that changes a context at its steps, and finds
 // the old state or the new one, whole, from which it can be done again.
 func (b *Booted) contextKills(t *testing.T, repo *testrepo.Repository, n int) {
-	program := filepath.Join(t.TempDir(), "killat")
-	c := exec.Command("../../scripts/go", "build", "-o", program, "./killat")
-	c.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := c.CombinedOutput(); err != nil {
-		t.Fatalf("build what kills: %v: %s", err, out)
-	}
-	b.check(b.CopyIn(b.ctx, program, "/usr/local/bin/killat", 0o755))
+	b.bring("./killat")
 	repo.Publish(t, tool("1.0"), toollib("1.0"), mover("1.0"))
 	b.Must("sh", "-c", "apt-get update -qq && apt-get install -qq -y mover; echo machine >/etc/motd; touch /etc/issue.net")
 	b.Must("hc", "new", "k")

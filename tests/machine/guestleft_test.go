@@ -85,3 +85,14 @@ func (b *Booted) guestRemainders(t *testing.T) {
 	}
 	b.noGuestLeft(t)
 }
+
+// guestsKilled is a slice of the soak: guests at the console whose processes, keepers
+// and login programs are killed, and the daemon, and of whom nothing is left.
+func (b *Booted) guestsKilled(t *testing.T) {
+	b.bring("../soak")
+	b.Must("soak", "left", "/run/soak-before")
+	b.Must("soak", "guestlogins", "10")
+	b.Must("soak", "left", "/run/soak-before")
+	b.Must("rm", "/usr/local/bin/soak", "/run/soak-before")
+	b.noGuestLeft(t)
+}

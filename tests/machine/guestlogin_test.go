@@ -51,6 +51,7 @@ func TestGuestLogins(t *testing.T) {
 			t.Run("prepared", func(t *testing.T) { b.For(t).guestPrepared(t) })
 			t.Run("home", func(t *testing.T) { b.For(t).guestHome(t) })
 			t.Run("users", func(t *testing.T) { b.For(t).guestsOfUsers(t) })
+			t.Run("killed", func(t *testing.T) { b.For(t).guestsKilled(t) })
 			t.Run("remainders", func(t *testing.T) { b.For(t).guestRemainders(t) })
 			b.Must("sessionctl", "guest", "disable")
 			if now := b.Must("sh", "-c", "cd /etc/pam.d; sha256sum *"); now != before {

@@ -13,7 +13,7 @@ var fuseTurn sync.Mutex
 // hostHostile has alice do to the broker what would keep others from it, or have it
 // take one process for another.
 func (b *Booted) hostHostile(t *testing.T) {
-	b.stranger()
+	b.bring("./stranger")
 	b.Write("/etc/ninefold/host.policy.d/10.policy", "ninefold 1\nallow user bob profile marked as self run /usr/bin/true\nallow user alice profile none as self run /usr/bin/cat\n")
 	b.reloaded()
 	served := func(what string) {

@@ -1,28 +1,14 @@
 package machine
 
 import (
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 )
 
-// stranger brings the program of that name into the machine.
-func (b *Booted) stranger() {
-	b.t.Helper()
-	program := filepath.Join(b.t.TempDir(), "stranger")
-	c := exec.Command("../../scripts/go", "build", "-o", program, "./stranger")
-	c.Env = append(c.Environ(), "CGO_ENABLED=0")
-	if out, err := c.CombinedOutput(); err != nil {
-		b.t.Fatalf("%v\n%s", err, out)
-	}
-	b.check(b.CopyIn(b.ctx, program, "/usr/local/bin/stranger", 0o755))
-}
-
 // hostMistakes tries what others of its kind have got wrong.
 func (b *Booted) hostMistakes(t *testing.T) {
-	b.stranger()
+	b.bring("./stranger")
 	// What is no request ends, and keeps nobody from asking.
 	if r := b.SSH("alice", "stranger slow & stranger garbage && sessionctl host true && wait $!"); !r.OK() || r.Stdout != "" {
 		t.Errorf("what is no request: %s", r)

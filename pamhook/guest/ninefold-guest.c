@@ -184,11 +184,14 @@ int main(int argc, char **argv)
 	int sock = keeper();
 	greet(sock, argv);
 	for (;;) {
-		struct pollfd p[] = { { .fd = sock, .events = POLLIN }, { .fd = wake[0], .events = POLLIN } };
+		// A hang-up is told to the leader of the session alone, which may not listen.
+		struct pollfd p[] = { { .fd = sock, .events = POLLIN }, { .fd = wake[0], .events = POLLIN }, { .fd = terminal ? 0 : -1 } };
 		char answer[512];
 		int32_t code;
-		if (poll(p, 2, -1) < 0 && errno != EINTR)
+		if (poll(p, 3, -1) < 0 && errno != EINTR)
 			fail("wait for the session", strerror(errno));
+		if (p[2].revents & (POLLHUP | POLLERR))
+			_exit(FAILED);
 		if (p[1].revents & POLLIN) {
 			while (read(wake[0], answer, sizeof answer) > 0)
 				;

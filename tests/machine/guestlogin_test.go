@@ -243,6 +243,19 @@ func (b *Booted) guestEnded(t *testing.T) {
 	term, name = b.guestIn(t)
 	term.Close()
 	over(term, name, "")
+
+	// Where the login program does not hear that either.
+	term, err := b.Terminal(b.ctx, "sh", "-c", "trap '' HUP; "+atConsole+"exec login guest")
+	b.check(err)
+	if _, _, err := term.Expect(patience, prompt); err != nil {
+		term.Close()
+		t.Fatalf("%v; shown:\n%s", err, term.Shown())
+	}
+	if name, _, err = term.Do("id -un"); err != nil {
+		t.Error(err)
+	}
+	term.Close()
+	over(term, strings.TrimSpace(name), "")
 	b.noGuestLeft(t)
 }
 

@@ -24,10 +24,12 @@ var denied = []uint32{
 	unix.SYS_FANOTIFY_INIT, unix.SYS_KCMP, unix.SYS_QUOTACTL_FD, unix.SYS_OPEN_TREE_ATTR,
 }
 
-// deniedSockets are the families that reach past a network namespace (vsock(7):
-// the hypervisor and other guests) or into parts of the kernel that no desktop
-// asks for (the crypto interface, AF_ALG).
-var deniedSockets = []uint32{unix.AF_VSOCK, unix.AF_ALG}
+// allowedSockets are the families of sockets that a session has: local ones, the
+// internet's, what network tools ask the kernel by, and packets, for which the kernel wants a
+// capability. Others reach past a network namespace (vsock(7): the hypervisor and other
+// guests), or into parts of the kernel that no desktop asks for and that are loaded when
+// anybody does (the crypto interface, X.25, TIPC and thirty more).
+var allowedSockets = []uint32{unix.AF_UNIX, unix.AF_INET, unix.AF_INET6, unix.AF_NETLINK, unix.AF_PACKET}
 
 // newNamespaces are clone's flags that make namespaces.
 const newNamespaces = unix.CLONE_NEWNS | unix.CLONE_NEWUSER | unix.CLONE_NEWPID | unix.CLONE_NEWNET |
@@ -95,10 +97,12 @@ func filterProgram(arch, x32 uint32) []bpf.Instruction {
 	for _, call := range denied {
 		program = append(program, bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: call, SkipTrue: 1}, answer(unix.EPERM))
 	}
-	program = append(program, bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.SYS_SOCKET, SkipTrue: uint8(1 + 2*len(deniedSockets))}, load(dataArg0))
-	for _, family := range deniedSockets {
-		program = append(program, bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: family, SkipTrue: 1}, answer(unix.EAFNOSUPPORT))
+	n := len(allowedSockets)
+	program = append(program, bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.SYS_SOCKET, SkipTrue: uint8(n + 2)}, load(dataArg0))
+	for i, family := range allowedSockets {
+		program = append(program, bpf.JumpIf{Cond: bpf.JumpEqual, Val: family, SkipTrue: uint8(n - i)})
 	}
+	program = append(program, answer(unix.EAFNOSUPPORT))
 	// The number is looked at once more: a socket call has put its family in its place.
 	return append(program, load(dataNumber),
 		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.SYS_CLONE3, SkipTrue: 1}, answer(unix.ENOSYS),

@@ -101,7 +101,11 @@ var (
 func (g *Guest) leaveLightdm() {
 	for _, dir := range lightdmDirs {
 		own := filepath.Join(dir, g.Name)
-		_ = unix.Unlink(filepath.Join(own, "xauthority"))
+		// Where something else is in its place, a link say, that is left alone.
+		if fd, err := unix.Open(own, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0); err == nil {
+			_ = unix.Unlinkat(fd, "xauthority", 0)
+			unix.Close(fd)
+		}
 		_ = unix.Rmdir(own)
 	}
 	_ = unix.Unlink(filepath.Join(lightdmNotes, g.Name+".dmrc"))

@@ -18,6 +18,9 @@ func TestTheDocsCountTheAttacks(t *testing.T) {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("%s does not say %q", name, want)
 		}
+		if more := fmt.Sprintf("%d more are tried", len(around)); !strings.Contains(string(text), more) {
+			t.Errorf("%s does not say %q", name, more)
+		}
 	}
 }
 

@@ -19,7 +19,9 @@ type attackOnGuest struct {
 // rare are the names of those.
 var rare = []string{"read /proc/kcore", "open /proc/sys/kernel/modprobe to write, in a new procfs if need be",
 	"open /proc/sysrq-trigger to write, in a new procfs if need be", "set a release_agent on a cgroup hierarchy", "use the machine's I/O ports",
-	"trace the first process", "read the first process's memory", "load a module", "load a kernel", "a socket of the crypto interface"}
+	"trace the first process", "read the first process's memory", "load a module", "load a kernel", "a socket of the crypto interface",
+	"set the limits of a process of the machine", "set the limits of a process of another guest", "be the last that is killed for want of memory",
+	"lock memory without bound", "let there be user namespaces, by /proc/sys/user/max_user_namespaces"}
 
 // denied is the list of what is tried against a guest's session, and of what denies it.
 func denied() []attackOnGuest {
@@ -29,7 +31,7 @@ func denied() []attackOnGuest {
 	}
 	probed := func(name string, by ...string) { add(nil, name, by...) }
 	const pid, ipc, network, user, caps, filter, root, run = "PID namespace", "IPC namespace", "network namespace", "user namespace", "no capabilities", "filter", "read-only root", "own /run"
-	const dev, memories, empty, nosuid, nodev, nnp, bounds, writable = "own /dev", "own directories in memory", "empty directories", "nosuid", "nodev", "no_new_privs", "bounds", "writable in memory alone"
+	const dev, memories, empty, nosuid, nodev, nnp, bounds, writable, over = "own /dev", "own directories in memory", "empty directories", "nosuid", "nodev", "no_new_privs", "bounds", "writable in memory alone", "overlay"
 
 	// What is the machine's and its people's.
 	for _, name := range []string{"read /etc/shadow", "read /etc/gshadow"} {
@@ -62,11 +64,17 @@ func denied() []attackOnGuest {
 	add(makeKept, "keep a file in a directory of the machine's", writable)
 	add(copyUp, "write to a setuid program, which an overlay would copy up", root, caps)
 	add(linkSetuid, "make a hard link to a setuid program", root, caps)
+	add(connectsFile, "talk to a socket in a directory of the machine's", over)
+	add(writesFIFO, "write to who reads a FIFO in a directory of the machine's", over)
+	add(locks, "hold up who locks a file of the machine's", over)
+	add(watches, "watch what others do with a file of the machine's", over)
+	add(func([]victim) error { return foundMount("/media", "master:", "shared:") }, "see what is mounted on the machine later", empty)
 
 	// What the whole machine obeys.
 	for _, name := range []string{"sys/kernel/core_pattern", "sys/kernel/modprobe", "sys/vm/overcommit_memory", "sysrq-trigger"} {
 		add(asRoot("set-knob", name), "open /proc/"+name+" to write, in a new procfs if need be", caps, filter, user)
 	}
+	add(asRoot("set-knob", "sys/user/max_user_namespaces"), "let there be user namespaces, by /proc/sys/user/max_user_namespaces", caps, filter)
 	add(asRoot("set-sysfs"), "write to /sys", caps, filter, user)
 	add(asRoot("release-agent"), "set a release_agent on a cgroup hierarchy", caps, filter, user)
 	add(asRoot("leave-cgroup"), "leave the session's cgroup", caps, filter, user)
@@ -75,6 +83,7 @@ func denied() []attackOnGuest {
 	}
 
 	add(beFirst, "be scheduled before everybody", caps, user)
+	add(killedLast, "be the last that is killed for want of memory", caps, user)
 
 	// Other processes.
 	probed("other processes", pid)
@@ -89,6 +98,8 @@ func denied() []attackOnGuest {
 		}{
 			{"signal", signals, []string{pid, caps}},
 			{"stop", stops, []string{pid, caps}},
+			{"set the limits of", limits, []string{pid, caps, user}},
+			{"choose the processors of", moves, []string{pid, caps, user}},
 			{"trace", traces, []string{pid, caps, user}},
 			{"read the memory of", peeks, []string{pid, caps, user}},
 			{"write to the memory of", pokes, []string{pid, caps, user}},
@@ -101,6 +112,7 @@ func denied() []attackOnGuest {
 			{"join the network namespace of", joins, []string{pid, caps, user, filter}},
 			{"talk to an abstract socket of", dialsAbstract, []string{network}},
 			{"talk to a service on 127.0.0.1 of", dialsService, []string{network}},
+			{"see by netlink the sockets of", victim.listsSockets, []string{network}},
 			{"attach System V shared memory of", attachesShared, []string{ipc}},
 			{"open a message queue of", opensQueue, []string{ipc}},
 		} {
@@ -124,6 +136,7 @@ func denied() []attackOnGuest {
 		probed(name, caps, filter)
 	}
 	probed("join a namespace", caps, filter)
+	add(callsAnotherWay, "make a user namespace by a call of another architecture's", filter)
 	for _, name := range []string{"open by handle", "read the kernel's log", "load a module", "load a kernel"} {
 		probed(name, caps, user, filter)
 	}
@@ -145,6 +158,7 @@ func denied() []attackOnGuest {
 	for _, name := range []string{"a socket to the hypervisor", "a socket of the crypto interface"} {
 		probed(name, filter)
 	}
+	add(otherFamily, "a socket of a family that no program here speaks", filter)
 	add(setLink, "change a network device by netlink", caps, user)
 
 	// What is bounded.
@@ -152,6 +166,7 @@ func denied() []attackOnGuest {
 	for _, dir := range memory {
 		add(func([]victim) error { return fills(dir) }, "fill "+dir+" beyond its size", bounds)
 	}
+	probed("lock memory without bound", caps, user)
 	add(dumpsCore, "have cores dumped", bounds)
 
 	// What the keeper could have handed in.

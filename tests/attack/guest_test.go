@@ -83,6 +83,21 @@ func eventually(t *testing.T, what string, so func() bool) {
 	}
 }
 
+type listedGuest struct{ Name, State string }
+
+// listed are the guests that sessionctl lists.
+func listed(t *testing.T) (all []listedGuest) {
+	t.Helper()
+	out, err := sessionctl("guest", "list", "--json").Output()
+	if err == nil {
+		err = json.Unmarshal(out, &all)
+	}
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return all
+}
+
 // TestGuestsLeaveNothing: what is found afterwards is what was there before, and a
 // guest whose keeper was killed is found by the next sweep.
 func TestGuestsLeaveNothing(t *testing.T) {
@@ -93,21 +108,10 @@ func TestGuestsLeaveNothing(t *testing.T) {
 	if err := killed.Start(); err != nil {
 		t.Fatal(err)
 	}
-	var all []struct{ Name, State string }
-	list := func() {
-		t.Helper()
-		out, err := sessionctl("guest", "list", "--json").Output()
-		if err == nil {
-			all = nil
-			err = json.Unmarshal(out, &all)
-		}
-		if err != nil {
-			t.Fatalf("%v: %s", err, out)
-		}
-	}
+	var all []listedGuest
 	eventually(t, "the second guest is in", func() bool {
-		list()
-		return slices.ContainsFunc(all, func(g struct{ Name, State string }) bool {
+		all = listed(t)
+		return slices.ContainsFunc(all, func(g listedGuest) bool {
 			out, _ := sessionctl("guest", "report", g.Name, "--json").Output()
 			return g.State == "live" && strings.Contains(string(out), "filter")
 		})

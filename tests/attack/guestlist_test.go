@@ -1,6 +1,7 @@
 package attack
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -27,15 +29,20 @@ func TestAttacksOnAGuest(t *testing.T) {
 	apart(t)
 	stage, err := os.MkdirTemp(dir, "stage-")
 	if err == nil {
-		err = os.Chmod(stage, 0o755)
+		err = unix.Mount("stage", stage, "tmpfs", 0, "mode=0755")
 	}
-	if err == nil {
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(stage, unix.MNT_DETACH) })
+	if err = unix.Mount("", stage, "", unix.MS_SHARED, ""); err == nil {
 		err = furnish(stage)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	listen(t, stage)
+	offer(t)
 	programs(t)
 	p := profile{"attacked", fmt.Sprintf("namespace = \"bind -r %s %s\"\n[keep]\nsize = \"%d\"\n[isolation]\nuser = \"dynamic\"\n[limits]\nnproc = 64\n", bin, guestBin, sized), 0}
 	if err := p.write(); err != nil {
@@ -57,6 +64,7 @@ func TestAttacksOnAGuest(t *testing.T) {
 		return append([]string{"list", jsonOf([]victim{onHost, v})}, extra...)
 	}
 	intact := results(t, byCarelessKeeper(t, sessionctl(append([]string{"run", "attacked", "--", guestBin + "/attacker", "try"}, args(inGuest)...)...)))
+	prepared := results(t, inPrepared(t, p.name, args(inGuest)))
 	careless := results(t, byCarelessKeeper(t, exec.Command(bin+"/attacker", append([]string{"try"}, args(inWeak, keeper)...)...)))
 	weak := map[string]map[string]result{}
 	for _, kept := range append([]rule{{}}, rules...) {
@@ -78,6 +86,8 @@ func TestAttacksOnAGuest(t *testing.T) {
 			t.Errorf("%s: was not tried", a.name)
 		case is.Through:
 			t.Errorf("%s: got through: %s", a.name, is.How)
+		case prepared[a.name].Name == "" || prepared[a.name].Through:
+			t.Errorf("%s: got through, or was not tried, in a session that was prepared: %s", a.name, prepared[a.name].How)
 		case !open.Through && a.rare:
 			t.Logf("%s: is denied on this machine, whatever the session: %s", a.name, open.How)
 		case !open.Through:
@@ -103,6 +113,34 @@ func TestAttacksOnAGuest(t *testing.T) {
 	if least := len(denied()) - len(rare); shown < least {
 		t.Errorf("only %d are shown to get through somewhere, want %d", shown, least)
 	}
+}
+
+// inPrepared has the list tried in a session that was made before, which a guest joins.
+func inPrepared(t *testing.T, profile string, list []string) string {
+	t.Helper()
+	pool := sessionctl("guest", "pool", "--keep", "1", profile)
+	pool.Stderr = os.Stderr
+	if err := pool.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = pool.Process.Signal(syscall.SIGTERM)
+		_ = pool.Wait()
+	})
+	var out, who bytes.Buffer
+	// The pool has it a moment after it is listed.
+	eventually(t, "a guest gets a session that is prepared", func() bool {
+		all := listed(t)
+		out.Reset()
+		who.Reset()
+		guest := sessionctl(append([]string{"run", profile, "--", "/bin/sh", "-c", `id -u >&2; exec "$0" "$@"`, guestBin + "/attacker", "try"}, list...)...)
+		guest.Stdout, guest.Stderr = &out, &who
+		if err := guest.Run(); err != nil {
+			t.Fatalf("%v: %s", err, &who)
+		}
+		return slices.Contains(all, listedGuest{"guest-" + strings.TrimSpace(who.String()), "waiting"})
+	})
+	return out.String()
 }
 
 func jsonOf(all []victim) string {

@@ -102,6 +102,11 @@ var machineCalls = []machineCall{
 	{"open a mounted file system anew", unix.SYS_FSPICK, [3]uintptr{}, []string{"no capabilities", "filter"}},
 	{"compare what the kernel keeps of processes", unix.SYS_KCMP, [3]uintptr{uintptr(os.Getpid()), uintptr(os.Getpid()), 99}, []string{"filter"}},
 	{"hang up a terminal", unix.SYS_VHANGUP, [3]uintptr{}, []string{"no capabilities", "user namespace", "filter"}},
+	{"have the kernel ask its helper for a key", unix.SYS_REQUEST_KEY, [3]uintptr{}, []string{"filter"}},
+	{"name a file by what a file system knows it by", unix.SYS_NAME_TO_HANDLE_AT, [3]uintptr{^uintptr(0)}, []string{"filter"}},
+	{"advise the memory of another process", unix.SYS_PROCESS_MADVISE, [3]uintptr{^uintptr(0)}, []string{"filter"}},
+	{"ask for quotas", unix.SYS_QUOTACTL_FD, [3]uintptr{^uintptr(0)}, []string{"filter"}},
+	{"have disks serve it before everybody", unix.SYS_IOPRIO_SET, [3]uintptr{1, 0, 1 << 13}, []string{"no capabilities", "user namespace"}},
 	{"use the machine's I/O ports", unix.SYS_IOPL, [3]uintptr{3}, []string{"no capabilities", "user namespace"}},
 	{"be nicer than nobody", unix.SYS_SETPRIORITY, [3]uintptr{0, 0, ^uintptr(18)}, []string{"no capabilities", "user namespace"}},
 }
@@ -315,23 +320,6 @@ func openDevice([]victim) error {
 	}
 	defer os.Remove(name)
 	return readable(name)
-}
-
-// setLink sets the flags that lo has.
-func setLink([]victim) error {
-	s, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(s)
-	r, err := unix.NewIfreq("lo")
-	if err == nil {
-		err = unix.IoctlIfreq(s, unix.SIOCGIFFLAGS, r)
-	}
-	if err != nil {
-		return err
-	}
-	return broken(unix.IoctlIfreq(s, unix.SIOCSIFFLAGS, r), "set lo's flags")
 }
 
 // forks has children, one more than the profile lets it.

@@ -28,6 +28,7 @@ var handed = []struct {
 		return nil
 	}},
 	{"go up from the keeper's directory", func([]victim) error { return readable("../closed/file") }},
+	{"have a mount of one's own appear on the machine", func([]victim) error { return foundMount("", "shared:") }},
 	{"type into the keeper's terminal", func([]victim) error { return typeIntoTerminals(nil) }},
 }
 
@@ -47,6 +48,13 @@ func byCarelessKeeper(t *testing.T, cmd *exec.Cmd) string {
 		if err := os.MkdirAll(d, 0o755); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if err := unix.Mount("shared", closed, "tmpfs", 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Unmount(closed, unix.MNT_DETACH)
+	if err := unix.Mount("", closed, "", unix.MS_SHARED, ""); err != nil {
+		t.Fatal(err)
 	}
 	if err := os.WriteFile(closed+"/file", []byte("secret"), 0o644); err != nil {
 		t.Fatal(err)

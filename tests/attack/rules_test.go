@@ -57,8 +57,10 @@ var rules = []rule{
 		p.Ops = slices.DeleteFunc(p.Ops, func(op plan.Op) bool { r, ok := op.(plan.ReadOnly); return ok && r.Target == "/" })
 	}},
 	{name: "writable in memory alone", without: func(p *plan.Plan, stage string) {
-		at := slices.IndexFunc(p.Ops, func(op plan.Op) bool { b, ok := op.(plan.Bind); return ok && b.Target == guestBin })
-		p.Ops = slices.Insert(p.Ops, at, plan.Op(plan.Bind{Source: stage + "/shared", Target: guestBin + "-shared"}))
+		before(p, guestBin, plan.Bind{Source: stage + "/shared", Target: guestBin + "-shared"})
+	}},
+	{name: "overlay", without: func(p *plan.Plan, _ string) {
+		before(p, guestBin, plan.Bind{Source: machines, Target: machines})
 	}},
 	{name: "empty directories", without: covers(people)},
 	{name: "own directories in memory", without: covers(memory)},
@@ -78,6 +80,12 @@ var rules = []rule{
 			}
 		}
 	}},
+}
+
+// before binds something before what is bound to target.
+func before(p *plan.Plan, target string, op plan.Bind) {
+	at := slices.IndexFunc(p.Ops, func(op plan.Op) bool { b, ok := op.(plan.Bind); return ok && b.Target == target })
+	p.Ops = slices.Insert(p.Ops, at, plan.Op(op))
 }
 
 // own are the capabilities that this process can hand on: what a machine's container

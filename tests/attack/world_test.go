@@ -121,12 +121,14 @@ func world(m *testing.M) (code int, err error) {
 	if err := account(); err != nil {
 		return code, err
 	}
-	// The machine's name services are not to hear of the guests of a test.
-	if err := os.MkdirAll("/run/userdb", 0o755); err != nil {
-		return code, err
-	}
-	if err := unix.Mount("userdb", "/run/userdb", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=0755"); err != nil {
-		return code, err
+	// The machine's name services are not to hear of the guests of a test, nor its pool to have them.
+	for _, dir := range []string{"/run/userdb", "/run/ninefold"} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return code, err
+		}
+		if err := unix.Mount("attack", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=0755"); err != nil {
+			return code, err
+		}
 	}
 	for _, p := range append(profiles, guestProfile()) {
 		if err := p.write(); err != nil {

@@ -165,14 +165,7 @@ func (b *Booted) guestAtConsole(t *testing.T) {
 		}
 	}
 	// Nobody comes after the guest, as the guest.
-	for _, way := range [][]string{
-		{"su", "-c", "id", name}, {"su", "-c", "id", "guest"}, {"sudo", "-u", name, "id"}, {"pkexec", "--user", name, "id"},
-		{"ssh", "-o", "BatchMode=yes", name + "@localhost", "id"}, {"ssh", "-o", "BatchMode=yes", "guest@localhost", "id"}, {"sessionctl", "guest", "end", name},
-	} {
-		if r := b.RunAs("bob", way...); r.OK() || strings.Contains(r.Stdout, "uid=") {
-			t.Errorf("bob became the guest: %s", r)
-		}
-	}
+	b.guestsWays(t, name)
 	if r := b.Run("su", "-s", "/bin/sh", "-c", "id", name); r.OK() || strings.Contains(r.Stdout, "uid=") {
 		t.Errorf("root became the guest by PAM: %s", r)
 	}

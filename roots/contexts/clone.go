@@ -6,20 +6,6 @@ import (
 	"time"
 )
 
-// fill fills the layers of a context that is being made in the directory making.
-func (s *Store) fill(ctx context.Context, making string, r *Record, f func(layers string, r *Record) error) error {
-	if r.Size > 0 {
-		if err := readyDisk(ctx, making); err != nil {
-			return err
-		}
-	}
-	layers := filepath.Join(making, layersDir)
-	if err := f(layers, r); err != nil {
-		return err
-	}
-	return syncLayer(layers)
-}
-
 // Clone makes another context that stands where the claimed one stands and holds
 // what it holds now, without its earlier states. With a size in bytes it is bounded.
 func (c *Claim) Clone(ctx context.Context, name string, size int64, now time.Time) (Record, error) {

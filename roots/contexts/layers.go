@@ -86,7 +86,7 @@ func (s *Store) Use(ctx context.Context, r Record) (*os.File, error) {
 func (s *Store) Again(r Record) (Record, error) { return s.read(r.ID) }
 
 func (s *Store) lockUse(r Record, how int) (*os.File, error) {
-	f, err := lockFile(filepath.Join(s.Dir(r), "use.lock"), how)
+	f, err := lockFile(filepath.Join(s.Dir(r), useLock), how)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = ErrNotFound
 	}

@@ -43,6 +43,7 @@ func On(state string) *Store { return &Store{filepath.Join(state, "contexts")} }
 
 const (
 	recordFile = "record"
+	useLock    = "use.lock"
 	layersDir  = "layers"
 	newPrefix  = ".new-"
 	gonePrefix = ".gone-"
@@ -119,63 +120,14 @@ func (s *Store) Create(ctx context.Context, owner uint32, name string, size int6
 	return s.CreateFilled(ctx, Record{Name: name, Owner: owner, Created: now, Stands: stands, Size: size}, nil)
 }
 
-// CreateFilled makes a context of what new says of it: its owner and name, what it
-// stands on, and its bound. fill, if not nil, fills the directory of its layers, in
-// which the layer "1" is there, and may change new; the context is there when it
-// has.
-func (s *Store) CreateFilled(ctx context.Context, new Record, fill func(layers string, r *Record) error) (r Record, err error) {
-	owner, name, size := new.Owner, new.Name, new.Size
-	if err := CheckName(name); err != nil {
-		return r, err
-	}
-	err = s.locked(func() error {
-		if _, err := s.Find(owner, name); err == nil {
-			return fmt.Errorf("context %s: %w", name, ErrExists)
-		} else if !errors.Is(err, ErrNotFound) {
-			return err
-		}
-		r = new
-		r.ID, r.Layer, r.Last = newID(), "1", 1
-		making := filepath.Join(s.dir, newPrefix+r.ID)
-		if size > 0 {
-			if err := os.Mkdir(making, 0o700); err != nil {
-				return err
-			}
-			if err := makeDisk(ctx, making, size, r.Layer); err != nil {
-				return errors.Join(err, os.RemoveAll(making))
-			}
-		} else if err := os.MkdirAll(filepath.Join(making, layersDir, r.Layer), 0o700); err != nil {
-			return err
-		}
-		if fill != nil {
-			if err := s.fill(ctx, making, &r, fill); err != nil {
-				return errors.Join(err, removeAll(making))
-			}
-		}
-		if err := kind.Write(filepath.Join(making, recordFile), r); err != nil {
-			return err
-		}
-		if err := os.Rename(making, s.Dir(r)); err != nil {
-			return err
-		}
-		return record.SyncDir(s.dir)
-	})
-	if err != nil {
-		return r, fmt.Errorf("make the context %s: %w", name, err)
-	}
-	return r, nil
-}
-
 // Rename gives a context another name. It may be in use.
 func (s *Store) Rename(r Record, name string) error {
 	if err := CheckName(name); err != nil {
 		return err
 	}
 	return s.locked(func() error {
-		if _, err := s.Find(r.Owner, name); err == nil {
-			return fmt.Errorf("rename the context %s to %s: %w", r.Name, name, ErrExists)
-		} else if !errors.Is(err, ErrNotFound) {
-			return err
+		if err := s.free(r.Owner, name, ""); err != nil {
+			return fmt.Errorf("rename the context %s to %s: %w", r.Name, name, err)
 		}
 		return s.Update(r, func(r *Record) error { r.Name = name; return nil })
 	})
@@ -239,8 +191,9 @@ func (s *Store) locked(f func() error) error {
 		return err
 	}
 	for _, e := range left {
-		if strings.HasPrefix(e.Name(), newPrefix) || strings.HasPrefix(e.Name(), gonePrefix) {
-			if err := removeAll(filepath.Join(s.dir, e.Name())); err != nil {
+		dir := filepath.Join(s.dir, e.Name())
+		if strings.HasPrefix(e.Name(), gonePrefix) || strings.HasPrefix(e.Name(), newPrefix) && !beingMade(dir) {
+			if err := removeAll(dir); err != nil {
 				return err
 			}
 		}

@@ -100,7 +100,7 @@ func (b *bench) all(ctx context.Context, only string) (err error) {
 		{"exports", b.exports, false},
 		{"logins", b.logins, false},
 		{"host", b.onHost, false},
-		{"contexts", b.contexts, false},
+		{"contexts", b.contexts, false}, {"contexts that are rebased", b.rebase, false},
 		{"bombs", b.bombs, true},
 		{"build", b.build, true},
 		{"registry", b.registries, true},

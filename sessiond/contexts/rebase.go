@@ -151,7 +151,10 @@ func (r *root) replay(ctx context.Context, q contexts.Requests, out *os.File) er
 		if err := r.obtainable(ctx, q.Install); err != nil {
 			return err
 		}
-		if err := run(append([]string{"apt-get", "install", "-qq", "-y", "-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold", "--"}, q.Install...)...); err != nil {
+		// Replace brings the layer to disk before anything speaks of it: dpkg need not,
+		// file by file.
+		install := []string{"apt-get", "install", "-qq", "-y", "-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold", "-o", "Dpkg::Options::=--force-unsafe-io", "--"}
+		if err := run(append(install, q.Install...)...); err != nil {
 			return err
 		}
 	}

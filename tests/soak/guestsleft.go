@@ -72,7 +72,13 @@ func guestsLeft() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	left = append(left, string(table))
+	for line := range strings.Lines(string(table)) {
+		// A greeter's user has one, too.
+		_, after, of := strings.Cut(line, " /run/user/")
+		if id, _, _ := strings.Cut(after, " "); !of || guestID(id) {
+			left = append(left, strings.TrimSuffix(line, "\n"))
+		}
+	}
 	err = filepath.WalkDir("/sys/fs/cgroup", func(name string, d fs.DirEntry, err error) error {
 		if err == nil && d.IsDir() && strings.Contains(d.Name(), "ninefold-") {
 			left = append(left, name)
@@ -87,7 +93,12 @@ func guestsLeft() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("list the units of logins: %w", err)
 	}
-	left = append(left, string(units))
+	for line := range strings.Lines(string(units)) {
+		// The logind of Debian 12 keeps a killed greeter's, with Ninefold or without.
+		if !strings.HasPrefix(line, "session-") || strings.Contains(line, " guest-") {
+			left = append(left, strings.TrimSuffix(line, "\n"))
+		}
+	}
 	ours, err := guestsOf()
 	if err != nil {
 		return "", err

@@ -42,7 +42,7 @@ func run(ctx context.Context, args []string) int {
 	logins := flags.Int("logins", 0, "then log in that many times to each of them")
 	guests := flags.Int("guests", 0, "then have that many guests in on each, killed at any moment")
 	guestLogins := flags.Int("guestlogins", 0, "then have that many guests log in in front of each, at the console and at greeters, killed at any moment")
-	only := flags.String("suite", "", "the one release to boot (bookworm, trixie); else each")
+	only := flags.String("suite", "", "the one release to boot (bookworm, trixie); else each, one after the other: the kernel counts keys of all machines on it by their ids alone")
 	bin := flags.String("bin", "bin", "where the built programs are")
 	seed := flags.Uint64("seed", uint64(time.Now().UnixNano()), "of the choices; printed, to repeat a run")
 	if err := flags.Parse(args); err != nil {

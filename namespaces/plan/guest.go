@@ -152,7 +152,23 @@ func (c *compiler) mask() {
 		c.readOnly = append(c.readOnly, target)
 	}
 	c.add(Mount{Type: "tmpfs", Target: "/var/tmp", Flags: Flags{NoSuid: true, NoDev: true}, Options: c.sized("mode=1777")})
+	for _, dir := range [...]string{"/etc/pam.d", "/usr/lib/pam.d"} {
+		c.add(Mount{Type: "tmpfs", Target: dir, Flags: inert, Options: []string{"mode=0755", "size=64k"}})
+		c.readOnly = append(c.readOnly, dir)
+	}
+	c.add(File{Path: "/etc/pam.d/other", Mode: 0o644, Content: guestPAM})
 }
+
+// guestPAM is what programs in a guest's session ask PAM by, all of them (pam.d(5),
+// the service other). Nothing in there can become anybody: who asks are lockers of the
+// screen, which would ask for a password that there is not, and lock the guest out.
+const guestPAM = `# Whatever locks the screen asks for the guest's own word: sessionctl guest word.
+auth     sufficient pam_exec.so quiet expose_authtok ` + LibDir + `/sessionctl guest unlock
+auth     required pam_deny.so
+account  required pam_permit.so
+password required pam_deny.so
+session  required pam_permit.so
+`
 
 // shows reports whether a guest sees the host's file system on that path.
 func (c *compiler) shows(mount string) bool {

@@ -9,6 +9,7 @@ var Greeters = &Set{
 	Packages: []string{
 		"lightdm", "lightdm-gtk-greeter", "greetd", "sddm", "gdm3", "accountsservice",
 		"xvfb", "xauth", "xdotool", "x11-utils", "x11-xserver-utils", "xterm", "imagemagick", "fonts-dejavu-core", "dbus-x11", "python3-minimal",
+		"pkexec", "systemd-userdbd",
 	},
 	Files: map[string]string{
 		"usr/local/bin/screenless-x": screenless,

@@ -70,6 +70,7 @@ func (b *Booted) guestsAtGreeters(t *testing.T, suite string) {
 	}
 	server := b.Must("pgrep", "-f", "^Xvfb :0 ")
 	b.guestIsInside(t, first, desktop)
+	b.guestIsKnown(t, first)
 	// Somebody else's X server, whose socket anybody on the host can talk to.
 	b.Must("systemd-run", "--unit=other-screen", "Xvfb", ":7", "-ac")
 	b.eventually("the other X server", func() string { return b.Run("ls", "/tmp/.X11-unix/X7").Stderr })
@@ -127,6 +128,7 @@ func (b *Booted) guestsAtGreeters(t *testing.T, suite string) {
 			t.Errorf("of the first guest is not known %q:\n%s", want, said)
 		}
 	}
+	b.guestIsUnknown(t, first)
 	b.guestByEntry(t, desktop)
 	b.Must("sessionctl", "guest", "disable")
 	if now := b.Must("sh", "-c", stacks); now != before {

@@ -45,6 +45,7 @@ func TestGuestLogins(t *testing.T) {
 			}
 			b.Must("sessionctl", "guest", "enable", "--service", "login")
 			t.Run("console", func(t *testing.T) { b.For(t).guestAtConsole(t) })
+			t.Run("lock", func(t *testing.T) { b.For(t).guestLocks(t) })
 			t.Run("ended", func(t *testing.T) { b.For(t).guestEnded(t) })
 			t.Run("elsewhere", func(t *testing.T) { b.For(t).guestElsewhere(t) })
 			t.Run("bounds", func(t *testing.T) { b.For(t).guestBounds(t) })

@@ -350,7 +350,7 @@ func (b *Booted) guestBounds(t *testing.T) {
 	b.configure("[guests]\nstay = \"4s\"\n")
 	term, name = b.guestIn(t)
 	defer term.Close()
-	if _, err := term.Wait(patience); err != nil || !strings.Contains(term.Shown(), "guests may stay no longer") {
+	if _, err := term.Wait(patience); err != nil || !strings.Contains(term.Shown(), "your session ends in 2s, and what") || !strings.Contains(term.Shown(), "ended: guests may stay no longer") {
 		t.Errorf("%s was to stay for four seconds: %v; shown:\n%s", name, err, term.Shown())
 	}
 	b.configure("[guests]\nservices = [\"greetd\"]\n")

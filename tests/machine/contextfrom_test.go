@@ -29,7 +29,7 @@ func (b *Booted) contextFrom(t *testing.T, repo *testrepo.Repository) {
 	b.Must("hc", "commit", "source", "--as", "stood")
 	b.Must("hc", "delete", "source")
 	b.want(b.hc("copy", look), "tool 1.0\ntwo\n2\ngone")
-	b.Must("sh", "-c", "hc list | awk 'NR > 1 { print $1 }' | xargs hc delete")
+	b.Must("sh", "-c", madeContexts+" | xargs hc delete")
 
 	// On an image over the machine: what is there already is no difference.
 	before := b.untouched()
@@ -141,5 +141,5 @@ func (b *Booted) contextPinned(t *testing.T, repo *testrepo.Repository) {
 	if r := b.Run("sh", "-c", "perl -e 'use Fcntl; my $l = pack(\"s s l! l! i\", F_WRLCK, 0, 0, 0, 0); open(my $f, \">>\", \"/var/lib/dpkg/lock-frontend\"); fcntl($f, F_SETLK, $l) or die; exit(system(\"hc\", \"new\", \"--pinned\", \"busy\") >> 8)'"); r.Code != 6 || !strings.Contains(r.Stderr, "package manager is at work") {
 		t.Errorf("while apt works: %s", r)
 	}
-	b.want(b.Must("sh", "-c", "hc list; rm /etc/pinned /home/alice/live /home/alice/new"), "")
+	b.want(b.Must("sh", "-c", madeContexts+"; rm /etc/pinned /home/alice/live /home/alice/new"), "")
 }

@@ -58,7 +58,7 @@ func (b *builder) openStack(op plan.Overlay) (*layers.Stack, error) {
 	if b.have != nil {
 		stack.Have = *b.have
 	}
-	stack.IDs = b.idmap
+	stack.IDs, stack.First = b.idmap, b.first.namespaces.First
 	b.stack = stack
 	return stack, nil
 }

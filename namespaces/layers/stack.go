@@ -26,6 +26,8 @@ type Stack struct {
 	// layers whose ids are the host's. The overlays are then to be mounted as that
 	// namespace's root (kernel.AsRootOf). It stays the caller's.
 	IDs kernel.FD
+	// First is the first of those ids.
+	First uint32
 
 	scratch kernel.FD
 	veil    kernel.FD // hides object directories; see veilObjects

@@ -48,7 +48,7 @@ func (s *Stack) Union(lowers []plan.Layer, upper *plan.Upper, attr kernel.Attr) 
 func nested(layers []plan.Layer) int {
 	for i := len(layers) - 1; i > 0; i-- {
 		dir := layers[i].Source
-		if layers[i].Kind != plan.LayerDir {
+		if layers[i].Kind != plan.LayerDir || layers[i].Reader != nil { // that is an overlay itself
 			continue
 		}
 		for n := i; n > 0; n-- {
@@ -157,10 +157,14 @@ func (s *Stack) add(layers []plan.Layer, loop bool, m *kernel.OverlayMount) erro
 		if root, err = s.mapped(root, l.Source); err != nil {
 			return fmt.Errorf("layer %s: %w", l.Source, err)
 		}
-		if written(layers) && surrounds(l, layers) {
-			if root, err = s.apart(root); err != nil {
-				return fmt.Errorf("layer %s: %w", l.Source, err)
-			}
+		switch {
+		case l.Reader != nil: // an overlay of its own, too
+			root, err = s.readBy(root, *l.Reader)
+		case written(layers) && surrounds(l, layers):
+			root, err = s.apart(root)
+		}
+		if err != nil {
+			return fmt.Errorf("layer %s: %w", l.Source, err)
 		}
 		m.Lowers = append(m.Lowers, root)
 		if opened.data == kernel.None {

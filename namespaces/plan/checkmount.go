@@ -123,6 +123,11 @@ func checkLayer(l Layer) error {
 	if err := checkWithout(l); err != nil {
 		return err
 	}
+	if l.Reader != nil {
+		if err := l.Reader.check(l); err != nil {
+			return err
+		}
+	}
 	return checkIDs(uint32(l.Origin))
 }
 

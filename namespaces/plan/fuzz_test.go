@@ -128,6 +128,7 @@ func (m *maker) overlay() Op {
 		}
 		if l.Kind == LayerDir && m.bool() {
 			l.Without = []string{m.path()}
+			l.Reader = &Reader{UID: 1000, GID: 100, Groups: []uint32{27}}
 		}
 		o.Lowers = append(o.Lowers, l)
 	}

@@ -52,8 +52,18 @@ type Layer struct {
 	// Without are paths in a LayerDir, absolute below Source, that an image
 	// above it removes: they are not seen.
 	Without []string
+	// Reader, if it is set, is who has to be allowed to read what a LayerDir shows:
+	// what that user could not read there, nobody can read in the overlay, whatever
+	// they are in the session.
+	Reader *Reader
 	// Origin says who had a hand in the layer.
 	Origin Origin
+}
+
+// Reader is a user by the ids that the layer has on disk.
+type Reader struct {
+	UID, GID uint32
+	Groups   []uint32
 }
 
 // Origin is the uid whose configuration or key brought a thing in. Zero is

@@ -206,6 +206,9 @@ func (l *line) overlay(o Overlay) {
 		l.add(string(y.Kind), y.Source)
 		l.pair("data", y.Data)
 		l.pair("sub", y.Sub)
+		if y.Reader != nil {
+			l.pair("reader", y.Reader.String())
+		}
 		l.number("origin", uint64(y.Origin), 0)
 		for _, p := range y.Without {
 			l.raw("\\\n\t\twithout")

@@ -125,7 +125,8 @@ func (a *args) overlay(m Mount) Op {
 		switch w := a.one("layer or upper"); w {
 		case "layer":
 			y := Layer{Kind: LayerKind(a.one("KIND")), Source: a.one("SOURCE")}
-			a.pairs(pair{"data=", a.text(&y.Data)}, pair{"sub=", a.text(&y.Sub)}, pair{"origin=", a.id((*uint32)(&y.Origin))})
+			a.pairs(pair{"data=", a.text(&y.Data)}, pair{"sub=", a.text(&y.Sub)}, pair{"reader=", a.reader(&y.Reader)},
+				pair{"origin=", a.id((*uint32)(&y.Origin))})
 			o.Lowers = append(o.Lowers, y)
 		case "without":
 			p := a.one("PATH")

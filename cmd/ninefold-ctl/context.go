@@ -30,6 +30,9 @@ func contextError(err error) error {
 		{Is: contexts.ErrNotFound, Code: exit.NotFound, Hint: "sessionctl context list shows those that there are"},
 		{Is: contexts.ErrExists, Code: exit.Failed, Hint: "choose another name, or delete that one first"},
 		{Is: contexts.ErrStood, Code: exit.Busy},
+		{Is: contexts.ErrMany, Code: exit.Failed, Hint: "delete one; contexts.each in ninefold.toml says how many"},
+		{Is: livectx.ErrUsers, Code: exit.Denied, Hint: "commit, export, promote, pinned contexts and those on images are for contexts of root's"},
+		{Is: manager.ErrNoContexts, Code: exit.Denied},
 		{Is: contexts.ErrInUse, Code: exit.Busy, Hint: "wait until nobody is in it; delete --force ends whoever is"},
 		{Is: contexts.ErrNothing, Code: exit.NotFound},
 		{Is: contexts.ErrNoConflict, Code: exit.NotFound, Hint: "sessionctl context status lists the conflicts"},
@@ -61,28 +64,22 @@ a context is nobody outside. hc is short for sessionctl context.`,
 		Example: "  hc new foo\n  hc enter foo\n  hc diff foo\n  hc delete foo",
 	}
 	c.AddCommand(a.contextNew(), a.contextEnter(), a.contextRun(), a.contextList(), a.contextShow(), a.contextStatus(), a.contextDiff(),
-		a.contextSnapshot(), a.contextUndo(), a.contextRedo(), a.contextRebase(), a.contextPin(), a.contextFollow(), a.contextSettle(), a.contextCommit(), a.contextExport(), a.contextPromote(), a.contextRename(), a.contextDelete())
+		a.contextSnapshot(), a.contextUndo(), a.contextRedo(), a.contextRebase(), a.contextPin(), a.contextFollow(), a.contextSettle(), a.contextCommit(), a.contextExport(), a.contextRename(), a.contextDelete())
+	a.whose(c)
+	c.AddCommand(a.contextPromote()) // of root's contexts, whoever asks
 	return c
-}
-
-// contexts opens the contexts of the caller, who has to be root for now.
-func (a *app) contexts() (*livectx.Contexts, error) {
-	if os.Geteuid() != 0 {
-		return nil, fmt.Errorf("contexts are root's: %w", manager.ErrNotRoot)
-	}
-	return livectx.Of(manager.Open(manager.Options{Config: a.config, State: a.state})), nil
 }
 
 // withContext runs f on the context of a name. The default one is made when it is
 // first spoken of.
 func (a *app) withContext(ctx context.Context, name string, f func(*livectx.Contexts, contexts.Record) error) error {
-	all, err := a.contexts()
+	all, err := a.contexts(ctx)
 	if err != nil {
-		return err
+		return contextError(err)
 	}
-	r, err := all.Store().Find(uint32(os.Getuid()), name)
+	r, err := all.Store().Find(a.owner, name)
 	if name == contexts.Default && errors.Is(err, contexts.ErrNotFound) {
-		r, err = all.Default(ctx, uint32(os.Getuid()))
+		r, err = a.defaultContext(ctx, all)
 	}
 	if err == nil {
 		err = f(all, r)
@@ -102,9 +99,15 @@ func (a *app) onContext(use, short, long string, f func(context.Context, *livect
 	}
 }
 
-func (a *app) completeContext(_ *cobra.Command, args []string, _ string) (names []string, _ cobra.ShellCompDirective) {
-	if all, err := a.contexts(); err == nil && len(args) == 0 {
-		found, _ := all.Store().List(uint32(os.Getuid()), false) // what cannot be read is not offered
+func (a *app) completeContext(c *cobra.Command, args []string, _ string) (names []string, _ cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	if os.Geteuid() != 0 {
+		return a.askContextNames(), cobra.ShellCompDirectiveNoFileComp
+	}
+	if all, err := a.contexts(c.Context()); err == nil {
+		found, _ := all.Store().List(a.owner, false) // what cannot be read is not offered
 		names = append(names, contexts.Default)
 		for _, r := range found {
 			if r.Name != contexts.Default {

@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"ninefold/cmd/internal/show"
 	"ninefold/roots/contexts"
+	"ninefold/sessiond/identity"
 
 	livectx "ninefold/sessiond/contexts"
 )
@@ -34,15 +36,19 @@ func (a *app) contextList() *cobra.Command {
 		Short: "List the contexts",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			all, err := a.contexts()
+			all, err := a.contexts(c.Context())
 			if err != nil {
-				return err
+				return contextError(err)
 			}
-			found, broken := all.Store().List(0, true)
+			everybodys := a.askedBy == 0 && a.of == ""
+			found, broken := all.Store().List(a.owner, everybodys)
+			heading := []string{"NAME", "STATE", "DISK", "MADE", ""}
+			if everybodys && slices.ContainsFunc(found, func(r contexts.Record) bool { return r.Owner != 0 }) {
+				heading = append(heading, "OWNER")
+			}
 			lines, rows := []contextLine{}, [][]string{}
-			own := uint32(os.Getuid())
-			if !slices.ContainsFunc(found, func(r contexts.Record) bool { return r.Name == contexts.Default && r.Owner == own }) {
-				lines = append(lines, contextLine{Name: contexts.Default, Owner: own, State: livectx.UpToDate})
+			if !slices.ContainsFunc(found, func(r contexts.Record) bool { return r.Name == contexts.Default && r.Owner == a.owner }) {
+				lines = append(lines, contextLine{Name: contexts.Default, Owner: a.owner, State: livectx.UpToDate})
 				rows = append(rows, []string{contexts.Default, livectx.UpToDate, size(0), "", ""})
 			}
 			for _, r := range found {
@@ -59,11 +65,23 @@ func (a *app) contextList() *cobra.Command {
 				if s.Running {
 					running = "entered"
 				}
-				rows = append(rows, []string{r.Name, s.State, disk(used, r.Size), moment(r.Created), running})
+				row := []string{r.Name, s.State, disk(used, r.Size), moment(r.Created), running}
+				if len(heading) > len(row) {
+					row = append(row, ownerName(c.Context(), r.Owner))
+				}
+				rows = append(rows, row)
 			}
-			return errors.Join(a.list(lines, []string{"NAME", "STATE", "DISK", "MADE", ""}, rows), broken)
+			return errors.Join(a.list(lines, heading, rows), broken)
 		},
 	})
+}
+
+// ownerName is whose a context is, for people.
+func ownerName(ctx context.Context, uid uint32) string {
+	if u, err := (identity.Host{}).ByUID(ctx, uid); err == nil {
+		return u.Name
+	}
+	return strconv.FormatUint(uint64(uid), 10) // the account is gone
 }
 
 // disk is what a context takes, and its bound.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -34,11 +33,11 @@ more than that of the disk: its layers lie on a file system of their own, ext4 i
 sparse file.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			all, err := a.contexts()
+			all, err := a.contexts(c.Context())
 			if err != nil {
-				return err
+				return contextError(err)
 			}
-			size, err := contextSize(all, bound)
+			size, err := a.contextSize(all, bound)
 			if err != nil {
 				return err
 			}
@@ -53,7 +52,7 @@ sparse file.`,
 }
 
 func (a *app) newContext(ctx context.Context, all *livectx.Contexts, name, from string, pinned bool, size int64) error {
-	owner := uint32(os.Getuid())
+	owner := a.owner
 	if from != profile.HostBase && pinned {
 		return exit.Usagef("what stands on an image stays on it until it is rebased", "--pinned is for contexts that stand on the host")
 	}
@@ -75,6 +74,15 @@ func (a *app) newContext(ctx context.Context, all *livectx.Contexts, name, from 
 	return err
 }
 
+// defaultContext makes the context that need not be made.
+func (a *app) defaultContext(ctx context.Context, all *livectx.Contexts) (r contexts.Record, err error) {
+	size, err := a.contextSize(all, "")
+	if err != nil {
+		return r, err
+	}
+	return all.Default(ctx, a.owner, size)
+}
+
 // tellPin says what a copy of the machine takes, before it is made.
 func (a *app) tellPin(bytes int64) {
 	if bytes == 0 {
@@ -91,7 +99,15 @@ func (a *app) completeFrom(c *cobra.Command, _ []string, w string) ([]string, co
 }
 
 // contextSize is what a new context is bounded to, in bytes; 0 is nothing.
-func contextSize(all *livectx.Contexts, asked string) (int64, error) {
+func (a *app) contextSize(all *livectx.Contexts, asked string) (int64, error) {
+	if a.most > 0 {
+		if asked == "" {
+			return a.most, nil
+		}
+		if n, err := profile.ParseSize(asked); err == nil && (n == 0 || n > uint64(a.most)) {
+			return 0, exit.Usagef("contexts.user_size in ninefold.toml says so", "a context of a user takes %s of the disk at most", size(a.most))
+		}
+	}
 	if asked == "" {
 		return all.Size()
 	}

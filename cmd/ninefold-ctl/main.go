@@ -49,7 +49,7 @@ func Main(ctx context.Context, args []string, io session.Stdio) int {
 		exit.Tell(io.Err, "sessionctl", err, hint)
 		return int(code)
 	}
-	a := &app{Stdio: io}
+	a := &app{Stdio: io, words: args}
 	root := a.root()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)

@@ -19,6 +19,13 @@ type app struct {
 	// status is the exit code of a session's command, which is not an error of
 	// ours.
 	status *int
+	// words are the command line. of and askedBy say whose contexts it is about, who is
+	// owner; most is how large one of a user who asks may be, in bytes, 0 without bound.
+	words   []string
+	of      string
+	askedBy asked
+	owner   uint32
+	most    int64
 }
 
 // root builds the command tree.

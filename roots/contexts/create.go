@@ -31,7 +31,7 @@ func (s *Store) CreateFilled(ctx context.Context, new Record, fill func(layers s
 	// The lock says that it is not left by one that was killed, and the record whose
 	// the name is.
 	err := s.locked(func() (err error) {
-		if err := s.free(r.Owner, r.Name, ""); err != nil {
+		if err := errors.Join(s.free(r.Owner, r.Name, ""), s.room(r.Owner)); err != nil {
 			return err
 		}
 		if err := os.Mkdir(making, 0o700); err != nil {
@@ -51,7 +51,7 @@ func (s *Store) CreateFilled(ctx context.Context, new Record, fill func(layers s
 	if err == nil {
 		err = s.locked(func() error {
 			// Read anew: somebody may have got the name by other means.
-			if err := s.free(r.Owner, r.Name, r.ID); err != nil {
+			if err := errors.Join(s.free(r.Owner, r.Name, r.ID), s.room(r.Owner)); err != nil {
 				return err
 			}
 			if err := kind.Write(filepath.Join(making, recordFile), r); err != nil {
@@ -94,6 +94,19 @@ func (s *Store) fill(ctx context.Context, making string, r *Record, f func(layer
 		return err
 	}
 	return syncLayer(layers)
+}
+
+// room is ErrMany when owner has as many contexts as may be. What cannot be read is
+// nobody's.
+func (s *Store) room(owner uint32) error {
+	if s.most == 0 {
+		return nil
+	}
+	have, _ := s.List(owner, false)
+	if len(have) < s.most {
+		return nil
+	}
+	return fmt.Errorf("%w: uid %d has %d, and may have no more", ErrMany, owner, len(have))
 }
 
 // free is ErrExists when owner has a context of that name, or is having one made other

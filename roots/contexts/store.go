@@ -30,16 +30,28 @@ var (
 	ErrExists   = errors.New("a context of that name exists")
 	// ErrInUse says that somebody is in the context, or is changing it.
 	ErrInUse = errors.New("the context is in use")
+	// ErrMany says that a user has as many contexts as one user may.
+	ErrMany = errors.New("no more contexts")
 	// ErrNothing says that there is no state to go back or forth to.
 	ErrNothing = errors.New("there is no such state")
 )
 
 // Store is a directory of contexts, which root alone can enter: what is setuid
 // in a context is within nobody's reach outside.
-type Store struct{ dir string }
+type Store struct {
+	dir  string
+	most int // contexts of one user; 0 does not bound
+}
 
 // On returns the contexts in a state directory. Nothing is made before Create.
-func On(state string) *Store { return &Store{filepath.Join(state, "contexts")} }
+func On(state string) *Store { return &Store{dir: filepath.Join(state, "contexts")} }
+
+// AtMost returns s for a user who may have that many contexts.
+func (s *Store) AtMost(most int) *Store {
+	other := *s
+	other.most = most
+	return &other
+}
 
 const (
 	recordFile = "record"

@@ -51,6 +51,9 @@ func (b *Broker) understand(ctx context.Context, who *caller, r *wire.Request, f
 	if r.Guest != "" {
 		return c, b.guest(ctx, who, c)
 	}
+	if r.Context {
+		return c, b.context(ctx, who, c)
+	}
 	name := r.User
 	if name == "" {
 		name = "root"
@@ -193,6 +196,9 @@ func (c *command) shown() string {
 	}
 	if profile := c.request.Guest; profile != "" {
 		return line(append([]string{"as a guest in " + profile + ":"}, c.request.Argv...))
+	}
+	if c.request.Context {
+		return line(append([]string{"about a context:"}, c.request.Argv...))
 	}
 	return line(append([]string{c.program.Path}, c.decision.Redact.Apply(args)...))
 }

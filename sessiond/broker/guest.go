@@ -25,18 +25,13 @@ const actionGuest = "org.ninefold.guest.run"
 
 // guest makes c a command in a session whose user exists for it alone. No rule is
 // asked: on the host runs what makes the session, and nothing else. Whether the
-// caller may have one is polkit's to say (permitGuest), and how many of them is that of
+// caller may have one is polkit's to say (permit), and how many of them is that of
 // what makes it, which is told for whom it is.
 func (b *Broker) guest(ctx context.Context, who *caller, c *command) *refusal {
 	r := c.request
 	if !profile.IsName(strings.TrimPrefix(r.Guest, profile.OwnMark)) { // and no flag
 		return &refusal{wire.NotFound, fmt.Errorf("%q cannot be the name of a profile", plain(r.Guest)), "sessionctl profile list shows those that there are"}
 	}
-	var err error
-	if c.target, err = b.people.byName(ctx, "root"); err != nil {
-		return &refusal{wire.NotStarted, err, ""}
-	}
-	c.program = &program.Program{Path: b.Enter, File: b.Enter, Name: filepath.Base(b.Enter)}
 	c.argv = []string{"sessionctl", "run", "--guest"}
 	if who.peer.UID != 0 {
 		c.argv = append(c.argv, "--for", strconv.FormatUint(uint64(who.peer.UID), 10))
@@ -45,18 +40,28 @@ func (b *Broker) guest(ctx context.Context, who *caller, c *command) *refusal {
 	if len(r.Argv) > 0 {
 		c.argv = append(append(c.argv, "--"), r.Argv...)
 	}
+	return b.apart(ctx, c, "as a guest")
+}
+
+// apart has root's sessionctl run c.argv, if polkit says that the caller may have it.
+func (b *Broker) apart(ctx context.Context, c *command, why string) *refusal {
 	if refused := fits(c.argv); refused != nil {
 		return refused
 	}
+	var err error
+	if c.target, err = b.people.byName(ctx, "root"); err != nil {
+		return &refusal{wire.NotStarted, err, ""}
+	}
+	c.program = &program.Program{Path: b.Enter, File: b.Enter, Name: filepath.Base(b.Enter)}
 	c.dir = "/"
-	// Of the caller's variables a session has the terminal's type alone.
-	r.Environment = slices.DeleteFunc(r.Environment, func(e string) bool { return !strings.HasPrefix(e, "TERM=") })
-	c.decision = policy.Decision{Verdict: policy.Ask, Why: "as a guest"}
+	// Of the caller's variables it has the terminal's type alone.
+	c.request.Environment = slices.DeleteFunc(c.request.Environment, func(e string) bool { return !strings.HasPrefix(e, "TERM=") })
+	c.decision = policy.Decision{Verdict: policy.Ask, Why: why}
 	return nil
 }
 
-// permitGuest asks polkit whether the caller may have a guest's session.
-func (b *Broker) permitGuest(ctx context.Context, who *caller, c *command) error {
+// permit asks polkit whether the caller may have a guest's session, or a context.
+func (b *Broker) permit(ctx context.Context, who *caller, c *command) error {
 	leave, ok := b.limits.question(who.peer.UID)
 	if !ok {
 		return errors.New("too many questions of yours are waiting for an answer")
@@ -65,8 +70,14 @@ func (b *Broker) permitGuest(ctx context.Context, who *caller, c *command) error
 	timed, cancel := context.WithTimeout(ctx, hostbus.Patience)
 	defer cancel()
 	p := hostbus.Process{PID: who.peer.PID, Start: who.peer.Start, UID: who.peer.UID}
-	details := map[string]string{"profile": plain(c.request.Guest), "caller": who.String()}
-	return b.Polkit.Authorize(timed, p, actionGuest, details, !c.request.Quiet)
+	action, details := actionGuest, map[string]string{"profile": plain(c.request.Guest), "caller": who.String()}
+	if c.request.Context {
+		action, details = actionContext, map[string]string{"command": plain(c.request.Argv[0]), "profile": who.place.Profile, "caller": who.String()}
+		if who.place.View != "" {
+			action = actionContextInView
+		}
+	}
+	return b.Polkit.Authorize(timed, p, action, details, !c.request.Quiet)
 }
 
 // guestStop is how long what keeps a guest's session may take to end it once its

@@ -19,7 +19,7 @@ import (
 // The descriptors that came along are its own.
 func (b *Broker) run(ctx context.Context, c *wire.Conn, who *caller, r *wire.Request, files []wire.FD, understood func()) {
 	refused := safe(who.peer.PID, r, files)
-	if refused == nil && r.Guest != "" {
+	if refused == nil && r.Apart() {
 		refused = pipes(r, files)
 	}
 	if refused != nil {
@@ -112,8 +112,8 @@ func (b *Broker) permitted(ctx context.Context, who *caller, c *command) (result
 	case policy.Allow:
 		return resultAllowed, nil
 	case policy.Ask:
-		if c.request.Guest != "" {
-			if err := b.permitGuest(ctx, who, c); err != nil {
+		if c.request.Apart() {
+			if err := b.permit(ctx, who, c); err != nil {
 				return resultRefused, fmt.Errorf("%s: %w", c.decision.Why, err)
 			}
 			return resultAsked, nil

@@ -62,7 +62,11 @@ func (c *command) properties(who *caller, streams []int) []hostbus.Property {
 	set := hostbus.Set
 	path, collect := c.program.Path, "inactive"
 	kill, patience := "control-group", stopTimeout
-	if c.request.Guest != "" {
+	switch {
+	case c.request.Context:
+		// Who else is in the context stays in its root, which lies in this unit.
+		kill = "process"
+	case c.request.Guest != "":
 		// The keeper ends its session itself; what is left then is killed.
 		kill, patience = "mixed", guestStop
 	}

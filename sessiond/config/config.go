@@ -78,25 +78,6 @@ func (m Mount) MemoryBytes() int64 {
 	return int64(n)
 }
 
-// Contexts says what host contexts are to be like.
-type Contexts struct {
-	// Size bounds what a new context takes on the disk, such as "20G"; "" does not.
-	Size string `toml:"size"`
-}
-
-// MinContext is the least that a context can be bounded to, in bytes: less than that
-// its file system itself would take.
-const MinContext = 16 << 20
-
-// Bytes is Size as a number; 0 is no bound.
-func (c Contexts) Bytes() int64 {
-	n, err := profile.ParseSize(c.Size)
-	if err != nil || n > math.MaxInt64 {
-		return 0 // "", since the file was checked
-	}
-	return int64(n)
-}
-
 // Plain is the choice of no profile: the machine as it is.
 const Plain = "none"
 
@@ -164,7 +145,7 @@ func (l Login) Deny() bool { return l.OnFailure == "deny" }
 // Load reads the first ninefold.toml in dirs; none at all is the default
 // configuration. An error about its content is ErrInvalid and names the line.
 func Load(dirs []string) (Config, error) {
-	c := Config{Trust: Trust{CA: "host"}}
+	c := Config{Trust: Trust{CA: "host"}, Contexts: Contexts{Users: true}}
 	for _, d := range dirs {
 		name := filepath.Join(d, FileName)
 		b, err := read(name)
@@ -219,11 +200,7 @@ func (c *Config) check(data []byte) error {
 		name(c.Guests.Profile, "guests", "profile")
 	}
 	c.Guests.check(bad)
-	if s := c.Contexts.Size; s != "" {
-		if n, err := profile.ParseSize(s); err != nil || n < MinContext || n > math.MaxInt64 {
-			bad(fmt.Sprintf("contexts.size is %q; write a size of 16M or more, such as \"20G\"", s), "contexts", "size")
-		}
-	}
+	c.Contexts.check(bad)
 	for _, s := range l.UIDs {
 		if _, err := identity.ParseRange(s); err != nil {
 			bad(fmt.Sprintf("login.uids: %v", err), "login", "uids")

@@ -39,6 +39,9 @@ func (c *Contexts) Commit(ctx context.Context, r contexts.Record, as string, rep
 	fail := func(err error) (*Committed, error) {
 		return nil, fmt.Errorf("commit the context %s as %s: %w", r.Name, as, err)
 	}
+	if r.Owner != 0 {
+		return fail(ErrUsers)
+	}
 	out, err := c.committed(r, as)
 	if err != nil {
 		return fail(err)

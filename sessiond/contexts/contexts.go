@@ -20,9 +20,16 @@ type Contexts struct {
 }
 
 // Of returns the contexts of m.
-func Of(m *manager.Manager) *Contexts {
-	c := &Contexts{m: m, store: contexts.On(m.State())}
-	c.Roots = inside.Of(c.store, c.plan)
+func Of(m *manager.Manager) *Contexts { return on(m, contexts.On(m.State())) }
+
+// OfUser returns them for a user who may have at most so many.
+func OfUser(m *manager.Manager, most int) *Contexts {
+	return on(m, contexts.On(m.State()).AtMost(most))
+}
+
+func on(m *manager.Manager, store *contexts.Store) *Contexts {
+	c := &Contexts{m: m, store: store}
+	c.Roots = inside.Of(c.store, c.plan).Through(c.over)
 	return c
 }
 
@@ -48,13 +55,9 @@ func (c *Contexts) New(ctx context.Context, owner uint32, name string, size int6
 	return c.store.Create(ctx, owner, name, size, inside.Host(now), now)
 }
 
-// Default makes the context that everybody has without asking for it, bounded as new
-// ones are.
-func (c *Contexts) Default(ctx context.Context, owner uint32) (contexts.Record, error) {
-	size, err := c.Size()
-	if err != nil {
-		return contexts.Record{}, err
-	}
+// Default makes the context that everybody has without asking for it, bounded to
+// size bytes unless that is 0.
+func (c *Contexts) Default(ctx context.Context, owner uint32, size int64) (contexts.Record, error) {
 	r, err := c.New(ctx, owner, contexts.Default, size)
 	if errors.Is(err, contexts.ErrExists) { // by somebody else just now
 		return c.store.Find(owner, contexts.Default)

@@ -16,20 +16,30 @@ import (
 )
 
 // spec says what a layer of a context stands on.
-func (c *Contexts) spec(r contexts.Record, layer string) (manager.ContextSpec, error) {
-	return manager.ContextOf(c.store, r, layer)
+func (c *Contexts) spec(ctx context.Context, r contexts.Record, layer string) (s manager.ContextSpec, err error) {
+	if s, err = manager.ContextOf(c.store, r, layer); err != nil || r.Owner == 0 {
+		return s, err
+	}
+	s.Shade = contexts.Shade(c.store.LayerDir(r, layer))
+	s.Reader, err = reader(ctx, r)
+	return s, err
 }
 
 // below is the root that a context lies over: "/", or that of a look at it, which
 // ends when done is called.
 func (c *Contexts) below(ctx context.Context, r contexts.Record) (root string, done func() error, err error) {
-	if !r.Stands.Elsewhere() {
+	if !r.Stands.Elsewhere() && r.Owner == 0 {
 		return "/", func() error { return nil }, nil
 	}
-	spec, err := c.spec(r, r.Layer)
+	spec, err := c.spec(ctx, r, r.Layer)
 	if err != nil {
 		return "", nil, err
 	}
+	return c.look(ctx, r, spec)
+}
+
+// look makes the root of spec, to be looked at until done is called.
+func (c *Contexts) look(ctx context.Context, r contexts.Record, spec manager.ContextSpec) (root string, done func() error, err error) {
 	p, hold, err := c.m.Context(ctx, spec)
 	if err != nil {
 		return "", nil, err
@@ -118,7 +128,13 @@ func (c *Contexts) NewOn(ctx context.Context, owner uint32, name, image string, 
 		return contexts.Record{}, err
 	}
 	now := time.Now().UTC()
-	stands, err := c.onImage(ctx, image, now)
+	var err error
+	stands := contexts.Stands{}
+	if owner != 0 {
+		err = ErrUsers
+	} else {
+		stands, err = c.onImage(ctx, image, now)
+	}
 	if err != nil {
 		return contexts.Record{}, fmt.Errorf("make the context %s: %w", name, err)
 	}

@@ -39,6 +39,9 @@ func (c *Contexts) NewPinned(ctx context.Context, owner uint32, name string, siz
 	if err := c.m.Rely(); err != nil {
 		return contexts.Record{}, err
 	}
+	if owner != 0 { // it would copy what its user may not read, and keep apt waiting
+		return contexts.Record{}, fmt.Errorf("make the context %s: %w", name, ErrUsers)
+	}
 	var r contexts.Record
 	err := c.still(func(p contexts.Pin) (err error) {
 		now := time.Now().UTC()
@@ -63,6 +66,8 @@ func (c *Contexts) Pin(ctx context.Context, r contexts.Record, tell func(bytes i
 	defer claim.Release()
 	r = claim.Record()
 	switch {
+	case r.Owner != 0:
+		return fmt.Errorf("pin the context %s: %w", r.Name, ErrUsers)
 	case r.Stands.Pin != "":
 		return fmt.Errorf("pin the context %s: %w", r.Name, ErrPinned)
 	case r.Stands.Image != "":

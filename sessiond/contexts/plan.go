@@ -22,7 +22,10 @@ func (c *Contexts) plan(ctx context.Context, r contexts.Record, layer string) (*
 		}
 		dpkg = contexts.HasPackages(dir)
 	}
-	spec, err := c.spec(r, layer)
+	if err := c.shade(ctx, r, layer); err != nil {
+		return nil, nil, err
+	}
+	spec, err := c.spec(ctx, r, layer)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -33,6 +33,9 @@ func (c *Contexts) Promotion(ctx context.Context, r contexts.Record) (p Promotio
 	fail := func(err error) (Promotion, error) {
 		return p, fmt.Errorf("promote the context %s: %w", r.Name, err)
 	}
+	if r.Owner != 0 {
+		return fail(ErrUsers)
+	}
 	if r.Stands.Image != "" {
 		return fail(fmt.Errorf("%w: it stands on the image %s, and not on the machine", errors.ErrUnsupported, r.Stands.Named))
 	}

@@ -3,6 +3,7 @@ package manager
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path"
@@ -12,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ninefold/namespaces/plan"
+	"ninefold/sessiond/config"
 	"ninefold/sessiond/identity"
 	"ninefold/sessiond/profile"
 )
@@ -28,6 +30,12 @@ type ContextSpec struct {
 	// Image is the id of the image that it stands on, and Pin the directory with the
 	// host as it was; "" are for none. With neither it stands on the host.
 	Image, Pin string
+	// Reader is the user whose context it is, by the host's ids: nobody in it, root
+	// neither, reads of the host what that user could not. Nil is root, who may.
+	Reader *plan.Reader
+	// Shade is a directory with what is seen in the place of what the reader may not
+	// read; "" is for nothing.
+	Shade string
 	// Parts are mount points that the layer has a layer of its own for.
 	Parts []string
 	// Files, Links and Binds are the context's own, put into the finished root.
@@ -129,6 +137,24 @@ func (m *Manager) Context(ctx context.Context, c ContextSpec) (_ *plan.Plan, hol
 func (m *Manager) ContextSize() (int64, error) {
 	c, err := m.configuration()
 	return c.Contexts.Bytes(), err
+}
+
+// ErrNoContexts says that somebody may have no contexts.
+var ErrNoContexts = errors.New("no contexts for this user")
+
+// UserContexts is what ninefold.toml says of the contexts of a user who is not root, and
+// ErrNoContexts if there are to be none: contexts are for people who may log in.
+func (m *Manager) UserContexts(uid uint32) (config.Contexts, error) {
+	c, err := m.configuration()
+	switch {
+	case err != nil:
+		return c.Contexts, err
+	case !c.Contexts.Users:
+		return c.Contexts, fmt.Errorf("%w: contexts.users in ninefold.toml says so", ErrNoContexts)
+	case !identity.ReadLimits(identity.LimitsFile).Enters(uid, c.Login.Ranges()):
+		return c.Contexts, fmt.Errorf("%w: uid %d is nobody who logs in", ErrNoContexts, uid)
+	}
+	return c.Contexts, nil
 }
 
 func inside(name, dir string) bool {

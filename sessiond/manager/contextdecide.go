@@ -10,10 +10,10 @@ import (
 
 // DecideContext is Context, and keeps what was decided under a name for the next one
 // who enters, where it depends on nothing but files that can be looked at again: on
-// the host.
+// the host, and for root, since the groups of a user can be a directory's.
 func (m *Manager) DecideContext(ctx context.Context, c ContextSpec, name string) (*plan.Plan, []*os.File, error) {
 	p, hold, err := m.Context(ctx, c)
-	if err != nil || c.Image != "" || c.Pin != "" || m.host.root != "/" || os.Geteuid() != 0 || p.Class != plan.Trusted {
+	if err != nil || c.Image != "" || c.Pin != "" || c.Reader != nil || m.host.root != "/" || os.Geteuid() != 0 || p.Class != plan.Trusted {
 		return p, hold, err
 	}
 	facts := m.contextInputs(c)

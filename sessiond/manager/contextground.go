@@ -3,6 +3,7 @@ package manager
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -26,13 +27,15 @@ type ground struct {
 
 // ground finds the layers below a context, and which directories have their own.
 func (m *Manager) ground(ctx context.Context, c ContextSpec) (_ *ground, err error) {
-	host := []plan.Layer{{Kind: plan.LayerDir, Source: "/"}}
-	g := &ground{composition: &composition{layers: host, onHost: true}}
+	host := []plan.Layer{{Kind: plan.LayerDir, Source: "/", Reader: c.Reader}}
+	g := &ground{composition: &composition{layers: c.shaded(host), onHost: true}}
 	switch {
+	case c.Image != "" && c.Reader != nil:
+		err = fmt.Errorf("%w: a user's context stands on the machine, and not on an image", errors.ErrUnsupported)
 	case c.Image != "":
 		g.composition, err = m.contextImage(ctx, c.Image)
 	case c.Pin != "":
-		g.composition = &composition{layers: []plan.Layer{{Kind: plan.LayerDir, Source: c.Pin}}}
+		g.composition = &composition{layers: c.shaded([]plan.Layer{{Kind: plan.LayerDir, Source: c.Pin, Reader: c.Reader}})}
 	}
 	if err != nil {
 		return nil, err
@@ -80,6 +83,14 @@ func (m *Manager) ground(ctx context.Context, c ContextSpec) (_ *ground, err err
 		}
 	}
 	return g, nil
+}
+
+// shaded puts what a reader sees instead over layers.
+func (c ContextSpec) shaded(layers []plan.Layer) []plan.Layer {
+	if c.Shade == "" {
+		return layers
+	}
+	return append([]plan.Layer{{Kind: plan.LayerDir, Source: c.Shade}}, layers...)
 }
 
 // contextImage composes an image that a context stands on: alone, or over the host

@@ -55,7 +55,7 @@ var Table = []struct {
 	{NotSupported, "this machine's kernel or tools cannot do it"},
 	{NotPermitted, "it needs root, or the permission of another user"},
 	{NoDaemon, "sessiond does not run, or does not answer"},
-	{Denied, "host, run --guest: neither the policy nor who was asked allows it"},
+	{Denied, "host, run --guest, context: neither the policy nor who was asked allows it"},
 	{NoSession, "run, enter, host: the session could not be made, the view not be entered, the command not be started"},
 	{NotExecutable, "run, enter, host: the command was found and could not be executed"},
 	{NoCommand, "run, enter, host: the command was not found in the session, or on the host"},

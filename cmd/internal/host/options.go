@@ -26,10 +26,15 @@ type Options struct {
 	// Guest is the profile of which Command gets a session as a guest, and nothing
 	// on the host; "" is the host.
 	Guest string
+	// Context has Command be one of "sessionctl context".
+	Context bool
 	// File is the number of an argument that has to be the same file on the
 	// host; 0 is none.
 	File uint32
 }
+
+// apart reports whether nothing of the caller's goes along but its streams.
+func (o *Options) apart() bool { return o.Guest != "" || o.Context }
 
 const usage = "usage: sessionctl host [--user NAME] [--in VIEW|SESSION] [--detach] [--no-ask] [--no-tty] [--explain] [-- CMD ARG...]"
 

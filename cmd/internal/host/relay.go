@@ -52,7 +52,7 @@ func (c *call) streams(r *wire.Request) (files []*os.File, err error) {
 		case c.o.Detach && (!isRegular(f) || served(f)):
 			// Whoever reads a pipe of ours would wait for the command.
 			r.Streams[i] = wire.Null
-		case !terminal[i] && c.o.Guest == "" && !(c.piped && isRegular(f)) && !served(f):
+		case !terminal[i] && !c.o.apart() && !(c.piped && isRegular(f)) && !served(f):
 			r.Streams[i] = wire.Passed
 			files = append(files, f)
 		case c.o.Explain:

@@ -105,12 +105,12 @@ var sent = []string{"TERM", "COLORTERM", "LANG", "LANGUAGE", "DISPLAY", "WAYLAND
 
 // request says what is wanted, with the files that belong to it.
 func (c *call) request() (*wire.Request, []*os.File, error) {
-	r := &wire.Request{Argv: c.o.Command, User: c.o.User, In: c.o.In, Guest: c.o.Guest, File: c.o.File, Detach: c.o.Detach, Explain: c.o.Explain, Quiet: c.o.NoAsk}
+	r := &wire.Request{Argv: c.o.Command, User: c.o.User, In: c.o.In, Guest: c.o.Guest, Context: c.o.Context, File: c.o.File, Detach: c.o.Detach, Explain: c.o.Explain, Quiet: c.o.NoAsk}
 	files, err := c.streams(r)
 	if err != nil {
 		return nil, nil, err
 	}
-	if c.o.Guest != "" {
+	if c.o.apart() {
 		if v := os.Getenv("TERM"); v != "" {
 			r.Environment = []string{"TERM=" + v}
 		}

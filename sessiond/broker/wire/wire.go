@@ -130,6 +130,9 @@ type Request struct {
 	// Guest is a profile: Argv runs in a session of it as a guest, and not on the
 	// host. Nothing else of the caller's goes with it but streams that are pipes.
 	Guest string
+	// Context has Argv be a command of "sessionctl context", about the caller's own.
+	// As with Guest, nothing else of the caller's goes with it.
+	Context bool
 	// Streams are standard input, output and error.
 	Streams [3]Stream
 	// File is the number of an argument, from 1, that names a file of which a
@@ -140,6 +143,9 @@ type Request struct {
 	// and says what would happen, Quiet asks nobody.
 	Detach, Explain, Quiet bool
 }
+
+// Apart reports whether what runs for r is not the caller's command on the host.
+func (r *Request) Apart() bool { return r.Guest != "" || r.Context }
 
 // FDs is how many descriptors belong to r.
 func (r *Request) FDs() int {
@@ -162,7 +168,8 @@ const (
 	flagDetach = 1 << iota
 	flagExplain
 	flagQuiet
-	flagsAll = flagDetach | flagExplain | flagQuiet
+	flagContext
+	flagsAll = flagDetach | flagExplain | flagQuiet | flagContext
 )
 
 // The fields.
@@ -233,7 +240,7 @@ func (r *Request) Encode() ([]byte, error) {
 	e.field(tagStreams, string([]byte{byte(r.Streams[0]), byte(r.Streams[1]), byte(r.Streams[2])}))
 	e.number(tagFile, r.File)
 	flags := uint32(0)
-	for f, set := range map[uint32]bool{flagDetach: r.Detach, flagExplain: r.Explain, flagQuiet: r.Quiet} {
+	for f, set := range map[uint32]bool{flagDetach: r.Detach, flagExplain: r.Explain, flagQuiet: r.Quiet, flagContext: r.Context} {
 		if set {
 			flags |= f
 		}
@@ -331,7 +338,7 @@ func DecodeRequest(b []byte) (*Request, error) {
 			if flags, err = number(value); err == nil && flags&^flagsAll != 0 {
 				return bad("flags %#x", flags)
 			}
-			r.Detach, r.Explain, r.Quiet = flags&flagDetach != 0, flags&flagExplain != 0, flags&flagQuiet != 0
+			r.Detach, r.Explain, r.Quiet, r.Context = flags&flagDetach != 0, flags&flagExplain != 0, flags&flagQuiet != 0, flags&flagContext != 0
 		default:
 			return bad("field %d", tag)
 		}
@@ -346,8 +353,10 @@ func DecodeRequest(b []byte) (*Request, error) {
 		return nil, bad("argument %d of %d names the file", r.File, len(r.Argv))
 	case len(r.Argv) > 0 && r.Argv[0] == "":
 		return nil, bad("the name of the program is empty")
-	case r.Guest != "" && (r.User != "" || r.In != "" || r.Dir != "" || r.File > 0 || r.Detach || r.Explain):
-		return nil, bad("a guest has nothing of the caller's but its streams")
+	case r.Guest != "" && r.Context, r.Context && len(r.Argv) == 0:
+		return nil, bad("a command about contexts is one, and no guest's")
+	case r.Apart() && (r.User != "" || r.In != "" || r.Dir != "" || r.File > 0 || r.Detach || r.Explain):
+		return nil, bad("a guest or a context has nothing of the caller's but its streams")
 	}
 	return r, nil
 }

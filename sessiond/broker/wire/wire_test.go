@@ -18,7 +18,8 @@ func TestRequestsComeThroughAsTheyAre(t *testing.T) {
 		Argv: []string{"printf", "a b", "", "line\nbreak", "\xff\xfe", "--", "$HOME"}, Dir: "/home/mia", Environment: []string{"TERM=xterm", "LANG=C"},
 		User: "mia", In: "3", Streams: [3]Stream{Passed, OwnTerminal, Null}, File: 2, Detach: true, Explain: true, Quiet: true,
 	}
-	for _, r := range []Request{whole, {}, {Argv: []string{"true"}}, {Argv: []string{"id"}, Guest: "~mine", Streams: [3]Stream{Passed, Passed, OwnTerminal}, Quiet: true}} {
+	for _, r := range []Request{whole, {}, {Argv: []string{"true"}}, {Argv: []string{"id"}, Guest: "~mine", Streams: [3]Stream{Passed, Passed, OwnTerminal}, Quiet: true},
+		{Argv: []string{"enter", "foo"}, Context: true}} {
 		b, err := r.Encode()
 		if err != nil {
 			t.Fatal(err)
@@ -73,6 +74,9 @@ func TestRequestsAreStrict(t *testing.T) {
 		"a NUL in an argument": field(tagStreams, streams, tagArgument, "a\x00"),
 		"a guest's user":       field(tagStreams, streams, tagGuest, "guest", tagUser, "root"),
 		"a guest's directory":  field(tagStreams, streams, tagGuest, "guest", tagDir, "/"),
+		"a context's user":     field(tagStreams, streams, tagArgument, "list", tagFlags, string(order.AppendUint32(nil, flagContext)), tagUser, "root"),
+		"a guest's context":    field(tagStreams, streams, tagArgument, "list", tagFlags, string(order.AppendUint32(nil, flagContext)), tagGuest, "guest"),
+		"no word of a context": field(tagStreams, streams, tagFlags, string(order.AppendUint32(nil, flagContext))),
 		"a nameless profile":   field(tagStreams, streams, tagGuest, ""),
 		"a nameless program":   field(tagStreams, streams, tagArgument, ""),
 		"too long an argument": field(tagStreams, streams, tagArgument, strings.Repeat("x", MaxArgument+1)),

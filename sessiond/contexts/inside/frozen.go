@@ -63,10 +63,17 @@ func ofPackages(dir string) bool {
 // settle keeps, behind the last one in a context, those of the machine's files that
 // were changed in it, and then removes the snapshots that it lay over.
 func (i *Roots) settle(ctx context.Context, r contexts.Record) error {
-	if !r.Stands.Elsewhere() { // an image or a pin has them itself
-		if err := i.store.KeepOriginals(ctx, r, "/", time.Now()); err != nil {
-			return err
-		}
+	keep := func(root string) error { return i.store.KeepOriginals(ctx, r, root, time.Now()) }
+	var err error
+	switch {
+	case r.Stands.Elsewhere(): // an image or a pin has them itself
+	case r.Owner == 0:
+		err = keep("/")
+	default:
+		err = i.over(ctx, r, keep)
+	}
+	if err != nil {
+		return err
 	}
 	return i.store.Thaw(r)
 }

@@ -22,10 +22,20 @@ type Decide func(ctx context.Context, r contexts.Record, layer string) (p *plan.
 type Roots struct {
 	store  *contexts.Store
 	decide Decide
+	over   Over
 }
 
 // Of returns the roots of the contexts in a store.
-func Of(store *contexts.Store, decide Decide) *Roots { return &Roots{store, decide} }
+func Of(store *contexts.Store, decide Decide) *Roots { return &Roots{store: store, decide: decide} }
+
+// Over runs f with the root that a context lies over, as whose it is may read it.
+type Over func(ctx context.Context, r contexts.Record, f func(root string) error) error
+
+// Through has contexts of users compared with what their users may read.
+func (i *Roots) Through(over Over) *Roots {
+	i.over = over
+	return i
+}
 
 // ErrUndecided says that nothing that was decided before holds for a context.
 var ErrUndecided = errors.New("its root is to be decided anew")

@@ -71,7 +71,7 @@ func (e *Entrance) Wait(ctx context.Context) (*Visitor, error) {
 	for {
 		c, err := e.listener.AcceptUnix()
 		if err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrAbsent, errors.Join(ctx.Err(), err))
+			return nil, fmt.Errorf("%w: %w", ErrAbsent, errors.Join(context.Cause(ctx), err))
 		}
 		v, err := receive(c, e.uid)
 		if err == nil {

@@ -121,26 +121,28 @@ func (g *Guests) Adopt(uid uint32, from *os.File) (*Guest, error) {
 // ComesBy says which process is the login program of the guest.
 func (g *Guest) ComesBy(login journal.Process) { g.login = login }
 
-// Coming returns a context for as long as the guest may still come: its login program
-// is there, and it takes no longer than that.
-func (g *Guest) Coming(ctx context.Context, longest time.Duration) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithTimeout(ctx, longest)
-	if g.login.PID != 0 {
-		go func() {
-			for ctx.Err() == nil && process.Alive(g.login.PID, g.login.Start) {
-				select {
-				case <-ctx.Done():
-				case <-time.After(lookForLogin):
-				}
-			}
-			cancel()
-		}()
-	}
-	return ctx, cancel
-}
+// ErrLogin says that the login program of a guest is gone.
+var ErrLogin = errors.New("its login program has ended")
 
-// lookForLogin is how often is looked whether the login program is there.
-const lookForLogin = 250 * time.Millisecond
+// ByLogin returns a context that ends with the login program of the guest, for the
+// cause ErrLogin, if not before. It is the caller's to cancel.
+func (g *Guest) ByLogin(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	if g.login.PID != 0 {
+		pidfd, err := process.Open(g.login.PID, g.login.Start)
+		if err != nil {
+			cancel(ErrLogin)
+		} else {
+			go func() {
+				defer pidfd.Close()
+				if process.Wait(ctx, pidfd) == nil {
+					cancel(ErrLogin)
+				}
+			}()
+		}
+	}
+	return ctx, func() { cancel(nil) }
+}
 
 // prepared returns the session that was handed over with the guest, if it is what
 // would be made of s; another one is ended, and nil for none.

@@ -1,7 +1,9 @@
 package guests_test
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"os/exec"
 	"strings"
@@ -101,7 +103,7 @@ func TestNobodyWaitsForAGuestWhoseLoginIsGone(t *testing.T) {
 		t.Error(err)
 	}
 	guest.ComesBy(journal.Process{PID: login.Process.Pid, Start: start})
-	coming, cancel := guest.Coming(t.Context(), time.Hour)
+	coming, cancel := guest.ByLogin(t.Context())
 	defer cancel()
 	if coming.Err() != nil {
 		t.Error("nobody waits")
@@ -110,6 +112,9 @@ func TestNobodyWaitsForAGuestWhoseLoginIsGone(t *testing.T) {
 	_ = login.Wait()
 	select {
 	case <-coming.Done():
+		if !errors.Is(context.Cause(coming), guests.ErrLogin) {
+			t.Error(context.Cause(coming))
+		}
 	case <-time.After(30 * time.Second):
 		t.Error("it is waited for")
 	}

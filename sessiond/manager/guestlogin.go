@@ -37,12 +37,15 @@ func (m *Manager) KeepGuest(ctx context.Context, uid uint32, lock *os.File, long
 		return errors.Join(err, guest.End())
 	}
 	defer door.Close()
+	// A guest is in front of its session as long as the program is there by which it came.
+	ctx, cancel := guest.ByLogin(ctx)
+	defer cancel()
 	made := make(chan madeGuest, 1)
 	go func() { made <- m.makeGuest(ctx, guest) }()
 
-	arrive, cancel := guest.Coming(ctx, guestComes)
+	arrive, late := context.WithTimeout(ctx, guestComes)
 	visitor, absent := door.Wait(arrive)
-	cancel()
+	late()
 	got := <-made
 	defer func() {
 		// First, since the kernel keeps the visitor's keys for its socket (unix(7), SO_PEERCRED).

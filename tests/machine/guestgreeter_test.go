@@ -113,6 +113,12 @@ func (b *Booted) guestsAtGreeters(t *testing.T, suite string) {
 	}
 	b.Must("kill", pid) // as if logged out
 	b.guestGone(second)
+	// Without a terminal nobody but the keeper sees that what let a guest in is gone.
+	b.check(b.GreetGreetd(b.ctx, "guest", "", []string{"labwc"}, []string{"XDG_SESSION_TYPE=wayland"}))
+	third, err := b.SeatGuest(b.ctx, "greetd")
+	b.check(err)
+	b.Must("pkill", "-KILL", "-f", "greetd --session-worker")
+	b.guestGone(third)
 	b.Must("systemctl", "stop", "lightdm.service", "greetd.service")
 	b.noGuestLeft(t)
 	// Nor what login programs keep for whoever has logged in.

@@ -43,16 +43,18 @@ type id struct {
 // Name is what the guest with this id is called.
 func Name(uid uint32) string { return "guest-" + strconv.FormatUint(uint64(uid), 10) }
 
-// take takes an id that systemd has given to nobody, and none of which free says no.
-// Whether anything else has it is to be looked at before it is used (unused).
-func take(dir string, free func(uint32) bool) (*id, error) {
+// take takes an id from first on that systemd has given to nobody, and none of which
+// free says no. Each is as likely as another, so that one that was given up is not soon
+// somebody else's. Whether anything else has it is to be looked at before it is used
+// (unused).
+func take(dir string, first uint32, free func(uint32) bool) (*id, error) {
 	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, fmt.Errorf("lock an id for a guest: %w", err)
 	}
-	const size = LastID - FirstID + 1
+	size := LastID - first + 1
 	from := rand.Uint32N(size)
-	for i := range uint32(size) {
-		uid := FirstID + (from+i)%size
+	for i := range size {
+		uid := first + (from+i)%size
 		if !free(uid) {
 			continue
 		}

@@ -78,6 +78,22 @@ func TestUsersLeaveRoomForOthers(t *testing.T) {
 	}
 }
 
+// TestIDsDoNotComeBackSoon: an id that was given up is not at once somebody else's, where
+// part of the ids alone is to be had, too.
+func TestIDsDoNotComeBackSoon(t *testing.T) {
+	dir, times := t.TempDir(), map[uint32]int{}
+	for range 64 {
+		id, err := take(dir, firstShared, func(uint32) bool { return true })
+		if err != nil {
+			t.Fatal(err)
+		}
+		id.give()
+		if times[id.uid]++; id.uid < firstShared || times[id.uid] > 4 {
+			t.Fatalf("%d was given %d times of 64", id.uid, times[id.uid])
+		}
+	}
+}
+
 func TestWhatUsersWriteRaisesNoBounds(t *testing.T) {
 	spec := plan.Spec{Upper: &plan.Upper{Size: plan.GuestSize * 2}, Limits: []plan.Limit{
 		{Name: "memory", Value: plan.Unlimited}, {Name: "tasks", Value: 1 << 20}, {Name: "nproc", Value: plan.GuestTasks + 1}, {Name: "core", Value: 1},

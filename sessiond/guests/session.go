@@ -88,7 +88,11 @@ func (g *Guests) begin(ctx context.Context, r Report, home, shell string) (*Gues
 	}
 	r.For = g.of.uid
 	shared := r.For != 0 || r.State == Waiting
-	id, err := take(g.locks, func(uid uint32) bool { return !g.isTaken(uid) && (!shared || uid >= firstShared) })
+	first := uint32(FirstID)
+	if shared {
+		first = firstShared
+	}
+	id, err := take(g.locks, first, func(uid uint32) bool { return !g.isTaken(uid) })
 	if err != nil {
 		return nil, err
 	}

@@ -71,6 +71,7 @@ func (b *bench) rebase(ctx context.Context) error {
 			if err := moveMachine(notes, moves); err != nil {
 				return 0, err
 			}
+			unix.Sync() // what the other left to be written is not measured
 			return hc("rebase", "moves")
 		}},
 		{others, func(ctx context.Context) (time.Duration, error) { return inOverlay(ctx, dir, sources, install) }},
@@ -158,6 +159,7 @@ func inOverlay(ctx context.Context, dir, before, script string) (time.Duration, 
 	_, err := run(before)
 	var d time.Duration
 	if err == nil {
+		unix.Sync()
 		d, err = run(script)
 	}
 	return d, errors.Join(err, os.RemoveAll(at))

@@ -7,6 +7,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"ninefold/internal/record"
 	"ninefold/namespaces/upper"
@@ -46,13 +49,44 @@ func (s *Store) KeepConflicts(r Record, layer string, all []Conflict) error {
 	return conflictsKind.Write(name, all)
 }
 
-// Conflicts are those of the layer in use that are not settled.
+// Conflicts are those of the layer in use that are not settled. One whose context's
+// side is in place is: whoever put that there was killed, or did it by hand.
 func (s *Store) Conflicts(r Record) (all []Conflict, err error) {
-	err = conflictsKind.Read(conflictsFile(s.LayerDir(r, r.Layer)), &all)
+	dir := s.LayerDir(r, r.Layer)
+	err = conflictsKind.Read(conflictsFile(dir), &all)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	return all, err
+	if err != nil {
+		return nil, err
+	}
+	layer, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer layer.Close()
+	return slices.DeleteFunc(all, func(c Conflict) bool { return placed(layer, c.Path) }), nil
+}
+
+// placed reports whether a layer has the context's side of a conflict in place. What
+// cannot be compared is not.
+func placed(layer *os.File, name string) bool {
+	dir := layer.Name()
+	mine, err := nodeAt(unix.AT_FDCWD, filepath.Join(dir, conflictsDir, name))
+	if err != nil {
+		return false
+	}
+	// No link that the context's root has put there is followed.
+	there, err := (&target{root: int(layer.Fd())}).look(strings.TrimPrefix(inLayer(dir, name), dir))
+	switch {
+	case err != nil || !there.exists:
+		return false
+	case !mine.exists:
+		return there.kind() == unix.S_IFCHR // a whiteout: a context can make no devices
+	case mine.kind() == unix.S_IFDIR:
+		return there.sameOwner(mine)
+	}
+	return there.sameContent(mine) && there.sameOwner(mine)
 }
 
 // Mine is what holds the context's side of a conflict; "" says that the context had

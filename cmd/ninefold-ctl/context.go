@@ -122,7 +122,8 @@ func (a *app) contextEnter() *cobra.Command {
 	var user string
 	c := a.commandIn("enter [--user USER] [NAME] [-- CMD ARG...]", "Run a command, or a shell, in a context",
 		`enter runs CMD, or a shell, in the context, as its root; without a NAME in the
-context "default", which is always there. Others can enter at the same time. What still runs in the context when the last one leaves is ended.
+context "default", which is always there. Others can enter at the same time. What
+still runs in the context when the last one leaves is ended.
 
 The exit status is the command's, or 128 plus the signal that ended it.`,
 		func(ctx context.Context, all *livectx.Contexts, r contexts.Record, q livectx.Request) (int, error) {

@@ -50,9 +50,8 @@ Sockets and devices are refused.`,
 }
 
 // export writes the image of a context, which it makes in a store of its own that goes
-// again: by the next build or gc when we are killed.
-// It writes where the caller says, as root, so root alone has it done, with contexts of
-// root's.
+// again: by the next build or gc when we are killed. It writes where the caller says, as
+// root, so root alone has it done, with contexts of root's.
 func (a *app) export(c *cobra.Command, r contexts.Record, form, file string) error {
 	if r.Owner != 0 {
 		return fmt.Errorf("export the context %s: it is not root's: %w", r.Name, manager.ErrNotRoot)

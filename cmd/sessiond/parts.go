@@ -57,7 +57,7 @@ func (o options) assemble(ctx context.Context, log *slog.Logger) (*parts, error)
 	if err != nil {
 		return nil, err
 	}
-	base := manager.Open(manager.Options{Config: o.config, State: o.state})
+	base := manager.Open(manager.Options{Config: o.config, State: o.state, HostMounts: o.hostNamespace})
 	events := service.NewEvents()
 	var live *config.Live
 	m := func() *manager.Manager { return base.WithConfig(live.State().Config) }

@@ -111,6 +111,21 @@ func EnterMountNamespace(ns FD) error {
 	return fail("enter a mount namespace", "", "", unix.Setns(int(ns), unix.CLONE_NEWNS))
 }
 
+// InMountNamespace runs f on a thread of its own in a mount namespace, at that one's root.
+// What f starts is a process there. As in OnThread f must start no goroutine that relies
+// on where it is.
+func InMountNamespace(ns FD, f func() error) error {
+	return OnThread(func() error {
+		if err := Unshare(unix.CLONE_FS); err != nil {
+			return err
+		}
+		if err := EnterMountNamespace(ns); err != nil {
+			return err
+		}
+		return f()
+	})
+}
+
 // PivotRoot makes the mount at root the root of the calling thread's mount
 // namespace and drops the old one with everything below it (pivot_root(2),
 // the "." "." form, then a lazy unmount of what it stacked).

@@ -86,7 +86,7 @@ func (s *Store) fill(ctx context.Context, making string, r *Record, f func(layer
 		return nil
 	}
 	if r.Size > 0 {
-		if err := readyDisk(ctx, making); err != nil {
+		if err := s.readyDisk(ctx, making); err != nil {
 			return err
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ninefold/internal/diskfile"
+	"ninefold/namespaces/kernel"
 )
 
 // A bounded context has its layers on a file system of its own, ext4 in a sparse
@@ -42,14 +43,14 @@ func (s *Store) Ready(ctx context.Context, r Record) error {
 	if r.Size == 0 {
 		return nil
 	}
-	if err := readyDisk(ctx, s.Dir(r)); err != nil {
+	if err := s.readyDisk(ctx, s.Dir(r)); err != nil {
 		return fmt.Errorf("context %s: %w", r.Name, err)
 	}
 	return nil
 }
 
 // readyDisk mounts the file system of the context in dir.
-func readyDisk(ctx context.Context, dir string) error {
+func (s *Store) readyDisk(ctx context.Context, dir string) error {
 	lock, err := lockFile(filepath.Join(dir, diskLock), unix.LOCK_EX)
 	if err != nil {
 		return err
@@ -62,7 +63,18 @@ func readyDisk(ctx context.Context, dir string) error {
 	}
 	// mount(8) finds a loop device that the file is on already: one for another
 	// namespace of mounts. Two would ruin it. Nothing setuid counts outside.
-	return program(ctx, "mount", "-t", "ext4", "-o", "loop,nosuid,nodev,noatime,discard", filepath.Join(dir, diskFile), at)
+	mount := func() error {
+		return program(ctx, "mount", "-t", "ext4", "-o", "loop,nosuid,nodev,noatime,discard", filepath.Join(dir, diskFile), at)
+	}
+	if s.mounts == nil {
+		return mount()
+	}
+	host, err := s.mounts()
+	if err != nil {
+		return err
+	}
+	defer host.Close()
+	return kernel.InMountNamespace(kernel.FD(host.Fd()), mount)
 }
 
 func isMountPoint(dir string) (bool, error) {

@@ -41,6 +41,8 @@ var (
 type Store struct {
 	dir  string
 	most int // contexts of one user; 0 does not bound
+	// mounts opens the mount namespace where disks are mounted; nil is the caller's.
+	mounts func() (*os.File, error)
 }
 
 // On returns the contexts in a state directory. Nothing is made before Create.
@@ -50,6 +52,15 @@ func On(state string) *Store { return &Store{dir: filepath.Join(state, "contexts
 func (s *Store) AtMost(most int) *Store {
 	other := *s
 	other.most = most
+	return &other
+}
+
+// MountingIn returns s for a caller in a mount namespace that receives the mounts of
+// another one, and that nobody sees into: disks of contexts are mounted in that one, which
+// mounts opens, and where who deletes a context lets go of its disk.
+func (s *Store) MountingIn(mounts func() (*os.File, error)) *Store {
+	other := *s
+	other.mounts = mounts
 	return &other
 }
 

@@ -154,13 +154,7 @@ func (b *Broker) openOnHost(name string, who *caller) (f *os.File, err error) {
 		return nil, err
 	}
 	defer host.Close()
-	err = kernel.OnThread(func() error {
-		if err := kernel.Unshare(unix.CLONE_FS); err != nil {
-			return err
-		}
-		if err := kernel.EnterMountNamespace(kernel.FD(host.Fd())); err != nil {
-			return err
-		}
+	err = kernel.InMountNamespace(kernel.FD(host.Fd()), func() error {
 		return kernel.AsUser(who.user.UID, who.user.GID, who.user.Groups, func() error {
 			fd, err := unix.Open(name, unix.O_PATH|unix.O_CLOEXEC, 0)
 			if err == nil {

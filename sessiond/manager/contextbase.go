@@ -54,7 +54,7 @@ func (m *Manager) composeContext(ctx context.Context, p *profile.Profile, name s
 	if p.Guest() {
 		return fail("a guest is not to see what root's contexts hold")
 	}
-	all := contexts.On(m.state)
+	all := contexts.On(m.state).MountingIn(m.asked.HostMounts)
 	r, err := all.Find(0, name)
 	if err != nil {
 		return fail("%w", err)

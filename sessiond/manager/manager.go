@@ -33,6 +33,9 @@ type Options struct {
 	Config string
 	// State is the directory of the store and of kept layers.
 	State string
+	// HostMounts opens the host's mount namespace, for a caller in one that receives its
+	// mounts; nil for one that is in it. The caller of HostMounts closes the file.
+	HostMounts func() (*os.File, error)
 }
 
 // Manager makes sessions of the profiles in its configuration over the images

@@ -36,6 +36,7 @@ func (b *Booted) contextFrom(t *testing.T, repo *testrepo.Repository) {
 	b.Must("hc", "new", "--from", "stood", "over")
 	b.want(b.hc("over", "tool; rm /usr/bin/tool; echo here >/srv/here"), "tool 1.0")
 	b.want(b.Must("hc", "diff", "over"), "+ /srv/here\n- /usr/bin/tool")
+	b.want(b.loginOn("over", "", "cat /srv/here; ls /usr/bin/tool 2>/dev/null || echo gone; ls /usr/share/toollib"), "here\ngone\nversion")
 	b.want(b.Must("hc", "status", "over"), "up to date")
 	b.want(b.untouched(), before)
 
@@ -49,6 +50,9 @@ func (b *Booted) contextFrom(t *testing.T, repo *testrepo.Repository) {
 	b.Must("hc", "new", "--from", "small/root:1", "apart")
 	b.want(b.hc("apart", "cat /etc/motd; ls /usr/bin/apt 2>/dev/null || echo no apt; echo mine >/etc/mine; rm /etc/motd; cat /etc/resolv.conf"), "image\nno apt\n"+b.Must("cat", "/etc/resolv.conf"))
 	b.want(b.Must("hc", "diff", "apart"), "+ /etc/mine\n- /etc/motd")
+	b.Write(profileDir+"apart.toml", "version = 1\nbase = \"context:apart\"\n")
+	b.want(b.Must("sessionctl", "run", "--user", "root", "apart", "--", "/bin/sh", "-c", "cat /etc/mine; ls /etc/motd /usr/bin/apt 2>/dev/null || echo gone"), "mine\ngone")
+	b.Must("rm", profileDir+"apart.toml")
 	// Its name moves, and what nothing else names stays for it.
 	b.Must("sh", "-ec", "echo another >/run/tree/etc/motd; sessionctl image import /run/tree --name small/root:1 --sign vouch; sessionctl image gc")
 	if out := b.Must("hc", "status", "apart"); !strings.HasPrefix(out, "image moved\n") {
@@ -100,6 +104,7 @@ func (b *Booted) contextPinned(t *testing.T, repo *testrepo.Repository) {
 	const look = "cat /usr/share/keeper/version /etc/pinned; ls /etc/issue.net; dpkg-query -W -f '${Version}\\n' keeper; tool; cat /home/alice/new"
 	b.want(b.hc("pinned", look), "1.0\nof the machine\n/etc/issue.net\n1.0\ntool 1.0\nafter")
 	b.want(b.hc("late", look+"; cat /home/alice/live; ls -d /home/alice/made; sed -n 2p /etc/keeper.conf"), "1.0\nof the machine\n/etc/issue.net\n1.0\ntool 1.0\nafter\nbefore\none\n/home/alice/made\nzwei")
+	b.want(b.loginOn("late", "", look+"; sed -n 2p /etc/keeper.conf"), "1.0\nof the machine\n/etc/issue.net\n1.0\ntool 1.0\nafter\nzwei")
 	// As on any context, and over what it stands on.
 	b.want(b.Must("hc", "diff", "pinned"), `+ tool 1.0
 + toollib 1.0 (for another package)

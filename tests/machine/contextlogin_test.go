@@ -67,9 +67,18 @@ func (b *Booted) contextLogin(t *testing.T) {
 		return ""
 	})
 
-	// It is gone, and nobody is locked out; a newer one of its name is another.
+	// What a login keeps lies over the context, and stays when that goes on.
+	const keep = "[keep]\nroot = \"user\"\n"
 	term.Close()
 	b.gone("alice")
+	b.want(b.loginOn("desk", keep, "echo kept >/var/tmp/kept; cat /etc/tool.conf"), "later")
+	b.hc("desk", "echo last >/etc/tool.conf")
+	b.want(b.loginOn("desk", keep, "cat /var/tmp/kept /etc/tool.conf"), "kept\nlast")
+	b.Must("hc", "snapshot", "desk")
+	b.want(b.loginOn("desk", keep, "cat /var/tmp/kept /etc/tool.conf"), "kept\nlast")
+
+	// It is gone, and nobody is locked out; a newer one of its name is another.
+	b.configure("[login]\n[login.users]\nalice = \"desk\"\ncarol = \"desk\"\n")
 	b.want(b.untouched(), before)
 	b.Must("hc", "delete", "desk")
 	if r := b.Run("su", "-l", "alice", "-c", "id -un"); !r.OK() || !strings.Contains(r.Stdout, "alice") || !strings.Contains(r.Stdout+r.Stderr, "there is no such context") {
@@ -78,6 +87,24 @@ func (b *Booted) contextLogin(t *testing.T) {
 	b.gone("alice")
 	b.configure("")
 	b.Must("rm", profileDir+"desk.toml")
+}
+
+// loginOn has alice log in on a context, by a profile that has more in it, and returns what a
+// line of shell printed. She writes, and the context is as before.
+func (b *Booted) loginOn(name, more, look string) string {
+	b.t.Helper()
+	b.Write(profileDir+"on.toml", "version = 1\nbase = \"context:"+name+"\"\nnamespace = \"file /etc/ninefold-marker on\"\n"+more)
+	b.configure("[login]\n[login.users]\nalice = \"on\"\n")
+	before := b.Must("hc", "diff", "--all", name)
+	r := b.Run("su", "-l", "alice", "-c", "set -e; grep -qx on /etc/ninefold-marker; echo mine >/tmp/mine; "+look)
+	if !r.OK() {
+		b.t.Errorf("a login on the context %s: %s", name, r)
+	}
+	b.gone("alice")
+	b.want(b.Must("hc", "diff", "--all", name), before)
+	b.configure("")
+	b.Must("rm", profileDir+"on.toml")
+	return strings.TrimSpace(r.Stdout)
 }
 
 // missing says that a command fails.

@@ -19,6 +19,10 @@ func (b *Booted) contextSize(t *testing.T) {
 	if r := b.Run("hc", "enter", "small", "--", "sh", "-c", "cat /dev/zero >/srv/zeros"); r.Code != 1 || !strings.Contains(r.Stderr, "No space left on device") {
 		t.Errorf("a full context: %s", r)
 	}
+	if r := b.Run("hc", "enter", "small", "--", "apt-get", "install", "-qq", "-y", "tool"); r.OK() || !strings.Contains(r.Stderr, "No space left on device") && !strings.Contains(r.Stderr, "enough free space") {
+		t.Errorf("apt in a full context: %s", r)
+	}
+	b.want(b.hc("small", "cat /etc/motd; dpkg --audit; dpkg-query -W tool 2>/dev/null || echo none"), "mine\nnone")
 	if out := b.Must("hc", "list"); !strings.Contains(out, " MiB of 64.0 MiB") {
 		t.Errorf("list does not say what it takes and what it may take: %s", out)
 	}
@@ -37,6 +41,8 @@ func (b *Booted) contextSize(t *testing.T) {
 	b.want(b.Must("hc", "diff", "small"), "~ /etc/motd\n+ /srv/made/")
 	b.Must("sh", "-c", "umount "+contextsDir+"/*/layers")
 	b.want(b.hc("small", "cat /etc/motd"), "mine")
+	b.Must("sh", "-c", "umount "+contextsDir+"/*/layers")
+	b.want(b.loginOn("small", "", "cat /etc/motd; stat -c %U /srv/made"), "mine\ndaemon")
 	// In another namespace of mounts it is the same file system.
 	b.Must("unshare", "-m", "sh", "-c", "umount "+contextsDir+"/*/layers && hc enter small -- sh -c 'echo more >>/etc/motd'")
 	b.want(b.hc("small", "cat /etc/motd"), "mine\nmore")
@@ -52,7 +58,7 @@ func (b *Booted) contextSize(t *testing.T) {
 
 	b.Write("/etc/ninefold/ninefold.toml", "[contexts]\nsize = \"32M\"\n")
 	b.Must("hc", "new", "told")
-	b.hc("told", "true")
+	b.hc("told", "cat /dev/zero >/srv/zeros 2>/dev/null || :")
 	if out := b.Must("hc", "show", "told"); !strings.Contains(out, " of 32.0 MiB") {
 		t.Errorf("the size in ninefold.toml: %s", out)
 	}

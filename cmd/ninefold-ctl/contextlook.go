@@ -26,8 +26,10 @@ type contextLine struct {
 	Created string `json:"created,omitempty"`
 	State   string `json:"state"`
 	Running bool   `json:"running"`
-	Bytes   int64  `json:"bytes"`
-	Size    int64  `json:"size,omitempty"` // the bound
+	// Logins says that sessions or logins stand on it.
+	Logins bool  `json:"logins"`
+	Bytes  int64 `json:"bytes"`
+	Size   int64 `json:"size,omitempty"` // the bound
 }
 
 func (a *app) contextList() *cobra.Command {
@@ -60,12 +62,13 @@ func (a *app) contextList() *cobra.Command {
 				if err != nil {
 					broken = errors.Join(broken, err)
 				}
-				lines = append(lines, contextLine{r.Name, r.Owner, r.Created.Format("2006-01-02T15:04:05Z07:00"), s.State, s.Running, used, r.Size})
-				running := ""
-				if s.Running {
-					running = "entered"
+				stood := all.Store().Unstood(r, "")
+				if stood != nil && !errors.Is(stood, contexts.ErrStood) {
+					broken = errors.Join(broken, stood)
 				}
-				row := []string{r.Name, s.State, disk(used, r.Size), moment(r.Created), running}
+				line := contextLine{r.Name, r.Owner, r.Created.Format("2006-01-02T15:04:05Z07:00"), s.State, s.Running, errors.Is(stood, contexts.ErrStood), used, r.Size}
+				lines = append(lines, line)
+				row := []string{r.Name, s.State, disk(used, r.Size), moment(r.Created), line.use()}
 				if len(heading) > len(row) {
 					row = append(row, ownerName(c.Context(), r.Owner))
 				}
@@ -74,6 +77,18 @@ func (a *app) contextList() *cobra.Command {
 			return errors.Join(a.list(lines, heading, rows), broken)
 		},
 	})
+}
+
+// use says what goes on with a context, for people.
+func (l contextLine) use() string {
+	var uses []string
+	if l.Running {
+		uses = append(uses, "entered")
+	}
+	if l.Logins {
+		uses = append(uses, "logged in on")
+	}
+	return strings.Join(uses, ", ")
 }
 
 // ownerName is whose a context is, for people.

@@ -36,9 +36,9 @@ func (b *Booted) contextFrom(t *testing.T, repo *testrepo.Repository) {
 	b.Must("hc", "new", "--from", "stood", "over")
 	b.want(b.hc("over", "tool; rm /usr/bin/tool; echo here >/srv/here"), "tool 1.0")
 	b.want(b.Must("hc", "diff", "over"), "+ /srv/here\n- /usr/bin/tool")
-	b.want(b.loginOn("over", "", "cat /srv/here; ls /usr/bin/tool 2>/dev/null || echo gone; ls /usr/share/toollib"), "here\ngone\nversion")
 	b.want(b.Must("hc", "status", "over"), "up to date")
 	b.want(b.untouched(), before)
+	b.want(b.loginOn("over", "", "cat /srv/here; ls /usr/bin/tool 2>/dev/null || echo gone; ls /usr/share/toollib"), "here\ngone\nversion")
 
 	// On an image that is a root of its own.
 	b.Must("sh", "-ec", `r=/run/tree; mkdir -p $r/etc $r/bin $r/usr $r/tmp $r/root $r/dev $r/proc $r/sys $r/run $r/var

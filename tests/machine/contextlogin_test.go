@@ -32,6 +32,9 @@ func (b *Booted) contextLogin(t *testing.T) {
 	b.want(b.Must("sh", "-c", "ls /home/alice/from-desk; ls /usr/bin/tool /etc/skel/only 2>/dev/null || echo not here; rm /home/alice/from-desk"), "/home/alice/from-desk\nnot here")
 
 	// Nobody writes to it, and it stays.
+	if out := b.Must("sh", "-c", "hc list | grep ^desk"); !strings.Contains(out, "logged in on") {
+		t.Errorf("list: %s", out)
+	}
 	for _, args := range [][]string{{"enter", "desk", "--", "true"}, {"delete", "desk"}, {"delete", "--force", "desk"}, {"pin", "desk"}} {
 		if r := b.Run(append([]string{"hc"}, args...)...); r.Code != 6 && r.Code != 125 || !strings.Contains(r.Stderr, "logins stand on it") {
 			t.Errorf("%q while somebody is logged in on it: %s", args, r)
@@ -67,10 +70,11 @@ func (b *Booted) contextLogin(t *testing.T) {
 		return ""
 	})
 
-	// What a login keeps lies over the context, and stays when that goes on.
-	const keep = "[keep]\nroot = \"user\"\n"
 	term.Close()
 	b.gone("alice")
+	b.want(b.untouched(), before)
+	// What a login keeps lies over the context, and stays when that goes on.
+	const keep = "[keep]\nroot = \"user\"\n"
 	b.want(b.loginOn("desk", keep, "echo kept >/var/tmp/kept; cat /etc/tool.conf"), "later")
 	b.hc("desk", "echo last >/etc/tool.conf")
 	b.want(b.loginOn("desk", keep, "cat /var/tmp/kept /etc/tool.conf"), "kept\nlast")
@@ -78,8 +82,7 @@ func (b *Booted) contextLogin(t *testing.T) {
 	b.want(b.loginOn("desk", keep, "cat /var/tmp/kept /etc/tool.conf"), "kept\nlast")
 
 	// It is gone, and nobody is locked out; a newer one of its name is another.
-	b.configure("[login]\n[login.users]\nalice = \"desk\"\ncarol = \"desk\"\n")
-	b.want(b.untouched(), before)
+	b.configure("[login]\n[login.users]\nalice = \"desk\"\n")
 	b.Must("hc", "delete", "desk")
 	if r := b.Run("su", "-l", "alice", "-c", "id -un"); !r.OK() || !strings.Contains(r.Stdout, "alice") || !strings.Contains(r.Stdout+r.Stderr, "there is no such context") {
 		t.Errorf("a login on a context that was deleted: %s", r)

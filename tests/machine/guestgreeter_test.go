@@ -71,6 +71,7 @@ func (b *Booted) guestsAtGreeters(t *testing.T, suite string) {
 	server := b.Must("pgrep", "-f", "^Xvfb :0 ")
 	b.guestIsInside(t, first, desktop)
 	b.guestIsKnown(t, first)
+	b.guestsWays(t, first, "pkexec")
 	// Somebody else's X server, whose socket anybody on the host can talk to.
 	b.Must("systemd-run", "--unit=other-screen", "Xvfb", ":7", "-ac")
 	b.eventually("the other X server", func() string { return b.Run("ls", "/tmp/.X11-unix/X7").Stderr })

@@ -27,7 +27,7 @@ func (a *app) guest() *cobra.Command {
 exists for it alone. What such a session must not be able to do is tried before
 anybody is let in, and what it left is looked for afterwards.`,
 	}
-	c.AddCommand(a.enableGuests(), a.disableGuests(), a.tellGuests(), a.listGuests(), a.endGuests(), a.reportGuest(), a.sweepGuests(), a.poolGuests(), a.listHomes(), a.forgetHome(), a.guestWord(), a.lockGuest(), a.unlockGuest())
+	c.AddCommand(a.enableGuests(), a.disableGuests(), a.tellGuests(), a.listGuests(), a.endGuests(), a.reportGuest(), a.sweepGuests(), a.poolGuests(), a.listHomes(), a.forgetHome(), a.guestWord(), a.lockGuest(), a.unlockGuest(), a.notifyGuest())
 	return c
 }
 

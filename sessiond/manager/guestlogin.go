@@ -64,7 +64,7 @@ func (m *Manager) KeepGuest(ctx context.Context, uid uint32, lock *os.File, long
 		var over context.CancelFunc
 		ctx, over = context.WithTimeoutCause(ctx, longest, errTime)
 		defer over()
-		defer warn(visitor, longest).Stop()
+		defer got.warn(ctx, visitor, longest)()
 	}
 	code, err := got.serve(ctx, visitor)
 	switch {
@@ -76,21 +76,6 @@ func (m *Manager) KeepGuest(ctx context.Context, uid uint32, lock *os.File, long
 		visitor.Leave(code)
 	}
 	return err
-}
-
-// warning is how long before the end of its time a guest is told, at a terminal.
-const warning = 5 * time.Minute
-
-// warn tells a guest at a terminal that its time is nearly over; one who may stay no
-// longer than twice that, in the middle of it. A terminal that takes nothing (Ctrl+S)
-// keeps nobody else waiting.
-func warn(v *entrance.Visitor, longest time.Duration) *time.Timer {
-	left := min(warning, longest/2)
-	return time.AfterFunc(longest-left, func() {
-		if terminal := v.Files[1]; decided.IsTerminal(terminal) {
-			fmt.Fprintf(terminal, "\r\nninefold: guests may stay no longer than %s: your session ends in %s, and what is in it goes\r\n", longest, left.Round(time.Second))
-		}
-	})
 }
 
 // errTime says that a guest has been in for as long as guests may.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"ninefold/tests/machine"
 )
@@ -29,7 +30,7 @@ func TestGuest(t *testing.T) {
 				t.Fatal(err)
 			}
 			s := &seat{b.For(t), t, "", ""}
-			s.Write("/etc/ninefold/ninefold.toml", "[guests]\nprofile = \""+guestDesktop+"\"\n")
+			s.Write("/etc/ninefold/ninefold.toml", "[guests]\nprofile = \""+guestDesktop+"\"\nstay = \"6m\"\n")
 			s.Must("sessionctl", "guest", "enable", "--service", "lightdm")
 			screen, name, err := s.GuestAtLightdm(t.Context())
 			if err != nil {
@@ -49,6 +50,10 @@ func TestGuest(t *testing.T) {
 			})
 			s.look(on.picture())
 			s.guestIsInside(d.runs)
+			// In the middle of its time the desktop says that it will be over.
+			_, err = screen.Window(t.Context(), 4*time.Minute, "xfce4-notifyd")
+			on.check(err)
+			s.save("told", on.picture())
 			s.Must("pkill", "-u", s.user, "-x", "xfce4-session")
 			s.eventually("the guest to be gone", func() string { return s.Run("pgrep", "-u", s.user, "-l").Stdout })
 			s.eventually("nothing of the guest to be left", func() string {

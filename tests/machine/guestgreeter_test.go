@@ -3,6 +3,7 @@ package machine
 import (
 	"strings"
 	"testing"
+	"time"
 )
 
 // visitor is a guest's profile with a desktop: on the screen that the guest sits
@@ -34,6 +35,16 @@ user = "dynamic"
 
 [project]
 screen = true
+`
+
+// told is a guest's profile with a session bus that dbus-run-session starts, as desktops
+// have one, and what writes down what is to be shown there.
+const told = `version = 1
+name = "told"
+command = ["dbus-run-session", "--", "sh", "-c", "exec dbus-monitor interface=org.freedesktop.Notifications >~/told"]
+
+[isolation]
+user = "dynamic"
 `
 
 // guestsAtGreeters has guests come by lightdm and greetd, into desktops.
@@ -120,6 +131,8 @@ func (b *Booted) guestsAtGreeters(t *testing.T, suite string) {
 	b.check(err)
 	b.Must("pkill", "-KILL", "-f", "greetd --session-worker")
 	b.guestGone(third)
+	b.guestIsTold(t)
+	b.configure(settings)
 	b.Must("systemctl", "stop", "lightdm.service", "greetd.service")
 	b.noGuestLeft(t)
 	// Nor what login programs keep for whoever has logged in.
@@ -141,6 +154,31 @@ func (b *Booted) guestsAtGreeters(t *testing.T, suite string) {
 	if now := b.Must("sh", "-c", stacks); now != before {
 		t.Errorf("the PAM stacks are not what they were:\n%s\n%s", now, before)
 	}
+}
+
+// guestIsTold wants a guest without a terminal to be told, by its session's bus, before its
+// time is over. How long one takes until it can be told depends on what else the machine does.
+func (b *Booted) guestIsTold(t *testing.T) {
+	b.Write(profileDir+"told.toml", told)
+	var said string
+	for _, stay := range []struct{ all, left string }{{"20s", "10s"}, {"1m20s", "40s"}, {"5m20s", "2m40s"}} {
+		b.configure("[guests]\nprofile = \"told\"\nstay = \"" + stay.all + "\"\n")
+		b.check(b.GreetGreetd(b.ctx, "guest", "", []string{"labwc"}, []string{"XDG_SESSION_TYPE=wayland"}))
+		name, err := b.SeatGuest(b.ctx, "greetd")
+		b.check(err)
+		in := func() bool { return b.Run("pgrep", "-u", name).OK() }
+		for want := "string \"Your session ends in " + stay.left + "\""; in(); time.Sleep(200 * time.Millisecond) {
+			// Nobody on that bus shows anything, which is no reason to end.
+			const read = `cat "/proc/$(pgrep -u "$0" -x dbus-monitor)/root/home/guest/told"`
+			if said = b.Run("sh", "-c", read, name).Stdout; strings.Contains(said, want) && in() {
+				b.Run("sessionctl", "guest", "end", name)
+				b.guestGone(name)
+				return
+			}
+		}
+		b.guestGone(name)
+	}
+	t.Errorf("a guest was told: %s", said)
 }
 
 // guestByEntry takes the entry for guests at lightdm's greeter, with no word typed.

@@ -1,14 +1,10 @@
 package hostbus
 
 import (
-	"bufio"
 	"context"
 	"errors"
-	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"syscall"
 	"testing"
 	"time"
 
@@ -16,42 +12,6 @@ import (
 
 	"ninefold/tests/needs"
 )
-
-// startBus runs a dbus-daemon of the test's own, where anybody may have any name.
-func startBus(t *testing.T, socket string) (stop func()) {
-	t.Helper()
-	const program = "dbus-daemon"
-	needs.Programs(t, program)
-	config := filepath.Join(t.TempDir(), "bus.conf")
-	if err := os.WriteFile(config, fmt.Appendf(nil, `<busconfig><listen>unix:path=%s</listen><auth>EXTERNAL</auth>
-<policy context="default"><allow own="*"/><allow send_destination="*"/><allow receive_sender="*"/></policy></busconfig>`, socket), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	daemon := exec.Command(program, "--config-file="+config, "--nofork", "--nopidfile", "--print-address=1")
-	daemon.Stderr = t.Output()
-	daemon.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	out, err := daemon.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := daemon.Start(); err != nil {
-		t.Fatal(err)
-	}
-	stopped := false
-	stop = func() {
-		if !stopped {
-			stopped = true
-			_ = daemon.Process.Kill()
-			_ = daemon.Wait()
-			_ = os.Remove(socket)
-		}
-	}
-	t.Cleanup(stop)
-	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
-		t.Fatalf("dbus-daemon: %v", err)
-	}
-	return stop
-}
 
 // silentSystemd has systemd's name and never answers: a manager that hangs cannot
 // be had from the real one.
@@ -90,7 +50,7 @@ func TestTheBusIsGone(t *testing.T) {
 	if _, err := s.List(ctx, "x"); !errors.Is(err, ErrBus) {
 		t.Errorf("without a bus: %v", err)
 	}
-	stop := startBus(t, socket)
+	stop := needs.Bus(t, socket)
 	if _, err := s.List(ctx, "x"); !errors.Is(err, ErrBus) {
 		t.Errorf("on a bus without systemd: %v", err)
 	}
@@ -110,14 +70,14 @@ func TestTheBusIsGone(t *testing.T) {
 		if err := <-ended; !errors.Is(err, ErrBus) {
 			t.Errorf("%s: the bus ended while an answer was waited for: %v", round, err)
 		}
-		stop = startBus(t, socket)
+		stop = needs.Bus(t, socket)
 	}
 }
 
 // TestNoPolkit: a bus that works and has no polkit says no.
 func TestNoPolkit(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "bus")
-	startBus(t, socket)
+	needs.Bus(t, socket)
 	silentSystemd(t, socket)
 	s := New(socket)
 	defer s.Close()

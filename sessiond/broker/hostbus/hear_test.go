@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/godbus/dbus/v5"
+
+	"ninefold/tests/needs"
 )
 
 // jobMaker is as much of systemd as makes jobs and says that they are done.
@@ -24,7 +26,7 @@ func (j jobMaker) StopUnit(unit, mode string) (dbus.ObjectPath, *dbus.Error) {
 // not heard for a while.
 func TestEndsOfJobsAreHeardWhileSomebodyWaits(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "bus")
-	startBus(t, socket)
+	needs.Bus(t, socket)
 	theirs, err := dbus.Connect("unix:path=" + socket)
 	if err != nil {
 		t.Fatal(err)

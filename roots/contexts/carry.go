@@ -35,34 +35,38 @@ type Carried struct {
 	LeftOut []string `json:"left_out"`
 }
 
-// Carry carries what was changed by hand in the layer from, which nobody writes
-// to, over to another root: an open directory whose ids are first more than those
-// on disk. Files that packages brought are left to the package manager. With an
-// empty layer name to nothing is written, and only said what would be. Otherwise
-// the context's side of conflicts is kept in the layer to.
-func (s *Store) Carry(ctx context.Context, r Record, from string, root *os.File, first uint32, to string, want func(path string) bool) (*Carried, error) {
-	c := &carrier{dir: s.LayerDir(r, from), to: &target{int(root.Fd()), first}, out: &Carried{Merged: []string{}, Conflicts: []Conflict{}, LeftOut: []string{}}}
-	if to != "" {
-		c.keep = filepath.Join(s.LayerDir(r, to), conflictsDir)
+// Carrying says what is carried over, and where its conflicts go.
+type Carrying struct {
+	// From is the layer, which nobody writes to.
+	From string
+	// To is the layer that keeps the context's side of conflicts. With "" nothing is
+	// written, and only said what would be.
+	To string
+	// Want chooses files by their paths; nil takes all.
+	Want func(path string) bool
+	// Edited is what Store.Edited says of From; nil has the files read on the way.
+	Edited map[string]bool
+}
+
+// Carry carries what was changed by hand in a layer over to another root: an open
+// directory whose ids are first more than those on disk. Files that packages brought
+// are left to the package manager.
+func (s *Store) Carry(ctx context.Context, r Record, root *os.File, first uint32, what Carrying) (*Carried, error) {
+	c := &carrier{dir: s.LayerDir(r, what.From), to: &target{int(root.Fd()), first}, edited: what.Edited,
+		out: &Carried{Merged: []string{}, Conflicts: []Conflict{}, LeftOut: []string{}}}
+	if what.To != "" {
+		c.keep = filepath.Join(s.LayerDir(r, what.To), conflictsDir)
 	}
 	var err error
-	if c.owners, err = ownersIn(c.dir); err != nil {
-		return nil, err
-	}
-	if c.sums, err = sumsIn(c.dir); err != nil {
+	if c.packaged, err = packagedIn(c.dir); err != nil {
 		return nil, err
 	}
 	if c.dirs, err = directoriesOf(c.dir); err != nil {
 		return nil, err
 	}
-	layers, err := os.Open(c.dir)
-	if err != nil {
-		return nil, err
-	}
-	defer layers.Close()
-	err = upper.Walk(ctx, layers, maxFiles, func(e *upper.Entry) error {
+	err = walkLayer(ctx, c.dir, func(e *upper.Entry) error {
 		name := e.Path()
-		if isOwn(name) || Ours[name] || want != nil && !want(name) || projected(e) {
+		if isOwn(name) || Ours[name] || what.Want != nil && !what.Want(name) || projected(e) {
 			return nil
 		}
 		return c.entry(e, name)
@@ -70,23 +74,41 @@ func (s *Store) Carry(ctx context.Context, r Record, from string, root *os.File,
 	return c.out, err
 }
 
+// walkLayer calls f for everything in the layer in dir.
+func walkLayer(ctx context.Context, dir string, f func(*upper.Entry) error) error {
+	layers, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer layers.Close()
+	return upper.Walk(ctx, layers, maxFiles, f)
+}
+
 // Ours are the files that Ninefold writes into each context.
 var Ours = map[string]bool{"/usr/sbin/policy-rc.d": true, "/etc/apt/apt.conf.d/00ninefold-context": true}
 
 type carrier struct {
-	dir    string // the layer
-	to     *target
-	keep   string // where the context's side of conflicts goes; "" writes nothing at all
-	owners map[string]string
-	sums   map[string]string
+	dir  string // the layer
+	to   *target
+	keep string // where the context's side of conflicts goes; "" writes nothing at all
+	packaged
+	edited map[string]bool
 	dirs   map[string]directory
 	out    *Carried
+}
+
+// isEdited reports whether a file of a package is another one by now.
+func (c *carrier) isEdited(e *upper.Entry, name string) bool {
+	if c.edited != nil {
+		return c.edited[name]
+	}
+	return edited(c.sums, e)
 }
 
 // entry carries one entry of the layer over.
 func (c *carrier) entry(e *upper.Entry, name string) error {
 	packaged := c.owners[merged(name)] != ""
-	if packaged && !edited(c.sums, e) {
+	if packaged && !c.isEdited(e, name) {
 		return nil
 	}
 	theirs, err := c.to.look(name)

@@ -81,7 +81,7 @@ func TestCarry(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer root.Close()
-	forecast, err := s.Carry(ctx(), r, r.Layer, root, 0, "", nil)
+	forecast, err := s.Carry(ctx(), r, root, 0, Carrying{From: r.Layer})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +93,7 @@ func TestCarry(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	done, err := s.Carry(ctx(), r, r.Layer, root, 0, layer, nil)
+	done, err := s.Carry(ctx(), r, root, 0, Carrying{From: r.Layer, To: layer})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -59,6 +59,34 @@ func sumsIn(dir string) (map[string]string, error) {
 	})
 }
 
+// packaged is what a layer says of the files of packages that were installed or
+// upgraded in it: their packages, and their sums as those brought them.
+type packaged struct{ owners, sums map[string]string }
+
+func packagedIn(dir string) (p packaged, err error) {
+	if p.owners, err = ownersIn(dir); err == nil {
+		p.sums, err = sumsIn(dir)
+	}
+	return p, err
+}
+
+// Edited are the paths of those files of packages in a layer, which nobody writes to,
+// that somebody has changed since. It reads all of them.
+func (s *Store) Edited(ctx context.Context, r Record, layer string) (map[string]bool, error) {
+	dir, out := s.LayerDir(r, layer), map[string]bool{}
+	p, err := packagedIn(dir)
+	if err != nil {
+		return nil, err
+	}
+	err = walkLayer(ctx, dir, func(e *upper.Entry) error {
+		if name := e.Path(); p.owners[merged(name)] != "" && edited(p.sums, e) {
+			out[name] = true
+		}
+		return nil
+	})
+	return out, err
+}
+
 // edited reports whether a file that a package brought is another one by now. Of
 // what has no sum nothing is known: it is taken for the package's.
 func edited(sums map[string]string, e *upper.Entry) bool {

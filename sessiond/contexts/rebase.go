@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"ninefold/roots/contexts"
 )
 
@@ -104,14 +106,23 @@ func (c *Contexts) fill(ctx context.Context, r contexts.Record, layer string, q 
 	defer func() { err = errors.Join(err, end()) }()
 	root := &root{made}
 	// Where packages come from, first of all.
-	sources, err := c.carry(ctx, r, layer, root, ofSources)
+	what := contexts.Carrying{From: r.Layer, To: layer, Want: ofSources}
+	sources, err := c.carry(ctx, r, root, what)
 	if err != nil {
 		return nil, err
 	}
-	if err := root.replay(ctx, q, out); err != nil {
+	// What apt does goes on one processor for the most part: another one reads meanwhile.
+	both, during := errgroup.WithContext(ctx)
+	both.Go(func() (err error) {
+		what.Edited, err = c.store.Edited(during, r, r.Layer)
+		return err
+	})
+	both.Go(func() error { return root.replay(during, q, out) })
+	if err := both.Wait(); err != nil {
 		return nil, err
 	}
-	all, err := c.carry(ctx, r, layer, root, func(name string) bool { return !ofSources(name) })
+	what.Want = func(name string) bool { return !ofSources(name) }
+	all, err := c.carry(ctx, r, root, what)
 	if err == nil {
 		all.Files += sources.Files
 		all.Merged = append(sources.Merged, all.Merged...)
@@ -173,9 +184,9 @@ func (r *root) replay(ctx context.Context, q contexts.Requests, out *os.File) er
 }
 
 // carry carries files over into a live root, as its root.
-func (c *Contexts) carry(ctx context.Context, r contexts.Record, layer string, to *root, want func(string) bool) (out *contexts.Carried, err error) {
+func (c *Contexts) carry(ctx context.Context, r contexts.Record, to *root, what contexts.Carrying) (out *contexts.Carried, err error) {
 	err = to.As(func(at *os.File, first uint32) error {
-		out, err = c.store.Carry(ctx, r, r.Layer, at, first, layer, want)
+		out, err = c.store.Carry(ctx, r, at, first, what)
 		return err
 	})
 	return out, err
@@ -191,7 +202,7 @@ func (c *Contexts) Forecast(ctx context.Context, r, to contexts.Record) (out *co
 			return err
 		}
 		defer at.Close()
-		out, err = c.store.Carry(ctx, r, r.Layer, at, 0, "", nil)
+		out, err = c.store.Carry(ctx, r, at, 0, contexts.Carrying{From: r.Layer})
 		return err
 	})
 	return out, err

@@ -69,13 +69,15 @@ that was edited inside to what it is to be is settled with --theirs.`,
 			if len(args) == 0 {
 				return a.completeContext(c, args, w)
 			}
-			_ = a.withContext(c.Context(), args[0], func(all *livectx.Contexts, r contexts.Record) error {
-				found, err := all.Store().Conflicts(r)
-				for _, f := range found {
-					files = append(files, f.Path)
+			if all, err := a.contexts(c.Context()); err == nil {
+				// Whoever only looks makes no default one.
+				if r, err := all.Store().Find(a.owner, args[0]); err == nil {
+					found, _ := all.Store().Conflicts(r)
+					for _, f := range found {
+						files = append(files, f.Path)
+					}
 				}
-				return err
-			})
+			}
 			return files, cobra.ShellCompDirectiveNoFileComp
 		},
 		RunE: func(c *cobra.Command, args []string) error {

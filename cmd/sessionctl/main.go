@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -26,12 +27,14 @@ import (
 const (
 	commands     = "ninefold-ctl"
 	shortContext = "hc" // short for sessionctl context
-	defaultState = "/var/lib/ninefold"
+	// cobraComplete begins the names of the hidden commands that complete a command line.
+	cobraComplete = "__complete"
+	defaultState  = "/var/lib/ninefold"
 )
 
 func main() {
 	if len(os.Args) > 0 && filepath.Base(os.Args[0]) == shortContext {
-		os.Args = append([]string{"sessionctl", "context"}, os.Args[1:]...)
+		os.Args = long(os.Args[1:])
 	}
 	if o, ok, err := host.Asked(os.Args); ok {
 		os.Exit(host.Main(o, err))
@@ -46,6 +49,15 @@ func main() {
 	}
 	exit.Tell(os.Stderr, "sessionctl", hand(os.Args), "run make build, or install Ninefold's package again")
 	os.Exit(int(exit.NotSupported))
+}
+
+// long is the command line that hc with these arguments is short for. Scripts of shells
+// ask it for completions, too.
+func long(args []string) []string {
+	if len(args) > 0 && strings.HasPrefix(args[0], cobraComplete) {
+		return append([]string{"sessionctl", args[0], "context"}, args[1:]...)
+	}
+	return append([]string{"sessionctl", "context"}, args...)
 }
 
 // run makes a session that was decided before, and ends with it. It returns

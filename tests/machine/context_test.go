@@ -79,6 +79,8 @@ func (b *Booted) untouched() string {
 }
 
 func (b *Booted) contextTry() {
+	// Who looks makes nothing.
+	b.want(b.Must("sh", "-c", "hc list >/dev/null; hc __complete settle default '' >/dev/null 2>&1; ls "+contextsDir+" 2>/dev/null | wc -l"), "0")
 	before := b.untouched()
 	b.Must("hc", "new", "foo")
 	b.hc("foo", `apt-get install -y tool >/dev/null; test "$(tool)" = "tool 1.0"; test "$(stat -c %U:%a /usr/bin/tool)" = root:4755

@@ -37,6 +37,9 @@ func contextError(err error) error {
 		{Is: contexts.ErrNothing, Code: exit.NotFound},
 		{Is: contexts.ErrNoConflict, Code: exit.NotFound, Hint: "sessionctl context status lists the conflicts"},
 		{Is: contexts.ErrDisk, Code: exit.NotSupported, Hint: "a bounded context needs e2fsprogs, mount and loop devices (modprobe loop)"},
+		{Is: contexts.ErrBoundless, Code: exit.Usage, Hint: "sessionctl context new --from CONTEXT --size SIZE NAME makes a copy that has one"},
+		{Is: contexts.ErrSmaller, Code: exit.Usage, Hint: "sessionctl context new --from CONTEXT --size SIZE NAME makes a smaller copy, if it fits"},
+		{Is: contexts.ErrCannotGrow, Code: exit.NotSupported, Hint: "sessionctl context new --from CONTEXT --size SIZE NAME makes a larger copy"},
 		{Is: contexts.ErrPackages, Code: exit.Failed, Hint: "dpkg --audit says what is wrong; the context is as it was"},
 		{Is: contexts.ErrFull, Code: exit.Failed, Hint: "remove in the context what is in it, and settle again"},
 		{Is: contexts.ErrNotCommittable, Code: exit.Failed, Hint: "remove it in the context"},
@@ -64,7 +67,7 @@ a context is nobody outside. hc is short for sessionctl context.`,
 		Example: "  hc new foo\n  hc enter foo\n  hc diff foo\n  hc delete foo",
 	}
 	c.AddCommand(a.contextNew(), a.contextEnter(), a.contextRun(), a.contextList(), a.contextShow(), a.contextStatus(), a.contextDiff(),
-		a.contextSnapshot(), a.contextUndo(), a.contextRedo(), a.contextRebase(), a.contextPin(), a.contextFollow(), a.contextSettle(), a.contextCommit(), a.contextExport(), a.contextRename(), a.contextDelete())
+		a.contextSnapshot(), a.contextUndo(), a.contextRedo(), a.contextRebase(), a.contextPin(), a.contextFollow(), a.contextSettle(), a.contextCommit(), a.contextExport(), a.contextResize(), a.contextRename(), a.contextDelete())
 	a.whose(c)
 	c.AddCommand(a.contextPromote()) // of root's contexts, whoever asks
 	return c

@@ -1,8 +1,11 @@
 package machine
 
 import (
+	"strconv"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // contextSize fills a bounded context, and the disk below notices nothing of it.
@@ -29,9 +32,21 @@ func (b *Booted) contextSize(t *testing.T) {
 	if r := b.Run("hc", "snapshot", "small"); r.Code != 1 || !strings.Contains(r.Stderr, "No space left on device") {
 		t.Errorf("a snapshot in a full context: %s", r)
 	}
+	for size, want := range map[string]string{"0": "no bound", "": "no bound", "48M": "ext4 does not shrink", "15M": "cannot be the size"} {
+		if r := b.Run("hc", "resize", "small", size); r.Code != 2 || !strings.Contains(r.Stderr, want) {
+			t.Errorf("resized to %q: %s", size, r)
+		}
+	}
+	if out := b.Must("sessionctl", "__complete", "context", "resize", ""); !strings.Contains(out, "small\n") {
+		t.Errorf("completion after resize: %s", out)
+	}
+	b.contextGrows(t)
 	// Beside it there is room.
 	b.Must("hc", "new", "other")
 	b.hc("other", "dd if=/dev/zero of=/srv/zeros bs=1M count=80 status=none")
+	if r := b.Run("hc", "resize", "other", "64M"); r.Code != 2 || !strings.Contains(r.Stderr, "has no bound") {
+		t.Errorf("resized without a bound: %s", r)
+	}
 	b.Must("hc", "delete", "other")
 
 	b.Must("hc", "undo", "small")
@@ -66,4 +81,49 @@ func (b *Booted) contextSize(t *testing.T) {
 	b.Must("hc", "delete", "told")
 	b.Must("rm", "/etc/ninefold/ninefold.toml")
 	b.want(b.Must("sh", "-c", "ls "+contextsDir+"; grep "+contextsDir+" /proc/self/mountinfo; for id in "+bounded+"; do losetup -a | grep $id; done; true"), "")
+}
+
+// contextGrows resizes the context "small", which takes 64 MiB and is full, where the
+// machine lets a file system grow; a container may not.
+func (b *Booted) contextGrows(t *testing.T) {
+	held, err := strconv.ParseUint(strings.TrimSpace(b.Must("sh", "-c", "sed -n 's/^CapEff:\t//p' /proc/self/status")), 16, 64)
+	b.check(err)
+	r := b.Run("hc", "resize", "small", "96M")
+	if held&(1<<unix.CAP_SYS_RESOURCE) == 0 {
+		if r.Code != 7 || !strings.Contains(r.Stderr, "CAP_SYS_RESOURCE") || !strings.Contains(b.Must("hc", "list"), " MiB of 64.0 MiB") {
+			t.Errorf("resized where no file system may grow: %s", r)
+		}
+		return
+	}
+	if !r.OK() || !strings.Contains(b.Must("hc", "list"), " MiB of 96.0 MiB") {
+		t.Errorf("resize: %s", r)
+	}
+	b.hc("small", "head -c 16M /dev/zero >/srv/more")
+}
+
+// contextResized has a full context take more while somebody is in it, who writes on. It
+// is for the stock kernels, with all that root may.
+func (b *Booted) contextResized(t *testing.T) {
+	b.Must("hc", "new", "--size", "32M", "small")
+	b.Must("systemd-run", "--unit=within", "hc", "enter", "small", "--", "sh", "-c",
+		"cat /dev/zero >/srv/zeros; echo full >/run/full; until test -e /run/go; do sleep 0.1; done; head -c 40M /dev/zero >/srv/more && echo done >/srv/done")
+	b.eventually("it to be full", func() string { return b.Run("hc", "enter", "small", "--", "cat", "/run/full").Stderr })
+	b.Must("hc", "resize", "small", "128M")
+	b.Must("hc", "enter", "small", "--", "touch", "/run/go")
+	b.eventually("what is in it to write on", func() string { return b.Run("hc", "enter", "small", "--", "cat", "/srv/done").Stderr })
+	if out := b.Must("hc", "list"); !strings.Contains(out, " MiB of 128.0 MiB") {
+		t.Errorf("list does not say what it may take now: %s", out)
+	}
+	b.Must("hc", "delete", "--force", "small")
+	// Not by ssh: bob's logins are in a view here, from which contexts are not made.
+	r := b.RunAs("bob", "sh", "-c", "hc new --size 16M own && hc resize own 24M && hc list")
+	if !r.OK() || !strings.Contains(r.Stdout, " of 24.0 MiB") {
+		t.Errorf("a user's: %s", r)
+	}
+	if r := b.RunAs("bob", "hc", "resize", "own", "21G"); r.Code != 2 || !strings.Contains(r.Stderr, "at most") {
+		t.Errorf("a user's, to more than a user may have: %s", r)
+	}
+	if r := b.RunAs("bob", "hc", "delete", "own"); !r.OK() {
+		t.Error(r)
+	}
 }

@@ -168,6 +168,7 @@ func (b *Booted) usersRefused(t *testing.T) {
 		"hc new --from image baz":    {124, "not an administrator's context"},
 		"hc new --size 65M big":      {2, "at most"},
 		"hc new --size 0 big":        {2, "at most"},
+		"hc resize foo 65M":          {2, "at most"},
 		"hc new ../x":                {2, "not a name"},
 		"hc enter nothere":           {3, "no such context"},
 		"hc frobnicate":              {2, "unknown command"},

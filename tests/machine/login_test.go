@@ -35,6 +35,7 @@ func TestLogins(t *testing.T) {
 			if b.Virtual() {
 				t.Run("guest-away", func(t *testing.T) { b.For(t).guestAway(t) })
 				t.Run("context", func(t *testing.T) { b.For(t).contextStock() })
+				t.Run("context-resized", func(t *testing.T) { b.For(t).contextResized(t) })
 			}
 			t.Run("afterwards", func(t *testing.T) {
 				b := b.For(t)

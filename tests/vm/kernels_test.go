@@ -24,14 +24,16 @@ type release struct {
 var releases = []release{{"bookworm", "6.1."}, {"trixie", "6.12."}}
 
 // tested are the packages whose tests depend on what the kernel can.
-var tested = []string{"namespaces", "roots/driver", "roots/store", "sessiond/door", "tests/attack"}
+var tested = []string{"namespaces", "roots/driver", "roots/store", "roots/contexts", "sessiond/door", "tests/attack"}
 
 // only are the tests of a package that are run, where not all are: those attacks
 // that run into limits, for which many a container has no controllers, and those of
-// guests; and who is at the other end of the door, which Linux 6.1 says less of.
+// guests; contexts whose file systems grow, which many a container may not have them
+// do; and who is at the other end of the door, which Linux 6.1 says less of.
 var only = map[string]string{
-	"tests/attack":  "^TestTries$/fork_without_end|TestRunsAway|TestGuest|TestAWeakGuest",
-	"sessiond/door": "TestTheCallerIsTheKernels|TestAProcessThatStartedLaterIsNotTheCaller|TestALimitOfOneUserIsNobodyElses|TestSoak",
+	"tests/attack":   "^TestTries$/fork_without_end|TestRunsAway|TestGuest|TestAWeakGuest",
+	"roots/contexts": "Resize|Grow",
+	"sessiond/door":  "TestTheCallerIsTheKernels|TestAProcessThatStartedLaterIsNotTheCaller|TestALimitOfOneUserIsNobodyElses|TestSoak",
 }
 
 // TestStockKernels runs the tests of the packages that make mounts and

@@ -33,7 +33,9 @@ func (m *Machine) GreetGreetd(ctx context.Context, user, password string, comman
 	if err := m.Write(ctx, "/etc/greetd/config.toml", config); err != nil {
 		return err
 	}
-	if err := done(m.Run(ctx, "sh", "-c", "rm -f /run/greetd.run; systemctl restart greetd.service")); err != nil {
+	// It may be started five times in half a minute, its own starts after each session included.
+	const start = "rm -f /run/greetd.run; systemctl reset-failed greetd.service; systemctl restart greetd.service"
+	if err := done(m.Run(ctx, "sh", "-c", start)); err != nil {
 		return err
 	}
 	c, err := m.greetd(ctx)
@@ -41,6 +43,11 @@ func (m *Machine) GreetGreetd(ctx context.Context, user, password string, comman
 		return err
 	}
 	defer c.Close()
+	// The socket is there before the greeter, without which there is nothing to end below.
+	const wait = `until pgrep -u _greetd -f "^$0" >/dev/null; do sleep 0.1; done`
+	if err := done(m.Run(ctx, "timeout", strconv.Itoa(int(greeterTime.Seconds())), "sh", "-c", wait, greeter)); err != nil {
+		return err
+	}
 	if err := greet(c, user, password, command, environment); err != nil {
 		return err
 	}

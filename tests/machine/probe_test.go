@@ -6,7 +6,8 @@ import (
 )
 
 // probeScript says where a login finds itself. It lies in the home, which is
-// there whatever the root.
+// there whatever the root. systemd flushes a terminal that a service gets, and with it
+// what nobody has read yet.
 const probeScript = `#!/bin/sh
 echo "user=$(id -un)"
 echo "marker=$(cat /etc/ninefold-marker 2>/dev/null)"
@@ -18,7 +19,7 @@ echo "session=$(loginctl show-session "$XDG_SESSION_ID" --property=State --value
 echo "name=$(loginctl show-session "$XDG_SESSION_ID" --property=Name --value 2>&1)"
 echo "manager=$(systemctl --user is-active basic.target 2>&1)"
 echo "scope=$(systemd-run --user --scope --quiet -- readlink /proc/self/ns/mnt 2>&1)"
-echo "service=$(systemd-run --user --pipe --wait --quiet -- readlink /proc/self/ns/mnt 2>&1)"
+echo "service=$(systemd-run --user --pipe --wait --quiet -- readlink /proc/self/ns/mnt </dev/null 2>&1)"
 echo "bus=$(busctl --user call org.freedesktop.DBus / org.freedesktop.DBus GetId >/dev/null 2>&1 && echo yes)"
 echo "caps=$(sed -n 's/^CapPrm:[[:space:]]*//p' /proc/self/status)"
 `

@@ -108,15 +108,7 @@ func (l Live) Unbind(target string, id uint64) error {
 
 // inView runs f on a thread in the view, at its root.
 func (l Live) inView(f func() error) error {
-	return kernel.OnThread(func() error {
-		if err := kernel.Unshare(0); err != nil {
-			return err
-		}
-		if err := kernel.EnterMountNamespace(kernel.FD(l.View.Fd())); err != nil {
-			return err
-		}
-		return f()
-	})
+	return kernel.InMountNamespace(kernel.FD(l.View.Fd()), f)
 }
 
 // open copies the mount of source. A mount can be copied in its own namespace

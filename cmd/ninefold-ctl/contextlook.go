@@ -62,11 +62,12 @@ func (a *app) contextList() *cobra.Command {
 				if err != nil {
 					broken = errors.Join(broken, err)
 				}
-				stood := all.Store().Unstood(r, "")
-				if stood != nil && !errors.Is(stood, contexts.ErrStood) {
-					broken = errors.Join(broken, stood)
+				err = all.Store().Unstood(r, "")
+				logins := errors.Is(err, contexts.ErrStood)
+				if !logins {
+					broken = errors.Join(broken, err)
 				}
-				line := contextLine{r.Name, r.Owner, r.Created.Format("2006-01-02T15:04:05Z07:00"), s.State, s.Running, errors.Is(stood, contexts.ErrStood), used, r.Size}
+				line := contextLine{r.Name, r.Owner, r.Created.Format("2006-01-02T15:04:05Z07:00"), s.State, s.Running, logins, used, r.Size}
 				lines = append(lines, line)
 				row := []string{r.Name, s.State, disk(used, r.Size), moment(r.Created), line.use()}
 				if len(heading) > len(row) {

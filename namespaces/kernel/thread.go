@@ -116,7 +116,7 @@ func EnterMountNamespace(ns FD) error {
 // on where it is.
 func InMountNamespace(ns FD, f func() error) error {
 	return OnThread(func() error {
-		if err := Unshare(unix.CLONE_FS); err != nil {
+		if err := Unshare(0); err != nil {
 			return err
 		}
 		if err := EnterMountNamespace(ns); err != nil {

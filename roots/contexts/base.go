@@ -126,11 +126,7 @@ func (s *Store) Used(ctx context.Context, r Record) (bytes int64, err error) {
 		return 0, err
 	}
 	for _, l := range layers {
-		dir, err := os.Open(s.LayerDir(r, l.Name()))
-		if err != nil {
-			return bytes, err
-		}
-		err = upper.Walk(ctx, dir, maxFiles, func(e *upper.Entry) error {
+		err = walkLayer(ctx, s.LayerDir(r, l.Name()), func(e *upper.Entry) error {
 			if e.Stat.Nlink < 2 || e.Stat.Mode&unix.S_IFMT == unix.S_IFDIR {
 				bytes += e.Stat.Blocks * 512
 			} else {
@@ -138,7 +134,6 @@ func (s *Store) Used(ctx context.Context, r Record) (bytes int64, err error) {
 			}
 			return nil
 		})
-		dir.Close()
 		if err != nil {
 			return bytes, err
 		}

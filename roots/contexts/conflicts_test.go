@@ -6,8 +6,6 @@ import (
 	"slices"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"ninefold/tests/needs"
 )
 
@@ -18,27 +16,12 @@ func TestWhatIsInPlaceIsSettled(t *testing.T) {
 	s := On(t.TempDir())
 	r := create(t, s, 0, "c")
 	dir := s.LayerDir(r, r.Layer)
-	write := func(text, at, name string, mode os.FileMode) {
-		t.Helper()
-		file := filepath.Join(dir, at, name)
-		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(file, []byte(text), mode); err != nil {
-			t.Fatal(err)
-		}
-	}
 	for _, name := range []string{"/etc/placed", "/etc/open", "/etc/mode", "/etc/link/file"} {
-		write("mine", conflictsDir, name, 0o644)
+		put(t, filepath.Join(dir, conflictsDir), map[string]string{name: "mine"})
 	}
-	write("mine", "upper", "/etc/placed", 0o644)
-	write("theirs", "upper", "/etc/open", 0o644)
-	write("mine", "upper", "/etc/mode", 0o600)
-	write("mine", "elsewhere", "file", 0o644)
-	if err := os.Symlink("../../elsewhere", filepath.Join(dir, "upper/etc/link")); err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.Mknod(filepath.Join(dir, "upper/etc/removed"), unix.S_IFCHR, 0); err != nil {
+	put(t, dir, map[string]string{"upper/etc/placed": "mine", "upper/etc/open": "theirs", "upper/etc/mode": "mine", "elsewhere/file": "mine",
+		"upper/etc/link": "> ../../elsewhere", "upper/etc/removed": "-"})
+	if err := os.Chmod(filepath.Join(dir, "upper/etc/mode"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	var all []Conflict

@@ -73,11 +73,7 @@ func (s *Store) Compare(ctx context.Context, r Record, root string, ours map[str
 	if d.Packages, err = comparePackagesIn(dir, root); err != nil {
 		return nil, fmt.Errorf("compare the packages of the context %s: %w", r.Name, err)
 	}
-	owners, err := ownersIn(dir)
-	if err != nil {
-		return nil, err
-	}
-	sums, err := sumsIn(dir)
+	p, err := packagedIn(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -86,9 +82,9 @@ func (s *Store) Compare(ctx context.Context, r Record, root string, ours map[str
 		if err != nil || !ok {
 			return err
 		}
-		f.Package = owners[merged(f.Path)]
+		f.Package = p.owners[merged(f.Path)]
 		f.Own = f.Own || isOwn(f.Path)
-		if !all && (f.Own || f.Package != "" && !edited(sums, e)) {
+		if !all && (f.Own || f.Package != "" && !edited(p.sums, e)) {
 			d.Hidden++
 			return nil
 		}
@@ -196,18 +192,13 @@ func merged(name string) string {
 // walkOver visits what is in a layer, with the host below root, and files of
 // Ninefold's, to compare it with.
 func walkOver(ctx context.Context, dir, root string, ours map[string]string, visit func(*comparison, *upper.Entry) error) error {
-	layers, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer layers.Close()
 	host, err := os.Open(root)
 	if err != nil {
 		return err
 	}
 	defer host.Close()
 	c := &comparison{host: host, ours: ours}
-	return upper.Walk(ctx, layers, maxFiles, func(e *upper.Entry) error {
+	return walkLayer(ctx, dir, func(e *upper.Entry) error {
 		if projected(e) {
 			return nil
 		}

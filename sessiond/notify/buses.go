@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+
+	"ninefold/sessiond/process"
 )
 
 // What is looked at: a session has no more processes than a guest may have, an
@@ -26,17 +28,9 @@ const addressVariable = "DBUS_SESSION_BUS_ADDRESS="
 // whose environment the caller can read: in a session with a PID namespace those
 // of its own user there. The one whose first process has the lowest number is the first.
 func Buses(proc string) []string {
-	dir, err := os.Open(proc)
+	pids, err := process.In(proc, maxProcesses)
 	if err != nil {
 		return nil
-	}
-	names, _ := dir.Readdirnames(maxProcesses)
-	dir.Close()
-	var pids []int
-	for _, name := range names {
-		if pid, err := strconv.Atoi(name); err == nil {
-			pids = append(pids, pid)
-		}
 	}
 	slices.Sort(pids)
 	var buses []string

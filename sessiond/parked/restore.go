@@ -52,13 +52,7 @@ func (s *Shelf) Restore(ctx context.Context, it Item, into Into) (r Restored, er
 	if into.AsRoot {
 		who = plan.Identity{}
 	}
-	err = kernel.OnThread(func() error {
-		if err := kernel.Unshare(0); err != nil {
-			return err
-		}
-		if err := kernel.EnterMountNamespace(kernel.FD(into.View.Fd())); err != nil {
-			return err
-		}
+	err = kernel.InMountNamespace(kernel.FD(into.View.Fd()), func() error {
 		root, err := os.Open("/") // the view's: that is where the thread is
 		if err != nil {
 			return err

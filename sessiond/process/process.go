@@ -155,13 +155,17 @@ func inode(name string) (uint64, error) {
 }
 
 // All returns the pids of all processes.
-func All() ([]int, error) {
-	d, err := os.Open("/proc")
+func All() ([]int, error) { return In("/proc", -1) }
+
+// In returns the pids of the processes in proc (proc(5)), of at most so many names
+// in it; -1 does not bound.
+func In(proc string, most int) ([]int, error) {
+	d, err := os.Open(proc)
 	if err != nil {
 		return nil, err
 	}
 	defer d.Close()
-	names, err := d.Readdirnames(-1)
+	names, err := d.Readdirnames(most)
 	if err != nil {
 		return nil, err
 	}

@@ -76,10 +76,10 @@ default:user:inside:r--
 /etc/closed drwx--x--x root
 /etc/both drwx--x--x root
 reads`)
-	// Where a file became a directory, nothing of that goes with one word.
 	if out := b.Must("hc", "__complete", "settle", "mv", ""); !strings.Contains(out, "/etc/turned2\n") {
 		t.Errorf("completing what is to be settled: %s", out)
 	}
+	// Where a file became a directory, nothing of that goes with one word.
 	if r := b.Run("hc", "settle", "mv", "/etc/turned", "--mine"); r.Code != 1 || !strings.Contains(r.Stderr, "a directory that is not empty") {
 		t.Errorf("a file for a directory with something in it: %s", r)
 	}

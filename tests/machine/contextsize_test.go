@@ -10,7 +10,7 @@ import (
 
 // contextSize fills a bounded context, and the disk below notices nothing of it.
 func (b *Booted) contextSize(t *testing.T) {
-	b.Must("sh", "-c", "test -e /dev/loop-control || mknod /dev/loop-control c 10 237; for i in $(seq 0 31); do test -e /dev/loop$i || mknod -m 660 /dev/loop$i b 7 $i; done")
+	b.loops()
 	for _, size := range []string{"15M", "x", "-1", "2000T"} {
 		if r := b.Run("hc", "new", "--size", size, "small"); r.Code != 2 {
 			t.Errorf("a size of %s: %s", size, r)
